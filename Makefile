@@ -1,0 +1,83 @@
+# Everything here runs in environments of its own under .venv*; the system's Python is never touched.
+
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak bench interop lock clean
+
+help: ## list the targets
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.installed ## a walk through the library, offline
+	@.venv/bin/hessra-agents demo
+
+test: .venv/.installed ## the tests and how much of the code they run; PYTEST_ARGS="-k name" for some of them
+	@.venv/bin/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m coverage report --fail-under=0
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@printf 'covered without the command line, in percent, at least 95: '
+	@.venv/bin/python -m coverage report --omit='hessra_agents/cli/*' --format=total
+endif
+
+check: .venv/.installed ## lint, format and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+soak: .venv/.installed ## the laws, with many more random calls
+	HESSRA_SOAK=1 .venv/bin/python -m pytest tests/test_laws.py $(PYTEST_ARGS)
+
+bench: .venv-bench/.installed ## measure, beside peers that are installed for this alone
+	@.venv-bench/bin/python -m benchmarks
+
+interop: .venv-node/.installed ## the test vectors, read by the JavaScript implementation of Biscuit
+	@echo "installing tests/interop/package-lock.json"
+	@cd tests/interop && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
+	@.venv-node/bin/node tests/interop/verify.mjs tests/vectors/*.json
+
+lock: ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
+	@$(call environment,.venv-lock)
+	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
+	@$(PIN) pyproject.toml --all-extras --group dev -o constraints/dev.txt
+	@$(PIN) pyproject.toml --group bench -c constraints/dev.txt -o constraints/bench.txt
+	@$(PIN) --group node -o constraints/node.txt
+
+clean: ## remove the environments and all that tools leave behind
+	rm -rf .venv .venv-bench .venv-node .venv-lock tests/interop/node_modules
+	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One pinned file serves Python 3.11 to 3.13 on every platform, and names no package index.
+PIN = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile -q --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url $(LOCK_ARGS)
+
+# $(call environment,directory)
+environment = echo "making $(1)"; test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13"; exit 1; }; \
+	$(PYTHON) -m venv $(1)
+
+# $(call install,directory,pinned file): an environment with what the file names, and nothing unpinned.
+define install
+	@$(call environment,$(1))
+	@echo "installing $(2)"
+	@$(1)/bin/python -m pip install -qq --require-hashes -r $(2)
+endef
+
+# $(call editable,directory): the package itself, built by the pinned hatchling.
+editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e .
+
+.venv/.installed: constraints/dev.txt pyproject.toml
+	$(call install,.venv,constraints/dev.txt)
+	@$(call editable,.venv)
+	@touch $@
+
+.venv-bench/.installed: constraints/bench.txt pyproject.toml
+	$(call install,.venv-bench,constraints/bench.txt)
+	@$(call editable,.venv-bench)
+	@touch $@
+
+.venv-node/.installed: constraints/node.txt
+	$(call install,.venv-node,constraints/node.txt)
+	@touch $@

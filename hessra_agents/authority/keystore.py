@@ -1,0 +1,217 @@
+"""Where a keyring and its private keys are: in memory, or in a folder.
+
+    keyring.json        which keys there are and in what state; every step replaces it whole
+    capability-1.pem    one private key that signs now or will; deleted when another one signs
+    keyring.lock        held by whoever changes the folder
+
+A step has happened when keyring.json is replaced, and not before. Private keys are written before that and
+deleted after it, so a crash leaves at most a private key that the keyring does not name; the next step
+deletes it. Signing takes no lock: it reads the keyring each time, so a step of another process counts at
+once.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..tokens.keyfile import KeyFileError, PrivateFolder, private_folder, read_key, write_key
+from ..tokens.keys import KeyPair, PublicKey
+from ..tokens.trust import KINDS
+from .keyring import Keyring, RootKey
+
+__all__ = ["FolderKeys", "KeyStore", "MemoryKeys"]
+
+MAX_BYTES = 1 << 18
+"""Of keyring.json; about a thousand keys."""
+
+_KEYRING, _LOCK = "keyring.json", "keyring.lock"
+_KEY_FILE = re.compile(rf"({'|'.join(KINDS)})-[1-9][0-9]*\.pem")
+
+
+class KeyStore(Protocol):
+    """A keyring and its private keys. `add`, `write` and `clean` are for whoever has it `locked`."""
+
+    def read(self) -> Keyring:
+        """The keyring as it is now."""
+        ...
+
+    def has(self, key: RootKey) -> bool:
+        """Whether the private key is there."""
+        ...
+
+    def pair(self, key: RootKey) -> KeyPair:
+        """The private key, or `KeyFileError`."""
+        ...
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep everybody else from changing it."""
+        ...
+
+    def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
+        """Store the private keys that ``ring``, which is not written yet, has as its newest ones."""
+        ...
+
+    def write(self, ring: Keyring) -> None:
+        """Replace the keyring: the step happens here."""
+        ...
+
+    def clean(self, ring: Keyring) -> None:
+        """Forget each private key that signs neither now nor later."""
+        ...
+
+
+def _begin(store: KeyStore, ring: Keyring, now: int) -> None:
+    pairs = {kind: KeyPair.generate() for kind in KINDS}
+    ring = ring.begin({kind: pair.public for kind, pair in pairs.items()}, now)
+    store.add(ring, pairs)
+    store.write(ring)
+
+
+def _signing(ring: Keyring) -> list[RootKey]:
+    return [key for key in ring.keys if key.state != "retiring"]
+
+
+class MemoryKeys:
+    """Keys that end with the process."""
+
+    def __init__(self, ring: Keyring, now: int) -> None:
+        self._pairs: dict[PublicKey, KeyPair] = {}
+        self._ring, self._lock = ring, threading.Lock()
+        _begin(self, ring, now)
+
+    def __repr__(self) -> str:
+        return "in memory"
+
+    def read(self) -> Keyring:
+        """The keyring as it is now."""
+        return self._ring
+
+    def has(self, key: RootKey) -> bool:
+        """Whether the private key is there."""
+        return key.public in self._pairs
+
+    def pair(self, key: RootKey) -> KeyPair:
+        """The private key."""
+        try:
+            return self._pairs[key.public]
+        except KeyError:
+            raise KeyFileError(f"{key.kind} key {key.id} signs no more") from None
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep other threads from changing it."""
+        return self._lock
+
+    def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
+        """Keep these private keys."""
+        self._pairs = {**self._pairs, **{pair.public: pair for pair in pairs.values()}}
+
+    def write(self, ring: Keyring) -> None:
+        """Replace the keyring."""
+        self._ring = ring
+
+    def clean(self, ring: Keyring) -> None:
+        """Forget each private key that signs neither now nor later."""
+        signing = {key.public for key in _signing(ring)}
+        self._pairs = {public: pair for public, pair in self._pairs.items() if public in signing}
+
+
+@dataclass(slots=True)
+class FolderKeys:
+    """Keys in a private folder; each private key is read when it is first used."""
+
+    path: Path
+    passphrase: bytes | None = field(default=None, repr=False)
+    _pairs: dict[PublicKey, KeyPair] = field(default_factory=dict, repr=False)
+    _last: tuple[bytes, Keyring] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return repr(str(self.path))
+
+    def begun(self, fresh: Keyring, now: int) -> Keyring:
+        """The folder's keyring, made from ``fresh`` if there is none."""
+        with private_folder(self.path, create=True) as folder:
+            if _KEYRING in folder.names() and self.read().keys:
+                return self.read()
+            with folder.locked(_LOCK):
+                self._begin(folder, fresh, now)
+        return self.read()
+
+    def _begin(self, folder: PrivateFolder, fresh: Keyring, now: int) -> None:
+        """A keyring without keys comes first: private keys beside no keyring are never taken for garbage."""
+        names = folder.names()
+        if _KEYRING not in names:
+            if any(_KEY_FILE.fullmatch(name) for name in names):
+                raise KeyFileError(f"{self.path}: has private keys but no {_KEYRING}: bring that back")
+            folder.replace(_KEYRING, fresh.write())
+        if not self.read().keys:
+            self.clean(fresh)
+            _begin(self, fresh, now)
+
+    def read(self) -> Keyring:
+        """The keyring as it is now."""
+        with private_folder(self.path) as folder:
+            data = folder.read(_KEYRING, MAX_BYTES)
+        last = self._last
+        if last is None or last[0] != data:
+            try:
+                last = self._last = data, Keyring.read(data)
+            except ValueError as error:
+                raise KeyFileError(f"{self.path / _KEYRING}: cannot be used: {error}") from error
+            self._forget(last[1])
+        return last[1]
+
+    def has(self, key: RootKey) -> bool:
+        """Whether the file of the private key is there."""
+        with private_folder(self.path) as folder:
+            return _file(key) in folder.names()
+
+    def pair(self, key: RootKey) -> KeyPair:
+        """The private key, read once."""
+        pair = self._pairs.get(key.public)
+        if pair is None:
+            path = self.path / _file(key)
+            if not self.has(key):
+                raise KeyFileError(f"{path}: is named by {_KEYRING} and not there: bring it back from a copy")
+            pair = read_key(path, self.passphrase)
+            if pair.public != key.public:
+                raise KeyFileError(f"{path}: is not the key that {_KEYRING} names: bring it back from a copy")
+            self._pairs[key.public] = pair
+        return pair
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes and threads from changing the folder."""
+        with private_folder(self.path) as folder, folder.locked(_LOCK):
+            yield
+
+    def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
+        """Write the private keys; each is read back from its file when it is used."""
+        files = {key.public: _file(key) for key in ring.keys}
+        for pair in pairs.values():
+            write_key(self.path / files[pair.public], pair, self.passphrase)
+
+    def write(self, ring: Keyring) -> None:
+        """Replace keyring.json."""
+        with private_folder(self.path) as folder:
+            folder.replace(_KEYRING, ring.write())
+
+    def clean(self, ring: Keyring) -> None:
+        """Delete each private key that signs neither now nor later."""
+        named = {_file(key) for key in _signing(ring)}
+        with private_folder(self.path) as folder:
+            folder.remove(n for n in folder.names() if _KEY_FILE.fullmatch(n) and n not in named)
+        self._forget(ring)
+
+    def _forget(self, ring: Keyring) -> None:
+        signing = {key.public for key in _signing(ring)}
+        self._pairs = {public: pair for public, pair in self._pairs.items() if public in signing}
+
+
+def _file(key: RootKey) -> str:
+    return f"{key.kind}-{key.id}.pem"

@@ -1,0 +1,104 @@
+"""One tool call, made canonical once.
+
+What is checked is what runs: a `Call` keeps the canonical bytes of its arguments, the digest and every
+fact are computed from them, and the tool gets a value built from those very bytes. Nothing is shared
+with the caller, so nothing that the caller changes later can change what was decided.
+
+    call = Call.of("send_email", {"to": "ana@acme.com", "subject": "hi"})
+    call.digest.hex()
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .canonical import Json, Malformed, encode, parse, plain
+from .facts import Values, fact
+
+__all__ = ["MAX_NAME", "Call", "digest"]
+
+MAX_NAME = 256
+"""Code points in the name of a tool or of an argument."""
+
+
+def digest(domain: str, *parts: bytes) -> bytes:
+    """sha256 over a domain tag and parts, each with its length in front (4 bytes, big-endian).
+
+    The lengths keep two different lists of parts from having the same bytes.
+    """
+    text = hashlib.sha256()
+    for part in (domain.encode(), *parts):
+        text.update(len(part).to_bytes(4, "big"))
+        text.update(part)
+    return text.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation on an object with arguments: ``invoke`` on ``tool:send_email`` with ``{...}``.
+
+    Make one with `Call.of`. Two calls are equal when their canonical bytes are.
+    """
+
+    resource: str
+    operation: str
+    text: bytes
+    """The canonical JSON of the arguments (RFC 8785; integers with all their digits)."""
+    _arguments: dict[str, Json] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        tool: str,
+        arguments: Mapping[str, object] | str | bytes,
+        *,
+        kind: str = "tool",
+        operation: str = "invoke",
+    ) -> Call:
+        """The call of ``tool`` with ``arguments``: a mapping, or the text of a JSON object.
+
+        Raises:
+            Malformed: the name or the arguments have no canonical form (see `canonical`).
+        """
+        if not isinstance(tool, str) or not tool or len(tool) > MAX_NAME:
+            raise Malformed(f"a tool's name is a text of 1 to {MAX_NAME} characters")
+        plain(tool)  # refuses a lone surrogate
+        values = parse(arguments) if isinstance(arguments, (str, bytes)) else plain(arguments)
+        if not isinstance(values, dict):
+            raise Malformed("the arguments are not an object")
+        for name in values:
+            if not name or name[0] == "/" or len(name) > MAX_NAME:
+                raise Malformed(f"an argument's name is 1 to {MAX_NAME} characters and starts with no '/'")
+        return cls(f"{kind}:{tool}", operation, encode(values), values)
+
+    @property
+    def tool(self) -> str:
+        """The name without its kind: ``send_email``."""
+        return self.resource.partition(":")[2]
+
+    @property
+    def arguments(self) -> dict[str, Json]:
+        """A fresh copy of the canonical arguments."""
+        values: dict[str, Json] = json.loads(self.text)
+        return values
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the arguments."""
+        return frozenset(self._arguments)
+
+    @property
+    def digest(self) -> bytes:
+        """What a proof or an approval of this call signs: 32 bytes.
+
+        ``digest("hessra-agents/call/1", object, operation, canonical arguments)``; the object is
+        written with its kind (``tool:``), so that a proof for a prompt is none for a tool of that name.
+        """
+        return digest("hessra-agents/call/1", self.resource.encode(), self.operation.encode(), self.text)
+
+    def fact(self, predicate: str, key: str) -> Values | None:
+        """The values of one typed fact about this call, or None where it is not stated."""
+        return fact(self._arguments, predicate, key)

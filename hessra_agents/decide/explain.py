@@ -1,0 +1,70 @@
+"""Why a pattern does not match: every argument that fails, with what would have been allowed."""
+
+from __future__ import annotations
+
+from ..call import Call
+from ..clauses import Branch, Clause, Pattern
+from ..errors import Problem, Reason
+from ..words import place_name, place_words
+
+__all__ = ["ORDER", "explain"]
+
+ORDER = (Reason.WRONG_TOOL, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.CONSTRAINT)
+"""Which of several failures gives a refusal its code."""
+
+
+def explain(pattern: Pattern, call: Call, *, block: int) -> list[Problem]:
+    """The problems of the branches that come nearest to the call; none if one branch matches."""
+    candidates = [branch for branch in pattern if branch.resource == call.resource]
+    if not candidates:
+        return [Problem(Reason.WRONG_TOOL, allowed="the capability does not name this tool", block=block)]
+    failing = [(branch, branch.failing(call)) for branch in candidates]
+    least = min(len(clauses) for _, clauses in failing)
+    if least == 0:
+        return []
+    found: dict[str, tuple[Reason, list[str]]] = {}
+    for branch, clauses in failing:
+        if len(clauses) > least:
+            continue
+        for clause in clauses:
+            for reason, place, allowed in _problems(branch, clause, call):
+                known, words = found.setdefault(place, (reason, []))
+                if allowed and allowed not in words:
+                    words.append(allowed)
+                if ORDER.index(reason) > ORDER.index(known):
+                    found[place] = (reason, words)
+    # what is inside of a value that fails as a whole says nothing more
+    outer = [place for place in found if not any(place.startswith(f"{other}/") for other in found)]
+    return [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
+
+
+def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
+    if clause.fact in ("arg_names", "arg_fields"):
+        return _names(branch, clause, call)
+    allowed = place_words(c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields")
+    reason = Reason.CONSTRAINT if _present(call, clause.key) else Reason.MISSING_ARGUMENT
+    return [(reason, place_name(clause.key), allowed)]
+
+
+def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
+    values = call.fact(clause.fact, clause.key)
+    prefix = f"{place_name(clause.key)}/" if clause.key else ""
+    if values is None:
+        reason = Reason.CONSTRAINT if _present(call, clause.key) else Reason.MISSING_ARGUMENT
+        return [(reason, place_name(clause.key), "an object")]
+    there = values[0]
+    found: list[tuple[Reason, str, str]] = []
+    assert isinstance(there, frozenset)
+    for test in clause.tests:
+        if test.op == "in" and isinstance(test.operand, frozenset):
+            extra = sorted(str(name) for name in there - test.operand)
+            found += [(Reason.UNNAMED_ARGUMENT, prefix + name, "") for name in extra]
+        elif test.op == "has" and test.operand not in there:
+            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{test.operand}", "anything"))
+        elif test.op == "lacks" and test.operand in there:
+            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{test.operand}", "left out"))
+    return found
+
+
+def _present(call: Call, key: str) -> bool:
+    return call.fact("arg_scalar", key) is not None or call.fact("arg_json", key) is not None

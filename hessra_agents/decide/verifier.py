@@ -1,0 +1,264 @@
+"""The verifier: one capability, one call, one moment; a `Permit`, or `Denied`.
+
+Procedure. Signatures and admission come before (`Capability.parse`); revocation, replay and everything
+else that needs memory come after (`Ledger.admit`).
+
+1. Time. No block has expired, and none is still to come.
+2. Place. Some block names this guard; every designation that a block names is one the guard states, and
+   every one that the guard states is named by a block.
+3. Possession. The last holder proves this very call to this guard now; every earlier holder signed the
+   block that handed on.
+4. Right. The first block grants this operation on this object.
+5. Arguments. Every pattern of every block matches, and so does the tool's own. The first block closes the
+   names; where it has no pattern there may be no arguments.
+6. Attestations. Every other check on a key is met: by an approval of this very call, or by a block which
+   that key signed.
+7. The Datalog engine, told the same facts, permits too.
+
+What would have been allowed is told from step 4 on, when signature and holder are proved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ..call import Call
+from ..clauses import Pattern
+from ..errors import Denied, Problem, Reason
+from ..tokens.capability import Capability
+from ..tokens.datalog import authorize
+from ..tokens.keys import KeyPair, PublicKey
+from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested
+from ..tokens.statements import Approval, Proof
+from .explain import ORDER, explain
+from .permit import _SEAL, Permit, Spent
+
+__all__ = ["PROOF_WINDOW", "Possession", "verify"]
+
+PROOF_WINDOW = 30
+"""Seconds that a proof's clock may differ from the guard's, either way; also for ``not before``."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Possession:
+    """The holder's key was shown in this process: one challenge, signed and checked.
+
+    Where key and guard share a process, a proof for each call proves nothing more.
+    """
+
+    handle: str
+
+    @classmethod
+    def show(cls, capability: Capability, key: KeyPair) -> Possession:
+        """Sign a fresh challenge with the key and check it against the capability's holder.
+
+        Raises:
+            Denied: ``not_holder``.
+        """
+        challenge = b"hessra-agents/possession/1" + os.urandom(32)
+        holder = capability.holder
+        if holder is None or not PublicKey(holder.key).signed(key.sign(challenge), challenge):
+            raise Denied(Reason.NOT_HOLDER, "the key is not the one that holds this capability")
+        return cls(holder.handle)
+
+
+def verify(
+    capability: Capability,
+    call: Call,
+    *,
+    now: int,
+    audience: str,
+    proof: Proof | Possession | None = None,
+    approvals: Iterable[Approval] = (),
+    designations: Mapping[str, str] = _NOTHING,
+    bounds: Pattern = (),
+) -> Permit:
+    """Permit this call, or refuse it. Pure: it reads no clock and remembers nothing.
+
+    Args:
+        capability: signatures checked and admitted.
+        call: canonical (`Call.of`).
+        now: Unix seconds by the guard's clock.
+        audience: the guard's own name.
+        proof: the holder's, if the capability has a holder.
+        approvals: of this call, if the capability asks for any.
+        designations: labels and values that the guard states beside its name.
+        bounds: the tool's own pattern, whatever the capability says.
+
+    Raises:
+        Denied: with the reason of the first step that fails.
+    """
+    try:
+        _check_time(capability, now)
+        _check_place(capability, audience, designations)
+        handle, spends = _check_possession(capability, call, proof, audience, now)
+        _check_right(capability, call)
+        _check_arguments(capability, call, bounds)
+        approved, votes = _check_attestations(capability, call, tuple(approvals), now)
+        earned = [(HOLDER, handle)] if handle else []
+        earned += [(APPROVED, one) for one in approved]
+        authorize(
+            capability.biscuit,
+            call,
+            now=now,
+            audience=audience,
+            designations=[*_stated(capability, designations), *earned],
+            patterns=[pattern for block in capability.blocks for pattern in block.patterns],
+        )
+    except Denied as denied:
+        raise denied.for_tool(call.tool) from denied.__cause__
+    holder = capability.holder
+    return Permit(
+        call,
+        capability.subject,
+        capability.ids,
+        audience,
+        now,
+        capability.expires,
+        holder.key if holder else None,
+        spends + votes,
+        _SEAL,
+    )
+
+
+def _check_time(capability: Capability, now: int) -> None:
+    """Step 1."""
+    for index, block in enumerate(capability.blocks):
+        if block.expires is not None and not now < block.expires:
+            raise Denied(Reason.EXPIRED, "the capability has expired", detail=f"block {index}")
+        if block.starts is not None and now < block.starts - PROOF_WINDOW:
+            raise Denied(Reason.NOT_YET_VALID, "the capability is not valid yet", detail=f"block {index}")
+
+
+def _check_place(capability: Capability, audience: str, designations: Mapping[str, str]) -> None:
+    """Step 2."""
+    named = [pair for block in capability.blocks for pair in block.designations]
+    if not any(label == ANCHOR for label, _ in named):
+        raise Denied(Reason.WRONG_AUDIENCE, "the capability names no guard: give it an audience")
+    stated = {**dict(_stated(capability, designations)), ANCHOR: audience}
+    for label, value in named:
+        if stated.get(label) != value:
+            what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
+            raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
+    missing = sorted(designations.keys() - {label for label, _ in named})
+    if missing:
+        raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {missing[0]} it is for")
+
+
+def _stated(capability: Capability, designations: Mapping[str, str]) -> list[tuple[str, str]]:
+    # never a label for which the token asks for a key: the engine lets the verifier's own facts satisfy
+    # every 'trusting' check
+    keyed = {one.label for b in capability.blocks for check in b.attested for one in check} | RESERVED
+    return [(label, value) for label, value in designations.items() if label not in keyed and label != ANCHOR]
+
+
+def _check_possession(
+    capability: Capability, call: Call, proof: Proof | Possession | None, audience: str, now: int
+) -> tuple[str | None, tuple[Spent, ...]]:
+    """Step 3: the last handle, and the proof to remember."""
+    holder = capability.holder
+    if holder is None:
+        if proof is not None:
+            raise Denied(Reason.NOT_HOLDER, "the capability names no holder, so it takes no proof")
+        return None, ()
+    if proof is None:
+        raise Denied(Reason.NOT_HOLDER, "the call needs a proof by the capability's holder")
+    if isinstance(proof, Possession):
+        if proof.handle != holder.handle:
+            raise Denied(Reason.NOT_HOLDER, "the proof is for another capability")
+        return holder.handle, ()
+    if proof.call != call.digest:
+        raise Denied(Reason.WRONG_CALL, "the proof was made for another call")
+    if proof.time < now - PROOF_WINDOW:
+        raise Denied(Reason.EXPIRED, f"the proof is older than {PROOF_WINDOW} seconds")
+    if proof.time > now + PROOF_WINDOW:
+        raise Denied(Reason.NOT_YET_VALID, "the proof comes from a clock that is ahead")
+    if not proof.signed_by(
+        PublicKey(holder.key), ids=capability.ids, handle=holder.handle, audience=audience
+    ):
+        raise Denied(Reason.NOT_HOLDER, "the proof was not made by this capability's holder for this guard")
+    used = Spent("proof", holder.key + proof.nonce, proof.time + PROOF_WINDOW + 1)
+    return holder.handle, (used,)
+
+
+def _check_right(capability: Capability, call: Call) -> None:
+    """Step 4."""
+    if not any(right[1:] == (call.resource, call.operation) for right in capability.blocks[0].rights):
+        tools = ", ".join(name.partition(":")[2] for name in capability.tools) or "none"
+        raise Denied(Reason.WRONG_TOOL, f"the capability does not name this tool, granted: {tools}")
+
+
+def _check_arguments(capability: Capability, call: Call, bounds: Pattern) -> None:
+    """Step 5."""
+    problems: list[Problem] = []
+    if not capability.blocks[0].patterns:
+        problems += [Problem(Reason.UNNAMED_ARGUMENT, name) for name in sorted(call.names)]
+    for index, block in enumerate(capability.blocks):
+        for pattern in block.patterns:
+            problems += explain(pattern, call, block=index)
+    if bounds:
+        problems += explain(bounds, call, block=-1)
+    if problems:
+        unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
+        reason = min((problem.reason for problem in unique), key=ORDER.index)
+        blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
+        raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
+
+
+def _check_attestations(
+    capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
+) -> tuple[set[str], tuple[Spent, ...]]:
+    """Step 6: the handles that were approved, and the approvals to remember."""
+    asked = [one for block in capability.blocks for check in block.attested for one in check]
+    approved: dict[str, Spent] = {}
+    for approval in approvals:
+        if any(one.value == approval.handle and one.key == approval.key.data for one in asked):
+            approved[approval.handle] = _check_approval(approval, capability, call, now)
+    handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
+    last = capability.holder
+
+    def met(one: Attested) -> bool:
+        if one.label == HOLDER:
+            return one.value in handed_on or (last is not None and one.value == last.handle)
+        if one.label == APPROVED:
+            return one.value in approved
+        return any(b.signer == one.key and (one.label, one.value) in b.states for b in capability.blocks)
+
+    for index, block in enumerate(capability.blocks):
+        for check in block.attested:
+            if not any(met(one) for one in check):
+                label, detail = check[0].label, f"block {index}"
+                if label == APPROVED:
+                    raise Denied(Reason.NOT_APPROVED, detail=detail)
+                if label == HOLDER:
+                    raise Denied(Reason.NOT_HOLDER, detail=detail)
+                raise Denied(
+                    Reason.WRONG_AUDIENCE, f"nobody states the {label} that is asked for", detail=detail
+                )
+        for key in block.activators:
+            if not any(b.signer == key and b.activates for b in capability.blocks):
+                raise Denied(Reason.NOT_YET_VALID, "the capability has not been activated")
+    return set(approved), tuple(approved.values())
+
+
+def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> Spent:
+    if approval.call != call.digest:
+        raise Denied(Reason.WRONG_CALL, "the approval was given for another call")
+    if not now < approval.expires:
+        raise Denied(Reason.EXPIRED, "the approval has expired")
+    if not approval.valid(ids=capability.ids):
+        raise Denied(Reason.NOT_APPROVED, "the approval is not signed for this capability")
+    # named by all that is signed, so that no second spelling of the signature is a second use
+    signed = (
+        bytes.fromhex(approval.handle),
+        approval.key.data,
+        approval.call,
+        approval.expires.to_bytes(8, "big"),
+    )
+    return Spent("approval", hashlib.sha256(b"".join(signed)).digest(), approval.expires)

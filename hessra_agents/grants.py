@@ -1,0 +1,113 @@
+"""A grant: one tool and what each of its arguments must be.
+
+    grant("send_email", to="ana@acme.com", body=must.max_length(2000))
+
+At issue a grant is *closed*: an argument that it does not name is refused. In an attenuation or a
+delegation it is *relative*: an argument that it does not name keeps its earlier bounds, since the new
+block is only one more condition.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from .canonical import Malformed
+from .clauses import Branch, Clause, Pattern, Test
+from .constraints import Alternatives, Constraint, Place, as_constraint, combine
+
+__all__ = ["MAX_BRANCHES", "MAX_OPTIONAL", "Grant", "grant", "pattern", "tool_name"]
+
+MAX_OPTIONAL = 6
+"""Arguments of one grant that may be left out and have a bound: each doubles the branches."""
+
+MAX_BRANCHES = 256
+"""Branches in one pattern; admission refuses more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One object, one operation, and a constraint for each argument that may occur."""
+
+    resource: str
+    operation: str
+    constraints: tuple[tuple[str, Constraint], ...]
+
+    @property
+    def tool(self) -> str:
+        """The name without its kind."""
+        return self.resource.partition(":")[2]
+
+    def branches(self, *, closed: bool) -> Pattern:
+        """The ways to satisfy this grant; with ``closed``, each says which argument names there may be."""
+        parts: list[Alternatives] = []
+        if closed:
+            names = frozenset(name for name, _ in self.constraints)
+            parts.append(((Clause("arg_names", "", None, (Test("in", names),)),),))
+        parts += [constraint.alternatives(Place.argument(name)) for name, constraint in self.constraints]
+        return tuple(Branch(self.resource, clauses) for clauses in combine(*parts))
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{name}: {constraint}" for name, constraint in self.constraints)
+        return f"{self.tool}({inner})"
+
+
+def grant(
+    tool: str | Callable[..., Any], arguments: Mapping[str, object] | None = None, /, **named: object
+) -> Grant:
+    """The right to call one tool, with what each argument must be.
+
+    Args:
+        tool: its name, or the function itself.
+        arguments: constraints by name, for names that are no Python identifiers.
+        named: constraints by name; a plain value means exactly that value. An argument that is not named
+            must not occur in the call.
+
+    Raises:
+        ValueError: the tool has no such argument, an argument is named twice, or too many are optional.
+    """
+    both = {*(arguments or {})} & {*named}
+    if both:
+        raise ValueError(f"named twice: {', '.join(sorted(both))}")
+    constraints = {name: as_constraint(value) for name, value in {**(arguments or {}), **named}.items()}
+    for name in constraints:
+        if not isinstance(name, str) or not name or name[0] == "/":
+            raise ValueError("an argument's name is a text that starts with no '/'")
+    name = tool_name(tool)
+    if not isinstance(tool, str):
+        _known(tool, name, constraints)
+    bounded = [n for n, c in constraints.items() if len(c.alternatives(Place.argument(n))) > 1]
+    if len(bounded) > MAX_OPTIONAL:
+        raise ValueError(f"{name}: at most {MAX_OPTIONAL} arguments with a choice, here {len(bounded)}")
+    return Grant(f"tool:{name}", "invoke", tuple(constraints.items()))
+
+
+def pattern(grants: tuple[Grant, ...], *, closed: bool) -> Pattern:
+    """One condition that these grants together allow: a call must match one branch.
+
+    Raises:
+        ValueError: there are too many branches.
+    """
+    branches = tuple(branch for one in grants for branch in one.branches(closed=closed))
+    if len(branches) > MAX_BRANCHES:
+        raise ValueError(f"these grants need {len(branches)} branches, at most {MAX_BRANCHES} are read")
+    return branches
+
+
+def tool_name(tool: str | Callable[..., Any]) -> str:
+    """The name under which a tool is granted and called."""
+    name = tool if isinstance(tool, str) else getattr(tool, "__hessra_tool__", None) or tool.__name__
+    if not name:
+        raise Malformed("a tool needs a name")
+    return cast(str, name)
+
+
+def _known(tool: Callable[..., Any], name: str, constraints: Mapping[str, Constraint]) -> None:
+    parameters = inspect.signature(tool).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = sorted(constraints.keys() - parameters.keys())
+    if unknown:
+        raise ValueError(f"{name} has no argument {', '.join(unknown)}")

@@ -1,0 +1,374 @@
+"""The guard: runs a tool call if a capability permits it, and only then.
+
+    guard = Guard(authority.trust, audience="mail")
+
+    @guard.tool
+    async def send_email(to: str, body: str) -> str: ...
+
+A guarded function that is called without a capability is refused. A call goes through `Guard.call`, with
+the capability as text and the proof beside it, or through a `Toolbox`, which holds the capability.
+
+The path of a call:
+
+1. The arguments are made canonical, once, and validated against the function's own types.
+2. `verify` decides on the canonical form (pure).
+3. The ledger takes what the call uses up.
+4. The tool runs with a value built from the bytes that were decided on.
+5. The ledger records the outcome, shielded from cancellation.
+
+Whatever fails inside the guard refuses the call as ``unavailable``; the cause goes to the log
+``hessra_agents``. The tool's own exceptions pass through.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+import anyio
+from anyio import to_thread
+
+from .call import Call
+from .canonical import Malformed
+from .decide.permit import Permit
+from .decide.verifier import Possession, verify
+from .errors import Denied, Reason
+from .ledger.protocol import Ledger, Outcome
+from .tokens.capability import Capability
+from .tokens.keys import KeyPair
+from .tokens.profile import ANCHOR, RESERVED
+from .tokens.statements import Approval, Proof
+from .tokens.trust import Trust
+from .tool import Tool
+from .toolbox import Toolbox
+
+__all__ = ["Guard"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_log = logging.getLogger("hessra_agents")
+
+
+class Guard:
+    """Stands between agents and tools; knows public keys only.
+
+    Protects the registered tools from calls that no capability names, by agents that reach them through
+    this guard. Does not protect from a tool that misuses arguments it was allowed to get, nor from code
+    in the same process that calls the undecorated function.
+
+    Args:
+        trust: the root keys that capabilities must come from.
+        audience: this guard's name; a capability must name it.
+        ledger: remembers used proofs and approvals. Without one, calls that carry them are refused, since
+            the guard could not tell a replay.
+        designations: labels that this guard stands for (``{"tenant": "acme"}``); a capability must name
+            each of them with this value.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        trust: Trust,
+        *,
+        audience: str,
+        ledger: Ledger | None = None,
+        designations: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(trust, Trust):
+            raise TypeError("trust is a Trust, such as authority.trust or Trust.load('trust.json')")
+        if not audience or not isinstance(audience, str):
+            raise ValueError("a guard needs an audience: the name that capabilities must give for it")
+        reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
+        if reserved:
+            raise ValueError(f"the label {min(reserved)!r} is reserved")
+        self.trust = trust
+        self.audience = audience
+        self._ledger = ledger
+        self._designations = dict(designations or {})
+        self._clock = clock
+        self._tools: dict[str, Tool] = {}
+
+    def __repr__(self) -> str:
+        return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"
+
+    def now(self) -> int:
+        """The guard's clock, in whole Unix seconds."""
+        return int(self._clock())
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The registered tools by name."""
+        return MappingProxyType(self._tools)
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+    @overload
+    def tool(self, *, name: str | None = None, inject: Iterable[str] = ()) -> Callable[[F], F]: ...
+    def tool(  # type: ignore[misc]
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+    ) -> Any:
+        """Register a function as a tool and return it guarded: to call it directly is refused.
+
+        Async functions, sync functions (run in a worker thread), async generators and methods. Signature,
+        docstring, type hints and `inspect.iscoroutinefunction` stay as they were.
+
+        Args:
+            name: the name under which it is granted; the function's own if left out.
+            inject: parameters that the host provides (a context, a database handle): hidden from schema,
+                facts and digest, and never settable by the caller.
+
+        Raises:
+            TypeError, ValueError: it cannot be guarded, or the name is taken.
+        """
+        if function is not None:
+            return self.add(function)
+        return lambda found: self.add(found, name=name, inject=inject)
+
+    def add(self, function: F, *, name: str | None = None, inject: Iterable[str] = ()) -> F:
+        """Register a function written elsewhere, or a bound method; like `tool`."""
+        if hasattr(function, "__hessra_tool__"):
+            raise ValueError("this function is guarded already")
+        tool = Tool.of(function, name=name, inject=tuple(inject))
+        if tool.name in self._tools:
+            raise ValueError(f"there is a tool named {tool.name!r} already")
+        self._tools[tool.name] = tool
+        return cast(F, _refusing(tool))
+
+    def toolbox(
+        self,
+        capability: Capability | str,
+        *,
+        key: KeyPair | None = None,
+        inject: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Toolbox:
+        """What an agent holds: the tools that its capability reaches.
+
+        Args:
+            capability: or its text.
+            key: the holder's, if the capability has a holder; it is proved once, here.
+            inject: values for the parameters that tools let the host inject.
+            name: the agent's name; the capability's subject if left out.
+
+        Raises:
+            Denied: the capability cannot be read, or the key is not its holder's.
+        """
+        found = self.read(capability)
+        if found.holder is not None and key is None:
+            raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
+        possession = Possession.show(found, key) if key is not None and found.holder is not None else None
+        return Toolbox(self, found, key, possession, dict(inject or {}), name or found.subject)
+
+    def read(self, capability: Capability | str | None) -> Capability:
+        """The capability, verified against this guard's trust and admitted.
+
+        A `Capability` object is read again from its text: another trust may have made it.
+
+        Raises:
+            Denied: ``no_capability``, or what `Capability.parse` raises.
+        """
+        if capability is None or capability == "":
+            raise Denied(Reason.NO_CAPABILITY)
+        text = capability.token if isinstance(capability, Capability) else capability
+        try:
+            return Capability.parse(text, self.trust)
+        except Denied:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    async def call(
+        self,
+        capability: Capability | str | None,
+        tool: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+        inject: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run one tool call if it is permitted, and return what the tool returns.
+
+        Args:
+            capability: its text, as it came with the call.
+            tool: the name of a registered tool.
+            arguments: a mapping, or JSON text as a model wrote it.
+            proof: the holder's proof of this call; none for a bearer capability.
+            approvals: approvals of this call.
+            inject: values for the parameters that the host injects.
+
+        Raises:
+            Denied: the call is refused and the tool did not run.
+            Exception: whatever the tool itself raised.
+        """
+        # an object is read again from its text: another trust may have made it
+        text = capability.token if isinstance(capability, Capability) else capability
+        async with self.running(text, tool, arguments, proof, approvals, inject or {}) as run:
+            return await run.result()
+
+    @asynccontextmanager
+    async def running(
+        self,
+        capability: Capability | str | None,
+        name: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        proof: Proof | Possession | str | None,
+        approvals: Iterable[Approval | str],
+        injected: Mapping[str, Any],
+        receiver: Any = None,
+    ) -> AsyncIterator[_Run]:
+        """Decide one call; inside, it may run; after it, its outcome is recorded.
+
+        A `Capability` object is one that this guard has read, as a toolbox's was.
+        """
+        run, permit = await self._admitted(
+            capability, name, arguments, proof, tuple(approvals), injected, receiver
+        )
+        outcome = Outcome.CANCELLED
+        try:
+            yield run
+            outcome = Outcome.DONE
+        except Exception:
+            outcome = Outcome.FAILED
+            raise
+        finally:
+            if self._ledger is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._record(permit, outcome)
+
+    async def _admitted(
+        self,
+        capability: Capability | str | None,
+        name: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        proof: Proof | Possession | str | None,
+        approvals: tuple[Approval | str, ...],
+        injected: Mapping[str, Any],
+        receiver: Any,
+    ) -> tuple[_Run, Permit]:
+        """Steps 1 to 3."""
+        try:
+            found = capability if isinstance(capability, Capability) else self.read(capability)
+            tool = self._tools.get(name) if isinstance(name, str) else None
+            if tool is None:
+                raise Denied(Reason.WRONG_TOOL, "there is no such tool")
+            call = Call.of(name, arguments)
+            try:
+                values = tool.read(call)
+            except Denied:
+                # a call that is not granted is refused for that, not for its spelling
+                self._decide(found, call, tool, proof, approvals)
+                raise
+            permit = self._decide(found, call, tool, proof, approvals)
+            positional, named = tool.arguments(values, injected)
+            if tool.method and receiver is None:
+                raise Denied(Reason.UNAVAILABLE, "a method needs its object: add or bind the bound method")
+            if self._ledger is not None:
+                await self._ledger.admit(permit)
+            elif permit.spends:
+                raise Denied(
+                    Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals"
+                )
+        except Denied as denied:
+            raise denied.for_tool(name if isinstance(name, str) else "") from denied.__cause__
+        except Malformed as error:
+            raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
+        except Exception as error:
+            raise self._failed(error).for_tool(name) from error
+        first = [] if receiver is None else [receiver]
+        return _Run(tool, functools.partial(tool.function, *first, *positional, **named)), permit
+
+    def _decide(
+        self,
+        capability: Capability,
+        call: Call,
+        tool: Tool,
+        proof: Proof | Possession | str | None,
+        approvals: tuple[Approval | str, ...],
+    ) -> Permit:
+        return verify(
+            capability,
+            call,
+            now=self.now(),
+            audience=self.audience,
+            proof=Proof.parse(proof) if isinstance(proof, str) else proof,
+            approvals=[Approval.parse(one) if isinstance(one, str) else one for one in approvals],
+            designations=self._designations,
+            bounds=tool.bounds,
+        )
+
+    async def _record(self, permit: Permit, outcome: Outcome) -> None:
+        try:
+            assert self._ledger is not None
+            await self._ledger.record(permit, outcome)
+        except Exception:
+            # the tool has run; to hide its result now would not undo it
+            _log.exception("the outcome of a call could not be recorded")
+
+    def _failed(self, error: Exception) -> Denied:
+        _log.error("the guard failed, so it refused a call", exc_info=error)
+        return Denied(Reason.UNAVAILABLE)
+
+
+class _Run:
+    """The permitted call, ready to run once."""
+
+    __slots__ = ("_function", "_kind")
+
+    def __init__(self, tool: Tool, function: Callable[[], Any]) -> None:
+        self._kind = tool.kind
+        self._function = function
+
+    async def result(self) -> Any:
+        """What the tool returns; all items of a generator, as a list."""
+        if self._kind == "generator":
+            return [item async for item in self._function()]
+        if self._kind == "sync":
+            # not abandoned on cancellation: what has started is awaited, then recorded
+            return await to_thread.run_sync(self._function)
+        return await self._function()
+
+    def items(self) -> AsyncIterator[Any]:
+        """The items of a generator as they come."""
+        return cast(AsyncIterator[Any], self._function())
+
+
+def _refusing(tool: Tool) -> Callable[..., Any]:
+    """The function's double that refuses; it does not lead back to the function (no ``__wrapped__``)."""
+
+    def refuse() -> Denied:
+        return Denied(Reason.NO_CAPABILITY, tool=tool.name)
+
+    async def refused(*args: Any, **kwargs: Any) -> Any:
+        raise refuse()
+
+    async def refused_generator(*args: Any, **kwargs: Any) -> Any:
+        raise refuse()
+        yield
+
+    def refused_sync(*args: Any, **kwargs: Any) -> Any:
+        raise refuse()
+
+    double: Any = {"async": refused, "generator": refused_generator, "sync": refused_sync}[tool.kind]
+    functools.update_wrapper(double, tool.function)
+    del double.__wrapped__
+    double.__signature__ = tool.signature
+    double.__annotations__ = tool.hints
+    double.__hessra_tool__ = tool.name
+    if inspect.iscoroutinefunction(tool.function) != inspect.iscoroutinefunction(double):  # pragma: no cover
+        raise TypeError(f"{tool.name}: a kind of function that cannot be guarded")
+    return cast(Callable[..., Any], double)

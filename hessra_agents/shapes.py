@@ -1,0 +1,229 @@
+r"""Derived facts: what a text *is*, stated only when it is already canonical.
+
+A constraint such as *under this directory* is safe only for a text that has one reading. Each function
+here answers with the fact for such a text and with None for every other. So what could be read in a
+second way is no path, no URL and no address: it satisfies no constraint, and nothing is rewritten.
+
+1. Every function is total and takes linear time, whatever the text.
+2. Unicode, where it is allowed at all, is in NFC and has no character that is not seen. Letters of two
+   scripts that look alike stay two texts.
+3. A shape speaks of the text alone. What it cannot see (symlinks, DNS, redirects, a file system that
+   ignores case) remains with the tool; each function says what that is.
+
+    path("/data/in.csv")              # '/data/in.csv/': under /data is whatever starts with '/data/'
+    path("/data/../etc/passwd")       # None
+    url("https://api.acme.com/v1?q")  # ('https://api.acme.com:443', '/v1/')
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+__all__ = ["argv", "email", "operand", "path", "url"]
+
+MAX_PATH = 4096  # bytes: PATH_MAX of Linux
+MAX_URL = 8192  # characters; RFC 9110, 4.1 asks for at least 8000
+MAX_PORT = 65535
+MAX_HOST = 253  # characters: RFC 1035, 2.3.4, less the length bytes at both ends
+MAX_LOCAL = 64  # characters before the @: RFC 5321, 4.5.3.1.1
+MAX_ADDRESS = 254  # characters: a path of 256 (RFC 5321, 4.5.3.1.3) less its angle brackets
+
+
+def path(text: str) -> str | None:
+    r"""The path closed by one '/', if ``text`` is a canonical absolute POSIX path: ``/data`` -> ``/data/``.
+
+    Closed so that one prefix test compares whole components: ``/data2/`` does not start with ``/data/``.
+
+    Refused: relative paths; ``.`` and ``..``; ``//`` (POSIX leaves two leading ones to the system) and a
+    final ``/``; ``\``, elsewhere the separator; ``.``, ``/``, ``\`` and NUL in percent encoding, however
+    often encoded, which a tool may decode; a component that starts with ``~`` (a shell's home) or that
+    starts or ends with white space (often trimmed); control characters, line separators, and what is not
+    seen or not assigned; text that is not in NFC, or whose compatibility form (NFKC) breaks these rules
+    or has other separators; more than 4096 bytes of UTF-8.
+
+    Not protected: symlinks, hard links, mounts and ``/proc``; a file system that ignores case or
+    normalises names in its own way; letters of two scripts that look alike; a shell (``*``, ``$``); and
+    what changes on the disk after the check.
+
+    Source: POSIX, "Pathname Resolution"; Unicode UAX 15 and UTR 36; CWE-22 and its children.
+    """
+    if text[:1] != "/" or len(text) > MAX_PATH or not _is_legible(text) or len(text.encode()) > MAX_PATH:
+        return None
+    if text == "/":
+        return text
+    return text + "/" if _is_one_walk(text, _is_component) else None
+
+
+def url(text: str) -> tuple[str, str] | None:
+    r"""``(origin, path)`` of an http(s) URL: ``('https://api.acme.com:443', '/v1/')``.
+
+    The port is always written, 80 or 443 where the URL leaves it out, so that an origin has one spelling.
+    The path is closed by one '/', as in `path`; ``/v1`` and ``/v1/`` give the same fact. The query may be
+    any of RFC 3986 and is no part of the fact.
+
+    Refused: other schemes; capitals in scheme or host; user info; a fragment; a host that is not made of
+    labels of letters, digits and inner hyphens (so no IPv6, no ``_``, no empty label, no final dot), that
+    ends in a number (every notation of IPv4) or has an ``xn--`` label (look-alike letters cannot be
+    judged); a port that is empty, 0, over 65535 or starts with 0; ``//`` and dot segments, also before
+    ``;`` (some servers drop parameters) or beside blanks; percent encoding in small letters, of
+    unreserved characters, ``/``, ``\``, controls, characters that `path` refuses or no UTF-8, and dots or
+    separators encoded twice; raw blanks, controls, ``\`` and anything that is not ASCII; more than 8192
+    characters.
+
+    Not protected: what the name resolves to (private addresses too, and a minute later another: DNS
+    rebinding) and where the server redirects to, so the tool must not follow redirects unseen; what the
+    server makes of the path, its case and the query. ``localhost`` is a host like others.
+
+    Source: RFC 3986, 2.1, 3.1 to 3.5, 6.2.2; RFC 1123, 2.1; RFC 5890, 2.3; WHATWG URL, "Host parsing".
+    """
+    match = _URL.fullmatch(text) if len(text) <= MAX_URL else None
+    if match is None:
+        return None
+    scheme, host, port, location = match.groups("")
+    port = port or ("443" if scheme == "https" else "80")
+    if not _is_host(host) or int(port) > MAX_PORT or not _is_location(location):
+        return None
+    return f"{scheme}://{host}:{port}", location.removesuffix("/") + "/"
+
+
+def email(text: str) -> tuple[str, str] | None:
+    """``(address, domain)`` if ``text`` is exactly one address ``local@domain``, with no name beside it.
+
+    The local part is a dot-atom and keeps its case, which is the receiver's affair. Refused in it: quotes
+    and comments, a dot at either end or two in a row, ``%`` and ``!`` (relays once took them for a
+    route), and a leading ``-``, ``/`` or ``|`` (an option, a file, a pipe to some mailers). The domain is
+    a host as in `url`, of two labels or more. Separators of lists, white space and line breaks have no
+    place in either, so no second receiver and no header can be added.
+
+    Not protected: whether the address exists, who reads it, where it is forwarded to, ``+tag`` and other
+    aliases of one mailbox; and a shell (``&``, ``$``, `````).
+
+    Source: RFC 5321, 2.3.11, 4.1.2 and 4.5.3.1; Exim's default configuration, ``acl_check_rcpt``.
+    """
+    if len(text) > MAX_ADDRESS:
+        return None
+    local, _, domain = text.partition("@")
+    if len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local) or "." not in domain or not _is_host(domain):
+        return None
+    return text, domain
+
+
+def argv(value: object) -> str | None:
+    """The program of a command: its first word, if all are texts and the first is a canonical `path`.
+
+    A whole path and not a name, because ``ls`` may be ``/tmp/evil/ls``. No word has NUL, a control
+    character, a line separator or a lone surrogate. The other words are not judged: see `operand`.
+
+    Not protected: what the program does with its words (``find -exec``, ``git -c``), and a tool that
+    hands them to a shell, where ``;`` and ``*`` mean something.
+
+    Source: execve(2); CWE-78 and CWE-88.
+    """
+    if not isinstance(value, list) or not value:
+        return None
+    for word in value:
+        if type(word) is not str or _NO_WORD.search(word):
+            return None
+    program: str = value[0]
+    return program if program != "/" and path(program) is not None else None
+
+
+def operand(text: str) -> bool:
+    """Whether programs take this command word for an operand: it is not empty, and no ``-`` leads.
+
+    Not protected: programs with options of another kind (``+x``, ``/x``, ``@file``, ``of=x``), and
+    systems that turn look-alikes of ``-`` into it (Windows, "best fit").
+
+    Source: POSIX, "Utility Syntax Guidelines", 4 and 10; CWE-88.
+    """
+    return text != "" and text[0] != "-"
+
+
+# Characters
+
+
+def _is_legible(text: str) -> bool:
+    """Whether a text is in NFC and has no character that is a control, not seen or not assigned."""
+    if text.isascii():
+        return text.isprintable()
+    hidden = any(unicodedata.category(character) in _HIDDEN for character in text)
+    return not hidden and not _IGNORABLE.search(text) and unicodedata.is_normalized("NFC", text)
+
+
+# Controls, formats (bidi, zero width), surrogates, private use, unassigned; line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# The rest of Unicode's Default_Ignorable_Code_Point: joiners, fillers, variation selectors.
+_IGNORABLE = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_NO_WORD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+# Paths, of files and of URLs
+
+
+def _is_one_walk(text: str, is_component: Callable[[str], bool]) -> bool:
+    """Whether every component is good, and stays so in the compatibility form (NFKC).
+
+    Some tools and file systems compare that form, where a fullwidth full stop is a full stop.
+    """
+    return all(
+        form.count("/") == text.count("/")
+        and "\\" not in form
+        and not _ENCODED_AGAIN.search(form)
+        and all(map(is_component, form.split("/")[1:]))
+        for form in {text, unicodedata.normalize("NFKC", text)}
+    )
+
+
+def _is_component(name: str) -> bool:
+    return name not in ("", ".", "..") and name[0] != "~" and name == name.strip()
+
+
+def _is_segment(name: str) -> bool:
+    return name.partition(";")[0].strip() not in ("", ".", "..")
+
+
+def _is_location(text: str) -> bool:
+    if _NEEDLESS.search(text):
+        return False
+    try:
+        decoded = unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return False
+    return _is_legible(decoded) and _is_one_walk(decoded.removesuffix("/"), _is_segment)
+
+
+# '.', '/', '\' and NUL that one more decoding would reveal.
+_ENCODED_AGAIN = re.compile(r"%(?:25)*(?:2e|2f|5c|00)", re.IGNORECASE)
+# Encodings of what is written as it is (RFC 3986, 6.2.2.2), of '/', of '\' and of controls.
+_NEEDLESS = re.compile(r"%(?:2[DEF]|5[CF]|7[EF]|[01].|3[0-9]|[46][1-9A-F]|[57][0-9A])")
+
+
+# Hosts, URLs and addresses
+
+
+def _is_host(text: str) -> bool:
+    labels = text.split(".")
+    return (
+        len(text) <= MAX_HOST
+        and all(_LABEL.fullmatch(label) and not label.startswith("xn--") for label in labels)
+        and not _NUMBER.fullmatch(labels[-1])
+    )
+
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1035, 2.3.1, as eased by RFC 1123, 2.1
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a host that ends so is IPv4 to every browser (WHATWG URL)
+
+_PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]"  # RFC 3986, 3.3: pchar without percent encoding, and '/'
+_URL = re.compile(
+    r"(https?)://([a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
+    rf"(/(?:{_PLAIN}|%[0-9A-F]{{2}})*)?"
+    rf"(?:\?(?:{_PLAIN}|[?]|%[0-9A-Fa-f]{{2}})*)?"
+)
+
+_ATOM = r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+"  # RFC 5322, 3.2.3: atext without '%' and '!'
+_LOCAL = re.compile(rf"(?![-/|]){_ATOM}(?:\.{_ATOM})*")

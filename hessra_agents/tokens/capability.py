@@ -1,0 +1,312 @@
+"""Capabilities: issue, attenuate, delegate, prove, parse.
+
+Everything that hands authority on is one more block that narrows. `issue` needs a root key; `attenuate`
+needs nothing; `delegate` needs the key of the current holder, or nothing from a bearer capability, which
+it binds to a holder. None of them needs a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
+
+from ..call import Call
+from ..errors import Denied, Reason
+from ..grants import Grant, pattern
+from .datalog import add_pattern, attested_check, foreign, rejected
+from .describe import describe
+from .keys import KeyPair, PublicKey
+from .profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested, Block, Holder, admit
+from .statements import Approval, Proof
+from .trust import Trust
+from .wire import MAX_BYTES, read_blocks, read_envelope
+
+__all__ = ["Capability", "fresh_handle", "issue", "seconds"]
+
+
+def fresh_handle() -> str:
+    """A name for one holder or approver check: 128 random bits in hex, never used twice."""
+    return os.urandom(16).hex()
+
+
+def seconds(ttl: timedelta) -> int:
+    """A lifetime in whole seconds, rounded down.
+
+    Raises:
+        ValueError: it is shorter than one second.
+    """
+    if not isinstance(ttl, timedelta):
+        raise TypeError("ttl is a timedelta, such as timedelta(minutes=10)")
+    if ttl < timedelta(seconds=1):
+        raise ValueError("ttl is at least one second")
+    return int(ttl.total_seconds())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Capability:
+    """The right to call named tools with named arguments: a Biscuit that was verified and admitted.
+
+    Whoever has the token of a bearer capability may use it; one that names a `holder` is useless without
+    the holder's key. ``repr`` shows no token.
+    """
+
+    _biscuit: Biscuit = field(repr=False)
+    blocks: tuple[Block, ...] = field(repr=False)
+    """What each block says, the issuer's first."""
+
+    @classmethod
+    def parse(cls, token: str, trust: Trust) -> Capability:
+        """Read a capability: signatures from a trusted root key, then admission. Time is not looked at.
+
+        Raises:
+            Denied: ``malformed``, ``too_large``, ``unknown_root``, ``bad_signature``, ``outside_profile``.
+        """
+        if not isinstance(token, str):
+            raise Denied(Reason.MALFORMED, "a capability is a text")
+        if len(token) > MAX_BYTES * 4 // 3 + 4:
+            raise Denied(Reason.TOO_LARGE, f"a capability is at most {MAX_BYTES} bytes")
+        try:
+            text = token.encode("ascii")
+            data = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (ValueError, binascii.Error):
+            raise Denied(Reason.MALFORMED, "the capability is not base64url") from None
+        root = trust.key("capability", read_envelope(data))
+        try:
+            biscuit = Biscuit.from_bytes(data, root.for_biscuit())
+        except BaseException as error:
+            raise rejected(error) from foreign(error)
+        return cls._of(biscuit, p256_root=root.algorithm != "ed25519")
+
+    @classmethod
+    def _of(cls, biscuit: Biscuit, *, p256_root: bool = False) -> Capability:
+        # the library's own bytes, so that both readers read the same
+        return cls(biscuit, admit(read_blocks(bytes(biscuit.to_bytes()), p256_root=p256_root)))
+
+    @property
+    def token(self) -> str:
+        """The capability as text (base64url with padding). Treat a bearer's as a password."""
+        return self._biscuit.to_base64()
+
+    @property
+    def subject(self) -> str:
+        """Who it was issued to."""
+        return self.blocks[0].rights[0][0]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id of each block; revoking one ends it and everything built on it."""
+        return tuple(block.id for block in self.blocks)
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whose key a call must be proved with; None for a bearer capability."""
+        return next((b.holder for b in reversed(self.blocks) if b.holder), None)
+
+    @property
+    def expires(self) -> int:
+        """When the first of its blocks expires, in Unix seconds."""
+        return min(block.expires for block in self.blocks if block.expires is not None)
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The objects that every block still names, sorted: ``tool:send_email``."""
+        reached = {resource for _, resource, _ in self.blocks[0].rights}
+        for found in (block.patterns for block in self.blocks):
+            for one in found:
+                reached &= {branch.resource for branch in one}
+        return tuple(sorted(reached))
+
+    @property
+    def biscuit(self) -> Biscuit:
+        """The token as the Biscuit library has it."""
+        return self._biscuit
+
+    def attenuate(
+        self,
+        *grants: Grant,
+        ttl: timedelta | None = None,
+        audience: str | None = None,
+        designations: Mapping[str, str] | None = None,
+        now: int | None = None,
+    ) -> Capability:
+        """Return a copy of this capability that allows less.
+
+        Anyone who has a capability may do this, with no key and no network. A new block can only add
+        checks, so every call that the copy allows, the original allows too (tests/test_laws.py).
+
+        Args:
+            grants: the tools that stay reachable; a tool that is not named is dropped, an argument that
+                is not named keeps its earlier bounds. Without grants all tools stay.
+            ttl: time from now after which the copy is refused; it cannot outlive the original.
+            audience: the one guard that may honour the copy.
+            designations: labels that the guard must state with these values.
+            now: Unix seconds; the clock's if left out.
+
+        Raises:
+            ValueError: nothing is narrowed, or the copy would be too large to be read.
+
+        Source: Biscuit specification, "Appending a block"; Birgisson et al. 2014 (macaroons).
+        """
+        builder = BlockBuilder("")
+        if not (grants or ttl or audience or designations):
+            raise ValueError("attenuate narrows: name grants, a ttl, an audience or designations")
+        _narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        return _made(lambda: self._biscuit.append(builder))
+
+    def delegate(
+        self,
+        *grants: Grant,
+        to: PublicKey,
+        key: KeyPair | None = None,
+        ttl: timedelta | None = None,
+        audience: str | None = None,
+        designations: Mapping[str, str] | None = None,
+        now: int | None = None,
+    ) -> Capability:
+        """Return a copy that only the holder of ``to`` can use, and that allows at most what this does.
+
+        Args:
+            grants, ttl, audience, designations, now: as for `attenuate`.
+            to: the next holder.
+            key: the current holder's key; a bearer capability needs none.
+
+        Raises:
+            ValueError: the key is not the current holder's, or the copy would be too large.
+        """
+        holder = self.holder
+        if holder is not None and (key is None or key.public.data != holder.key):
+            raise ValueError("only the current holder delegates: pass its key")
+        builder = BlockBuilder("")
+        if holder is not None:
+            builder.add_fact(_designation_fact(HOLDER, holder.handle))
+        builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), to.data)]))
+        _narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        if holder is None or key is None:
+            return _made(lambda: self._biscuit.append(builder))
+        return _made(lambda: self._sign(key, builder))
+
+    def _sign(self, key: KeyPair, builder: BlockBuilder) -> Biscuit:
+        pair = key.for_biscuit()
+        block = self._biscuit.third_party_request().create_block(pair.private_key, builder)
+        return self._biscuit.append_third_party(pair.public_key, block)
+
+    def prove(self, call: Call, *, key: KeyPair, audience: str, now: int | None = None) -> Proof:
+        """The holder's statement for one call to one guard: valid for 30 s, for one use.
+
+        Raises:
+            ValueError: the capability has no holder, or another one.
+        """
+        holder = self.holder
+        if holder is None or holder.key != key.public.data:
+            raise ValueError("only the holder of a capability proves its calls")
+        moment = _now(now)
+        return Proof.make(call, ids=self.ids, handle=holder.handle, audience=audience, key=key, now=moment)
+
+    def approve(
+        self, call: Call, *, key: KeyPair, ttl: timedelta = timedelta(minutes=5), now: int | None = None
+    ) -> Approval:
+        """An approver's statement that this call may be made under this capability, once.
+
+        Raises:
+            ValueError: no check of this capability asks for an approval by this key.
+        """
+        asked = {
+            one.value: block
+            for block in self.blocks
+            for check in block.attested
+            for one in check
+            if one.label == APPROVED and one.key == key.public.data
+        }
+        if not asked:
+            raise ValueError("this capability asks for no approval by this key")
+        handle = next(iter(asked))
+        return Approval.make(call, ids=self.ids, handle=handle, key=key, expires=_now(now) + seconds(ttl))
+
+    def describe(self) -> str:
+        """In words: what each block allows, until when, and who added it."""
+        return describe(self.blocks)
+
+
+def issue(
+    subject: str,
+    grants: Iterable[Grant],
+    *,
+    key: KeyPair,
+    key_id: int | None,
+    ttl: timedelta,
+    audience: str | None = None,
+    holder: PublicKey | None = None,
+    not_before: int | None = None,
+    designations: Mapping[str, str] | None = None,
+    approvals: Iterable[tuple[Attested, ...]] = (),
+    now: int | None = None,
+) -> Capability:
+    """A new capability, signed by a root key. `Authority.issue` is the usual way to get one.
+
+    Raises:
+        ValueError: no subject, no grant, or more than one token can hold.
+    """
+    found = tuple(grants)
+    if not subject or not found:
+        raise ValueError("a capability needs a subject and at least one grant")
+    builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
+    for resource, operation in dict.fromkeys((one.resource, one.operation) for one in found):
+        terms = {"s": subject, "r": resource, "o": operation}
+        builder.add_fact(Fact("right({s}, {r}, {o})", terms))
+    if not_before is not None:
+        builder.add_check(Check("check if time($t), $t >= {n}", {"n": not_before}))
+    if holder is not None:
+        builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), holder.data)]))
+    for alternatives in approvals:
+        builder.add_check(attested_check(alternatives))
+    _narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, closed=True)
+    if key_id is not None:
+        builder.set_root_key_id(key_id)
+    return _made(lambda: builder.build(key.for_biscuit().private_key))
+
+
+def _made(make: Callable[[], Biscuit]) -> Capability:
+    """The capability that ``make`` builds, if a guard would read it."""
+    try:
+        return Capability._of(make())
+    except Denied as error:
+        raise ValueError(f"no guard would read this capability: {error.detail or error}") from error
+    except (TypeError, ValueError):
+        raise
+    except BaseException as error:
+        raise ValueError(f"the capability cannot be built: {foreign(error)}") from None
+
+
+def _narrow(
+    builder: BiscuitBuilder | BlockBuilder,
+    grants: tuple[Grant, ...],
+    *,
+    ttl: timedelta | None,
+    audience: str | None,
+    designations: Mapping[str, str] | None,
+    now: int | None,
+    closed: bool,
+) -> None:
+    if ttl is not None:
+        builder.add_check(Check("check if time($time), $time < {n}", {"n": _now(now) + seconds(ttl)}))
+    for label, value in {**(designations or {}), **({ANCHOR: audience} if audience else {})}.items():
+        if label in RESERVED:
+            raise ValueError(f"the label {label!r} is reserved")
+        builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
+    if grants:
+        add_pattern(builder, pattern(grants, closed=closed))
+
+
+def _designation_fact(label: str, value: str) -> Fact:
+    return Fact("designation({l}, {v})", {"l": label, "v": value})
+
+
+def _now(now: int | None) -> int:
+    return int(time.time()) if now is None else now

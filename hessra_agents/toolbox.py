@@ -1,0 +1,238 @@
+"""A toolbox: what one agent holds. The tools that its capability reaches, and no others.
+
+    desk = guard.toolbox(capability)
+    await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
+    mailer = desk.delegate("agent:desk:mailer", grant("send_email", to="ana@acme.com"))
+
+The capability travels as a value: bound into the toolbox, or into a function by `bind`. It is never taken
+from ambient state.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+import anyio
+
+from .answers import ToolCall, result_text
+from .decide.verifier import Possession
+from .errors import Denied, Reason
+from .grants import Grant, tool_name
+from .schema import narrowed, wrapped
+from .tokens.capability import Capability
+from .tokens.keys import KeyPair
+from .tokens.statements import Approval
+from .tool import Tool
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+__all__ = ["Toolbox"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("hessra_agents")
+
+
+class Toolbox:
+    """The tools that one agent may call. Make one with `Guard.toolbox` or `delegate`.
+
+    Whoever has the object may use it: hand it to the agent that it is for, and `delegate` to others.
+    ``repr`` shows no token.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        capability: Capability,
+        key: KeyPair | None,
+        possession: Possession | None,
+        inject: Mapping[str, Any],
+        name: str,
+    ) -> None:
+        self._guard = guard
+        self._capability = capability
+        self._key = key
+        self._possession = possession
+        self._inject = inject
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Toolbox({self.name!r}, tools={list(self.tools)})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a toolbox is not pickled: send the capability's text, and prove calls with the key")
+
+    @property
+    def capability(self) -> Capability:
+        """The capability that every call carries."""
+        return self._capability
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that can be reached, sorted."""
+        reached = {name.removeprefix("tool:") for name in self._capability.tools if name.startswith("tool:")}
+        return tuple(sorted(reached & self._guard.tools.keys()))
+
+    async def call(
+        self,
+        tool: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | str | bytes,
+        *,
+        approvals: Iterable[Approval | str] = (),
+    ) -> Any:
+        """Call a tool, and return what it returns (the items of an async generator as a list).
+
+        Raises:
+            Denied: the call is refused and the tool did not run.
+            Exception: whatever the tool itself raised.
+        """
+        async with self._running(tool, arguments, approvals) as run:
+            return await run.result()
+
+    def _running(
+        self,
+        tool: str | Callable[..., Any],
+        arguments: Mapping[str, Any] | str | bytes,
+        approvals: Iterable[Approval | str] = (),
+    ) -> Any:
+        receiver = getattr(tool, "__self__", None)
+        return self._guard.running(
+            self._capability, tool_name(tool), arguments, self._possession, approvals, self._inject, receiver
+        )
+
+    # an async generator, a coroutine function, a plain function: the first that fits
+    @overload
+    def bind(  # type: ignore[overload-overlap]
+        self, tool: Callable[P, AsyncIterator[R]], /
+    ) -> Callable[P, AsyncGenerator[R, None]]: ...
+    @overload
+    def bind(self, tool: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    @overload
+    def bind(self, tool: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def bind(self, tool: Callable[..., Any], /) -> Callable[..., Any]:
+        """The tool as a function of the same signature that carries this authority and no other.
+
+        A sync tool becomes a coroutine function. The call is decided when it runs, not when the coroutine
+        is made.
+
+        Raises:
+            ValueError: the function is no tool of this guard.
+        """
+        registered = self._guard.tools.get(tool_name(tool))
+        if registered is None:
+            raise ValueError(f"{tool_name(tool)!r} is no tool of this guard")
+        signature = _called_with(registered)
+
+        async def bound(*args: Any, **kwargs: Any) -> Any:
+            async with self._running(tool, signature.bind(*args, **kwargs).arguments) as run:
+                return await run.result()
+
+        async def bound_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+            running = self._running(tool, signature.bind(*args, **kwargs).arguments)
+            async with running as run, aclosing(run.items()) as items:
+                async for item in items:
+                    yield item
+
+        double: Any = bound_generator if registered.kind == "generator" else bound
+        functools.update_wrapper(double, registered.function)
+        del double.__wrapped__
+        double.__signature__ = signature
+        double.__annotations__ = {n: h for n, h in registered.hints.items() if n not in registered.injected}
+        return cast(Callable[..., Any], double)
+
+    def schemas(self, shape: str = "openai") -> list[dict[str, Any]]:
+        """JSON schemas of the reachable tools, narrowed to what is granted.
+
+        Args:
+            shape: ``openai`` (Chat Completions), ``openai-responses``, ``anthropic`` or ``mcp``.
+        """
+        patterns = [pattern for block in self._capability.blocks for pattern in block.patterns]
+        tools = [self._guard.tools[name] for name in self.tools]
+        return [
+            wrapped(shape, tool, narrowed(tool, [*patterns, *([tool.bounds] if tool.bounds else [])]))
+            for tool in tools
+        ]
+
+    async def answer(self, tool_calls: Sequence[object]) -> list[dict[str, Any]]:
+        """Run a model's tool calls, side by side, and return their results in order and in their shape.
+
+        A refused call, an unknown tool, unreadable arguments and a tool's own exception become results
+        that the model can read; only cancellation passes through.
+
+        Raises:
+            ValueError: a call has no shape that could be answered.
+        """
+        calls = [ToolCall.of(message) for message in tool_calls]
+        answers: list[dict[str, Any]] = [{} for _ in calls]
+
+        async def run(index: int, call: ToolCall) -> None:
+            answers[index] = await self._answer(call)
+
+        async with anyio.create_task_group() as group:
+            for index, call in enumerate(calls):
+                group.start_soon(run, index, call)
+        return answers
+
+    async def _answer(self, call: ToolCall) -> dict[str, Any]:
+        try:
+            if not isinstance(call.arguments, (str, Mapping)):
+                raise Denied(Reason.MALFORMED, "the arguments are not an object", tool=call.name)
+            result = await self.call(call.name, call.arguments)
+            return call.answer(result_text(result), error=False)
+        except Denied as denied:
+            return call.answer(f"refused: {denied}", error=True)
+        except Exception as error:
+            # its text may hold anything; the log has it, the model gets its kind
+            _log.warning("the tool %r failed", call.name, exc_info=error)
+            return call.answer(f"error: the tool failed with {type(error).__name__}", error=True)
+
+    def delegate(
+        self,
+        name: str,
+        *grants: Grant,
+        ttl: timedelta | None = None,
+        designations: Mapping[str, str] | None = None,
+        inject: Mapping[str, Any] | None = None,
+    ) -> Toolbox:
+        """The toolbox of a sub-agent: its own key, its own expiry, at most these grants.
+
+        It may outlive this toolbox, as its own expiry says, and never exceeds what this one allows.
+
+        Args:
+            name: below this agent's own: ``agent:desk`` delegates to ``agent:desk:mailer``.
+            grants: what it may call; an argument that is not named keeps its bounds.
+            ttl: time from now until it is refused.
+            inject: values that the host injects for the sub-agent; this toolbox's own if left out.
+
+        Raises:
+            ValueError: the name is not below this agent's, or nothing is granted.
+        """
+        if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
+            raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
+        if not grants:
+            raise ValueError("a sub-agent needs at least one grant")
+        key = KeyPair.generate()
+        child = self._capability.delegate(
+            *grants, to=key.public, key=self._key, ttl=ttl, designations=designations, now=self._guard.now()
+        )
+        return self._guard.toolbox(child, key=key, inject=inject or self._inject, name=name)
+
+    def attenuate(self, *grants: Grant, ttl: timedelta | None = None) -> Toolbox:
+        """This toolbox with less: the same agent and key, fewer tools, tighter arguments or less time."""
+        narrower = self._capability.attenuate(*grants, ttl=ttl, now=self._guard.now())
+        return self._guard.toolbox(narrower, key=self._key, inject=self._inject, name=self.name)
+
+
+def _called_with(tool: Tool) -> inspect.Signature:
+    """The signature without what the caller does not give: injected values, and a method's object."""
+    parameters = list(tool.signature.parameters.values())
+    told = parameters[1:] if tool.method else parameters
+    return tool.signature.replace(parameters=[p for p in told if p.name not in tool.injected])

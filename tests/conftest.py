@@ -1,0 +1,27 @@
+"""Fixtures: a small world for each test, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from .world import World
+
+# HESSRA_SOAK=1 runs the laws at full length: 100,000 cases, a tenth of that otherwise
+settings.register_profile("test", deadline=None, max_examples=1_000)
+settings.register_profile("soak", deadline=None, max_examples=10_000)
+settings.load_profile("soak" if os.environ.get("HESSRA_SOAK") else "test")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Every test marked ``anyio`` runs on both event loops."""
+    return str(request.param)
+
+
+@pytest.fixture
+def world() -> World:
+    """A guard with a few tools, and the authority that it trusts."""
+    return World()
