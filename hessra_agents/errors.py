@@ -49,6 +49,8 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+_LONGEST_NAME = 128
+
 _TEXTS = {
     Reason.NO_CAPABILITY: "the call carries no capability",
     Reason.MALFORMED: "the call, capability or statement cannot be read",
@@ -127,7 +129,8 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         super().__init__(reason, self.text, tool)
 
     def __str__(self) -> str:
-        where = f"{self.tool}: " if self.tool else ""
+        # the name may come from a model: it is shown only where it is a plain word
+        where = f"{self.tool}: " if self.tool.isprintable() and 0 < len(self.tool) <= _LONGEST_NAME else ""
         return f"{where}{self.text} [{self.reason}]"
 
     def __repr__(self) -> str:

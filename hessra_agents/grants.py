@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .canonical import Malformed
 from .clauses import Branch, Clause, Pattern, Test
 from .constraints import Alternatives, Constraint, Place, as_constraint, combine
 
@@ -100,7 +99,7 @@ def tool_name(tool: str | Callable[..., Any]) -> str:
     """The name under which a tool is granted and called."""
     name = tool if isinstance(tool, str) else getattr(tool, "__hessra_tool__", None) or tool.__name__
     if not name:
-        raise Malformed("a tool needs a name")
+        raise ValueError("a tool needs a name")
     return cast(str, name)
 
 

@@ -103,9 +103,9 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         approvals: Iterable[Approval | str] = (),
     ) -> Any:
-        receiver = getattr(tool, "__self__", None)
+        name, receiver = (tool_name(tool), getattr(tool, "__self__", None)) if callable(tool) else (tool, None)
         return self._guard.running(
-            self._capability, tool_name(tool), arguments, self._possession, approvals, self._inject, receiver
+            self._capability, name, arguments, self._possession, approvals, self._inject, receiver
         )
 
     # an async generator, a coroutine function, a plain function: the first that fits

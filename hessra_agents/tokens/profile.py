@@ -38,7 +38,7 @@ __all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "Attested",
 
 MAX_CHECKS = 128
 MAX_RIGHTS = 128
-MAX_EACH = 16
+MAX_EACH = 32
 """Tests on every element of a list, in a whole token."""
 
 ANCHOR, HOLDER, APPROVED = "anchor", "holder", "approved"
