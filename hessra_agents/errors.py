@@ -105,6 +105,20 @@ class Problem:
         return f"argument {self.argument!r} {text}{granted}"
 
 
+def _told(problems: tuple[Problem, ...]) -> str:
+    """Each argument once, with what all blocks together grant it."""
+    tools = [problem for problem in problems if problem.argument is None]
+    if tools:
+        return str(tools[0])
+    merged: dict[str | None, Problem] = {}
+    for one in problems:
+        known = merged.get(one.argument)
+        words = dict.fromkeys(text for text in (known.allowed if known else "", one.allowed) if text)
+        reason = known.reason if known else one.reason
+        merged[one.argument] = Problem(reason, one.argument, " and ".join(words), one.block)
+    return "; ".join(map(str, merged.values()))
+
+
 class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure of the program
     """The call is refused, and the tool did not run.
 
@@ -125,7 +139,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         self.tool = tool
         self.problems = tuple(problems)
         self.detail = detail
-        self.text = text or "; ".join(map(str, self.problems)) or reason_text(reason)
+        self.text = text or _told(self.problems) or reason_text(reason)
         super().__init__(reason, self.text, tool)
 
     def __str__(self) -> str:

@@ -23,7 +23,6 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -38,6 +37,7 @@ from .call import Call
 from .canonical import Malformed
 from .decide.permit import Permit
 from .decide.verifier import Possession, verify
+from .doubles import refusing
 from .errors import Denied, Reason
 from .ledger.protocol import Ledger, Outcome
 from .tokens.capability import Capability
@@ -146,7 +146,7 @@ class Guard:
         if tool.name in self._tools:
             raise ValueError(f"there is a tool named {tool.name!r} already")
         self._tools[tool.name] = tool
-        return cast(F, _refusing(tool))
+        return cast(F, refusing(tool))
 
     def toolbox(
         self,
@@ -345,30 +345,3 @@ class _Run:
     def items(self) -> AsyncIterator[Any]:
         """The items of a generator as they come."""
         return cast(AsyncIterator[Any], self._function())
-
-
-def _refusing(tool: Tool) -> Callable[..., Any]:
-    """The function's double that refuses; it does not lead back to the function (no ``__wrapped__``)."""
-
-    def refuse() -> Denied:
-        return Denied(Reason.NO_CAPABILITY, tool=tool.name)
-
-    async def refused(*args: Any, **kwargs: Any) -> Any:
-        raise refuse()
-
-    async def refused_generator(*args: Any, **kwargs: Any) -> Any:
-        raise refuse()
-        yield
-
-    def refused_sync(*args: Any, **kwargs: Any) -> Any:
-        raise refuse()
-
-    double: Any = {"async": refused, "generator": refused_generator, "sync": refused_sync}[tool.kind]
-    functools.update_wrapper(double, tool.function)
-    del double.__wrapped__
-    double.__signature__ = tool.signature
-    double.__annotations__ = tool.hints
-    double.__hessra_tool__ = tool.name
-    if inspect.iscoroutinefunction(tool.function) != inspect.iscoroutinefunction(double):  # pragma: no cover
-        raise TypeError(f"{tool.name}: a kind of function that cannot be guarded")
-    return cast(Callable[..., Any], double)

@@ -199,8 +199,8 @@ def _is_location(text: str) -> bool:
 
 # '.', '/', '\' and NUL that one more decoding would reveal.
 _ENCODED_AGAIN = re.compile(r"%(?:25)*(?:2e|2f|5c|00)", re.IGNORECASE)
-# Encodings of what is written as it is (RFC 3986, 6.2.2.2), of '/', of '\' and of controls.
-_NEEDLESS = re.compile(r"%(?:2[DEF]|5[CF]|7[EF]|[01].|3[0-9]|[46][1-9A-F]|[57][0-9A])")
+# Encodings of what is written as it is (RFC 3986, 6.2.2.2), of '/' and of '\'.
+_NEEDLESS = re.compile(r"%(?:2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7E)")
 
 
 # Hosts, URLs and addresses

@@ -10,18 +10,18 @@ from ambient state.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import anyio
 
 from .answers import ToolCall, result_text
 from .decide.verifier import Possession
+from .doubles import dressed
 from .errors import Denied, Reason
 from .grants import Grant, tool_name
 from .schema import narrowed, wrapped
@@ -103,7 +103,9 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         approvals: Iterable[Approval | str] = (),
     ) -> Any:
-        name, receiver = (tool_name(tool), getattr(tool, "__self__", None)) if callable(tool) else (tool, None)
+        name, receiver = (
+            (tool_name(tool), getattr(tool, "__self__", None)) if callable(tool) else (tool, None)
+        )
         return self._guard.running(
             self._capability, name, arguments, self._possession, approvals, self._inject, receiver
         )
@@ -141,12 +143,8 @@ class Toolbox:
                 async for item in items:
                     yield item
 
-        double: Any = bound_generator if registered.kind == "generator" else bound
-        functools.update_wrapper(double, registered.function)
-        del double.__wrapped__
-        double.__signature__ = signature
-        double.__annotations__ = {n: h for n, h in registered.hints.items() if n not in registered.injected}
-        return cast(Callable[..., Any], double)
+        double = bound_generator if registered.kind == "generator" else bound
+        return dressed(double, registered, signature)
 
     def schemas(self, shape: str = "openai") -> list[dict[str, Any]]:
         """JSON schemas of the reachable tools, narrowed to what is granted.

@@ -945,7 +945,7 @@ async def test_more_blocks_than_are_read(world: World) -> None:
         capability = capability.attenuate(ttl=timedelta(minutes=5), now=world.now)
     await world.call(capability)
     world.ran.clear()
-    with pytest.raises(ValueError, match="blocks"):
+    with pytest.raises(ValueError, match="15 further blocks"):
         capability.attenuate(ttl=timedelta(minutes=5), now=world.now)
     with world.refuses("too_large"):
         await world.call(forge.append_source(capability, "check if time($t), $t < 1900000000"))

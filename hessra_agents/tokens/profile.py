@@ -31,13 +31,11 @@ from dataclasses import dataclass
 from ..clauses import Branch, Clause, Pattern, Test
 from ..errors import Denied, Reason
 from ..facts import SIGNATURES
-from ..grants import MAX_BRANCHES
-from .wire import Op, Predicate, Query, RawBlock, Var, outside
+from .protobuf import outside
+from .wire import MAX_CHECKS, Op, Predicate, Query, RawBlock, Var
 
 __all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "Attested", "Block", "Holder", "admit"]
 
-MAX_CHECKS = 128
-MAX_RIGHTS = 128
 MAX_EACH = 32
 """Tests on every element of a list, in a whole token."""
 
@@ -167,8 +165,6 @@ def _facts(
             activates = True
         else:
             raise outside(f"a fact that its block may not state: {name}")
-    if len(rights) > MAX_RIGHTS or len(states) > MAX_RIGHTS:
-        raise Denied(Reason.TOO_LARGE, detail="facts of a block")
     return tuple(rights), tuple(states), activates
 
 
@@ -233,8 +229,6 @@ def _activation(query: Query) -> bytes:
 
 
 def _pattern(check: tuple[Query, ...], *, first: bool) -> Pattern:
-    if len(check) > MAX_BRANCHES:
-        raise Denied(Reason.TOO_LARGE, detail="branches of a check")
     branches = tuple(_branch(query) for query in check)
     if first and not all(branch.closes for branch in branches):
         raise outside("a first block that leaves argument names open")

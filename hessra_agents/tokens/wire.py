@@ -1,13 +1,8 @@
 """A strict reader of a Biscuit's bytes: what the blocks say, as plain data.
 
-Source: Biscuit specification 3.3, ``schema.proto``. Protobuf readers resolve some things in silence
-(unknown fields, a singular field given twice, several members of a oneof, long varints), and a gap
-between two readers is a hole. So this reader has three rules:
-
-1. Every field is known, in ascending order, once unless it repeats, and every varint is minimal.
-2. What our profile has no use for is refused here: rules, block scopes, contexts, dates, nulls, arrays,
-   maps, bytes in sets, regular expressions, arithmetic, foreign functions.
-3. At most `MAX_FIELDS` fields are read, whatever the bytes say.
+Source: Biscuit specification 3.3, ``schema.proto``. The messages are read strictly (`protobuf`), at most
+`MAX_FIELDS` fields of them. What our profile has no use for is refused here: rules, block scopes,
+contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
 
 A `Dialect` says which few things more a token of another kind may hold; a capability holds none of them.
 
@@ -21,15 +16,27 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..errors import Denied, Reason
+from ..grants import MAX_BRANCHES
+from .protobuf import BYTES, VARINT, Field, Reader, Shape, outside
 
-__all__ = ["CAPABILITY", "MAX_BLOCKS", "MAX_BYTES", "MAX_FIELDS", "Dialect", "Op", "Predicate", "Query"]
+__all__ = [
+    "CAPABILITY",
+    "MAX_BLOCKS",
+    "MAX_BYTES",
+    "MAX_CHECKS",
+    "MAX_FIELDS",
+    "Dialect",
+    "Op",
+    "Predicate",
+    "Query",
+]
 __all__ += ["RawBlock", "Term", "Var", "read_blocks", "read_envelope"]
 
 MAX_BYTES = 16 * 1024
 MAX_BLOCKS = 16
-MAX_FIELDS = 4096
+MAX_CHECKS = 128
+MAX_FIELDS = 7168
 
-_VARINT, _BYTES = 0, 2
 # fmt: off
 _DEFAULT_SYMBOLS = (
     "read", "write", "resource", "operation", "right", "time", "role", "owner",
@@ -106,113 +113,50 @@ class RawBlock:
     rejects: tuple[tuple[Query, ...], ...] = ()
 
 
-def outside(detail: str) -> Denied:
-    """The refusal of what is not in the profile."""
-    return Denied(Reason.OUTSIDE_PROFILE, detail=detail)
+class _Blocks(Reader):
+    """One token's bytes, and what its kind may hold."""
 
-
-class _Reader:
-    """One token's bytes, their dialect, and how many fields may still be read."""
-
-    __slots__ = ("data", "dialect", "left")
+    __slots__ = ("dialect",)
 
     def __init__(self, data: bytes, dialect: Dialect = CAPABILITY) -> None:
-        self.data = data
+        super().__init__(data, MAX_FIELDS)
         self.dialect = dialect
-        self.left = MAX_FIELDS
-
-    def varint(self, at: int, end: int) -> tuple[int, int]:
-        data = self.data
-        if at >= end:
-            raise outside("a number is cut off")
-        byte = data[at]
-        if byte < 0x80:
-            return byte, at + 1
-        value, shift, at = byte & 0x7F, 7, at + 1
-        while True:
-            if at >= end or shift > 63:
-                raise outside("a number is cut off or too long")
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                if byte == 0 or value >> 64:
-                    raise outside("a number is not minimal")
-                return value, at
-            shift += 7
-
-    def fields(self, span: tuple[int, int], shape: _Shape) -> list[tuple[int, int, int]]:
-        """The fields of one message: (number, value, 0), or (number, start, end) of bytes."""
-        at, end = span
-        found, last = [], 0
-        while at < end:
-            tag, at = self.varint(at, end)
-            number = tag >> 3
-            rule = shape.get(number)
-            if rule is None or rule[0] != tag & 7:
-                raise outside(f"field {number} is not in the profile")
-            if number < last or (number == last and not rule[1]):
-                raise outside(f"field {number} is repeated or out of order")
-            last = number
-            self.left -= 1
-            if self.left < 0:
-                raise Denied(Reason.TOO_LARGE, detail="too many fields")
-            value, at = self.varint(at, end)
-            if rule[0] == _VARINT:
-                found.append((number, value, 0))
-            else:
-                if at + value > end:
-                    raise outside("a field is cut off")
-                found.append((number, at, at + value))
-                at += value
-        return found
-
-    def message(self, span: tuple[int, int], shape: _Shape) -> dict[int, list[tuple[int, int]]]:
-        """The fields of one message by number."""
-        found: dict[int, list[tuple[int, int]]] = {}
-        for number, start, end in self.fields(span, shape):
-            found.setdefault(number, []).append((start, end))
-        for number, rule in shape.items():
-            if rule[2] and number not in found:
-                raise outside(f"field {number} is missing")
-        return found
-
-    def text(self, span: tuple[int, int]) -> str:
-        try:
-            return self.data[span[0] : span[1]].decode()
-        except UnicodeDecodeError:
-            raise outside("a text is not UTF-8") from None
-
-    def only(self, span: tuple[int, int], shape: _Shape) -> tuple[int, int, int]:
-        """The one field of a oneof."""
-        found = self.fields(span, shape)
-        if len(found) != 1:
-            raise outside("a choice has none or several members")
-        return found[0]
 
 
-# number: (wire type, may repeat, must be there); what is not listed is refused
-_Shape: TypeAlias = "dict[int, tuple[int, bool, bool]]"
-_ENVELOPE: _Shape = {1: (_VARINT, False, False), 2: (_BYTES, False, True), 3: (_BYTES, True, False)}
-_ENVELOPE[4] = (_BYTES, False, True)
-_SIGNED: _Shape = {n: (_BYTES, False, n < 4) for n in (1, 2, 3, 4)} | {5: (_VARINT, False, False)}
-_EXTERNAL: _Shape = {1: (_BYTES, False, True), 2: (_BYTES, False, True)}
-_KEY: _Shape = {1: (_VARINT, False, True), 2: (_BYTES, False, True)}
-_BLOCK: _Shape = dict.fromkeys((1, 4, 6, 8), (_BYTES, True, False)) | {3: (_VARINT, False, True)}
-_FACT: _Shape = {1: (_BYTES, False, True)}
-_CHECK: _Shape = {1: (_BYTES, True, True), 2: (_VARINT, False, False)}
-_RULE: _Shape = {1: (_BYTES, False, True), 2: (_BYTES, True, False), 3: (_BYTES, True, False)}
-_RULE[4] = (_BYTES, True, False)
-_SCOPE: _Shape = {2: (_VARINT, False, True)}
-_PREDICATE: _Shape = {1: (_VARINT, False, True), 2: (_BYTES, True, False)}
-_TERM: _Shape = dict.fromkeys((1, 2, 3, 6), (_VARINT, False, False))
-_TERM |= dict.fromkeys((5, 7), (_BYTES, False, False))
-_SET: _Shape = {1: (_BYTES, True, False)}
-_EXPRESSION: _Shape = {1: (_BYTES, True, True)}
-_OP: _Shape = dict.fromkeys((1, 2, 3, 4), (_BYTES, False, False))
-_OPERATOR: _Shape = {1: (_VARINT, False, True)}
-_CLOSURE: _Shape = {1: (_VARINT, False, True), 2: (_BYTES, True, True)}
-_CHOICE: _Shape = _CLOSURE | {1: (_VARINT, False, False)}
+_NUMBER, _PART = Field(VARINT, required=True), Field(BYTES, required=True)
+_ENVELOPE: Shape = {
+    1: Field(VARINT),
+    2: _PART,
+    3: Field(BYTES, MAX_BLOCKS - 1, name="further blocks"),
+    4: _PART,
+}
+_SIGNED: Shape = {1: _PART, 2: _PART, 3: _PART, 4: Field(BYTES), 5: Field(VARINT)}
+_EXTERNAL: Shape = {1: _PART, 2: _PART}
+_KEY: Shape = {1: _NUMBER, 2: _PART}
+_BLOCK: Shape = {
+    1: Field(BYTES, 2048, name="texts"),
+    3: _NUMBER,
+    4: Field(BYTES, 128, name="facts"),
+    6: Field(BYTES, MAX_CHECKS, name="checks"),
+    8: Field(BYTES, 64, name="keys"),
+}
+_FACT: Shape = {1: _PART}
+_CHECK: Shape = {1: Field(BYTES, MAX_BRANCHES, required=True, name="branches"), 2: Field(VARINT)}
+_RULE: Shape = {
+    1: _PART,
+    2: Field(BYTES, 128, name="facts in a branch"),
+    3: Field(BYTES, 128, name="tests in a branch"),
+    4: Field(BYTES, 2, name="keys of a check"),
+}
+_SCOPE: Shape = {2: _NUMBER}
+_PREDICATE: Shape = {1: _NUMBER, 2: Field(BYTES, 8, name="terms")}
+_TERM: Shape = dict.fromkeys((1, 2, 3, 6), Field(VARINT)) | dict.fromkeys((5, 7), Field(BYTES))
+_SET: Shape = {1: Field(BYTES, 1024, name="elements of a set")}
+_EXPRESSION: Shape = {1: Field(BYTES, 32, required=True, name="steps of a test")}
+_OP: Shape = dict.fromkeys((1, 2, 3, 4), Field(BYTES))
+_OPERATOR: Shape = {1: _NUMBER}
+_CLOSURE: Shape = {1: _NUMBER, 2: Field(BYTES, 8, required=True, name="steps of a closure")}
+_CHOICE: Shape = _CLOSURE | {1: Field(VARINT)}
 
 
 def read_envelope(data: bytes) -> int | None:
@@ -221,13 +165,12 @@ def read_envelope(data: bytes) -> int | None:
     Raises:
         Denied: ``too_large`` (bytes, blocks), ``malformed`` (not a Biscuit).
     """
-    if len(data) > MAX_BYTES:
-        raise Denied(Reason.TOO_LARGE, detail="bytes of a token")
+    _check_size(data)
     try:
-        found = _Reader(data).message((0, len(data)), _ENVELOPE)
+        found = _Blocks(data).message((0, len(data)), _ENVELOPE)
     except Denied as error:
-        raise Denied(Reason.MALFORMED, detail=error.detail) from None
-    _count(found)
+        reason = error.reason if error.reason is Reason.TOO_LARGE else Reason.MALFORMED
+        raise Denied(reason, detail=error.detail) from None
     key_id = found.get(1)
     if key_id and key_id[0][0] >= 1 << 32:
         raise Denied(Reason.MALFORMED, detail="root key id")
@@ -240,9 +183,9 @@ def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPA
     Raises:
         Denied: ``outside_profile`` or ``too_large``.
     """
-    reader = _Reader(data, dialect)
+    _check_size(data)
+    reader = _Blocks(data, dialect)
     envelope = reader.message((0, len(data)), _ENVELOPE)
-    _count(envelope)
     symbols, keys = list[str](), list[bytes]()
     blocks = list[RawBlock]()
     for index, span in enumerate([envelope[2][0], *envelope.get(3, [])]):
@@ -270,13 +213,13 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
 
 
-def _count(envelope: dict[int, list[tuple[int, int]]]) -> None:
-    if len(envelope.get(3, ())) >= MAX_BLOCKS:
-        raise Denied(Reason.TOO_LARGE, detail="blocks of a token")
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_BYTES:
+        raise Denied(Reason.TOO_LARGE, detail="bytes of a token")
 
 
 def _block(
-    reader: _Reader,
+    reader: _Blocks,
     span: tuple[int, int],
     symbols: list[str],
     keys: list[bytes],
@@ -297,7 +240,7 @@ def _block(
     return RawBlock(name, signer, tuple(facts), tuple(checks), tuple(rejects))
 
 
-def _key(reader: _Reader, span: tuple[int, int]) -> bytes:
+def _key(reader: _Blocks, span: tuple[int, int]) -> bytes:
     found = reader.message(span, _KEY)
     key = reader.data[slice(*found[2][0])]
     algorithm = found[1][0][0]
@@ -308,7 +251,7 @@ def _key(reader: _Reader, span: tuple[int, int]) -> bytes:
 
 
 def _check(
-    reader: _Reader, span: tuple[int, int], symbols: list[str], keys: list[bytes]
+    reader: _Blocks, span: tuple[int, int], symbols: list[str], keys: list[bytes]
 ) -> tuple[int, tuple[Query, ...]]:
     """The kind of a check, and its alternatives."""
     found = reader.message(span, _CHECK)
@@ -318,7 +261,7 @@ def _check(
     return kind, tuple(_query(reader, s, symbols, keys) for s in found[1])
 
 
-def _query(reader: _Reader, span: tuple[int, int], symbols: list[str], keys: list[bytes]) -> Query:
+def _query(reader: _Blocks, span: tuple[int, int], symbols: list[str], keys: list[bytes]) -> Query:
     found = reader.message(span, _RULE)
     # a head with variables would make the engine print to standard output
     if reader.fields(found[1][0], _PREDICATE) != [(1, _QUERY, 0)]:
@@ -342,13 +285,13 @@ def _symbol(index: int, symbols: list[str]) -> str:
     raise outside("an unknown symbol")
 
 
-def _predicate(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> Predicate:
+def _predicate(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Predicate:
     found = reader.message(span, _PREDICATE)
     terms = tuple(_term(reader, s, symbols) for s in found.get(2, ()))
     return _symbol(found[1][0][0], symbols), terms
 
 
-def _term(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> Term:
+def _term(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Term:
     number, start, end = reader.only(span, _TERM)
     if number == 3:
         return _symbol(start, symbols)
@@ -365,7 +308,7 @@ def _term(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> Term:
     return _set(reader, (start, end), symbols)
 
 
-def _set(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> frozenset[str] | frozenset[int]:
+def _set(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> frozenset[str] | frozenset[int]:
     terms = [_term(reader, (start, end), symbols) for _, start, end in reader.fields(span, _SET)]
     kinds = {type(term) for term in terms}
     values = frozenset(terms)
@@ -374,7 +317,7 @@ def _set(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> frozense
     return values  # type: ignore[return-value]
 
 
-def _expression(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> tuple[Op, ...]:
+def _expression(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> tuple[Op, ...]:
     ops = []
     for _, start, end in reader.fields(span, _EXPRESSION):
         number, *inner = reader.only((start, end), _OP)
@@ -389,7 +332,7 @@ def _expression(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> t
     return tuple(ops)
 
 
-def _closure(reader: _Reader, span: tuple[int, int], symbols: list[str]) -> Op:
+def _closure(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Op:
     found = reader.message(span, _CHOICE if reader.dialect.choices else _CLOSURE)
     body = []
     for at in found[2]:
