@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from .clauses import Branch, Clause, Pattern, Test
+from .clauses import Branch, Clause, Pattern, Test, by_argument
 from .tool import Tool
+from .words import place_words
 
 __all__ = ["SHAPES", "narrowed", "wrapped"]
 
 SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
 
 
-def narrowed(tool: Tool, patterns: Iterable[Pattern]) -> dict[str, Any]:
+def narrowed(tool: Tool, patterns: Sequence[Pattern]) -> dict[str, Any]:
     """The schema of the tool's arguments under all of these patterns."""
     schema = copy.deepcopy(tool.schema)
     schema.setdefault("properties", {})
@@ -29,6 +30,8 @@ def narrowed(tool: Tool, patterns: Iterable[Pattern]) -> dict[str, Any]:
         branches = [branch for branch in pattern if branch.resource == resource]
         if branches:
             _narrow(schema, branches)
+    for name, field in schema["properties"].items():
+        _tell(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
     if not schema.get("required"):
         schema.pop("required", None)
     return schema
@@ -69,6 +72,32 @@ def _narrow(schema: dict[str, Any], branches: list[Branch]) -> None:
             values = [v for option in told for v in option.get("enum", [option.get("const")])]
             _join(properties[name], {"enum": list(dict.fromkeys(values))})
     schema["required"] = [name for name in properties if name in required]
+
+
+def _tell(field: dict[str, Any], patterns: list[Pattern], resource: str, name: str) -> None:
+    """Say in words what no keyword says: addresses, URLs, commands, elements, fields."""
+    said: dict[str, None] = {}
+    for pattern in patterns:
+        ways = [by_argument(b.clauses).get(name, []) for b in pattern if b.resource == resource]
+        if any(clause.fact in _WORDED for way in ways for clause in way):
+            said[" or ".join(dict.fromkeys(place_words(way) for way in ways if way))] = None
+    if said:
+        told = [field["description"]] if "description" in field else []
+        field["description"] = "; ".join([*told, *said])
+    if field.get("type") == "array" and "maxLength" in field:
+        field["maxItems"] = field.pop("maxLength")
+
+
+_WORDED = {
+    "arg_url",
+    "arg_email",
+    "arg_argv",
+    "arg_scalar",
+    "arg_paths",
+    "arg_urls",
+    "arg_emails",
+    "arg_lens",
+}
 
 
 def _named(branch: Branch) -> set[str] | None:
@@ -124,7 +153,7 @@ def _test(fact: str, test: Test) -> dict[str, Any]:
     if fact == "arg_path":
         return {"pattern": "^" + re.escape(operand.rstrip("/")) + "(/|$)"}
     if fact == "arg_len" and test.op == "at_most":
-        return {"maxLength": operand, "maxItems": operand}
+        return {"maxLength": operand}
     if fact in ("arg_strs", "arg_ints") and test.op == "in":
         return {"items": {"enum": sorted(operand)}}
     return {}
@@ -135,7 +164,7 @@ def _join(into: dict[str, Any], more: dict[str, Any]) -> None:
     for keyword, value in more.items():
         if keyword not in into:
             into[keyword] = value
-        elif keyword in ("maximum", "maxLength", "maxItems"):
+        elif keyword in ("maximum", "maxLength"):
             into[keyword] = min(into[keyword], value)
         elif keyword == "minimum":
             into[keyword] = max(into[keyword], value)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 import anyio
 
 from .answers import ToolCall, result_text
+from .call import Call
 from .decide.verifier import Possession
 from .doubles import dressed
 from .errors import Denied, Reason
@@ -27,7 +28,7 @@ from .grants import Grant, tool_name
 from .schema import narrowed, wrapped
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
-from .tokens.statements import Approval
+from .tokens.statements import Approval, Proof
 from .tool import Tool
 
 if TYPE_CHECKING:
@@ -211,17 +212,31 @@ class Toolbox:
             inject: values that the host injects for the sub-agent; this toolbox's own if left out.
 
         Raises:
-            ValueError: the name is not below this agent's, or nothing is granted.
+            ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
         """
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
             raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
         if not grants:
             raise ValueError("a sub-agent needs at least one grant")
+        strangers = sorted({one.tool for one in grants} - self._guard.tools.keys())
+        if strangers:
+            raise ValueError(f"this guard has no tool {', '.join(strangers)}")
         key = KeyPair.generate()
         child = self._capability.delegate(
             *grants, to=key.public, key=self._key, ttl=ttl, designations=designations, now=self._guard.now()
         )
         return self._guard.toolbox(child, key=key, inject=inject or self._inject, name=name)
+
+    def prove(self, tool: str, arguments: Mapping[str, Any] | str | bytes, *, audience: str) -> Proof:
+        """The proof of one call to a guard elsewhere, for a capability that has a holder.
+
+        Raises:
+            ValueError: the capability has no holder, or the arguments have no canonical form.
+        """
+        if self._key is None:
+            raise ValueError("this capability has no holder: its calls need no proof")
+        call = Call.of(tool, arguments)
+        return self._capability.prove(call, key=self._key, audience=audience, now=self._guard.now())
 
     def attenuate(self, *grants: Grant, ttl: timedelta | None = None) -> Toolbox:
         """This toolbox with less: the same agent and key, fewer tools, tighter arguments or less time."""

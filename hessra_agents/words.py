@@ -54,7 +54,7 @@ def _clause(clause: Clause) -> str:
 
 _NOUNS = {
     "str": "a text",
-    "int": "a whole number",
+    "int": "a whole number of",
     "scalar": "a value",
     "path": "a path",
     "url": "a URL",

@@ -2,116 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import struct
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
-from enum import Enum, IntEnum, StrEnum
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import pydantic
 import pytest
-from pydantic import (
-    AliasChoices,
-    AliasPath,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    SecretStr,
-    TypeAdapter,
-    computed_field,
-    field_serializer,
-)
-from pydantic.dataclasses import dataclass as pydantic_dataclass
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
 
 from hessra_agents.canonical import MAX_BYTES, Malformed, encode, parse, plain
 
-
-def written(value: object) -> str:
-    return encode(plain(value)).decode()
-
-
-# Numbers and strings as RFC 8785 writes them
-
-APPENDIX_B = {
-    "0000000000000000": "0",
-    "8000000000000000": "0",
-    "0000000000000001": "5e-324",
-    "8000000000000001": "-5e-324",
-    "7fefffffffffffff": "1.7976931348623157e+308",
-    "ffefffffffffffff": "-1.7976931348623157e+308",
-    "4340000000000000": "9007199254740992",
-    "c340000000000000": "-9007199254740992",
-    "4430000000000000": "295147905179352830000",
-    "44b52d02c7e14af5": "9.999999999999997e+22",
-    "44b52d02c7e14af6": "1e+23",
-    "44b52d02c7e14af7": "1.0000000000000001e+23",
-    "444b1ae4d6e2ef4e": "999999999999999700000",
-    "444b1ae4d6e2ef4f": "999999999999999900000",
-    "444b1ae4d6e2ef50": "1e+21",
-    "3eb0c6f7a0b5ed8c": "9.999999999999997e-7",
-    "3eb0c6f7a0b5ed8d": "0.000001",
-    "41b3de4355555553": "333333333.3333332",
-    "41b3de4355555554": "333333333.33333325",
-    "41b3de4355555555": "333333333.3333333",
-    "41b3de4355555556": "333333333.3333334",
-    "41b3de4355555557": "333333333.33333343",
-    "becbf647612f3696": "-0.0000033333333333333333",
-    "43143ff3c1cb0959": "1424953923781206.2",
-}
+# RFC 8785, appendix B: the bits of a double and its text
+NUMBERS = """
+    0000000000000000 0                           8000000000000000 0
+    0000000000000001 5e-324                      8000000000000001 -5e-324
+    4340000000000000 9007199254740992            c340000000000000 -9007199254740992
+    4430000000000000 295147905179352830000       7fefffffffffffff 1.7976931348623157e+308
+    ffefffffffffffff -1.7976931348623157e+308    444b1ae4d6e2ef50 1e+21
+    44b52d02c7e14af6 1e+23                       44b52d02c7e14af5 9.999999999999997e+22
+    44b52d02c7e14af7 1.0000000000000001e+23      444b1ae4d6e2ef4e 999999999999999700000
+    444b1ae4d6e2ef4f 999999999999999900000       3eb0c6f7a0b5ed8c 9.999999999999997e-7
+    3eb0c6f7a0b5ed8d 0.000001                    41b3de4355555553 333333333.3333332
+    41b3de4355555554 333333333.33333325          41b3de4355555555 333333333.3333333
+    41b3de4355555556 333333333.3333334           41b3de4355555557 333333333.33333343
+    becbf647612f3696 -0.0000033333333333333333    43143ff3c1cb0959 1424953923781206.2
+"""
 
 
-@pytest.mark.parametrize(("bits", "text"), APPENDIX_B.items())
-def test_doubles_print_as_in_appendix_b(bits: str, text: str) -> None:
-    """The number samples of RFC 8785, appendix B."""
+@pytest.mark.parametrize(("bits", "text"), re.findall(r"(\S+) +(\S+)", NUMBERS))
+def test_doubles_print_as_in_javascript(bits: str, text: str) -> None:
+    """And a text that is a double prints as the same double does."""
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
-    assert written(value) == text
+    assert encode(plain(value)).decode() == text
+    assert encode(parse(repr(value))).decode() == text
 
 
-@pytest.mark.parametrize("bits", ["7fffffffffffffff", "7ff0000000000000", "fff0000000000000"])
-def test_doubles_that_are_not_finite_have_no_form(bits: str) -> None:
-    """NaN and infinity, the refused samples of RFC 8785, appendix B."""
-    (value,) = struct.unpack(">d", bytes.fromhex(bits))
-    with pytest.raises(Malformed):
-        plain(value)
-    with pytest.raises(Malformed):
-        encode(value)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (1.0, "1"),
-        (-0.0, "0"),
-        (1e15, "1000000000000000"),
-        (9007199254740993, "9007199254740993"),
-        (2**64 + 1, "18446744073709551617"),
-        (1e-7, "1e-7"),
-        (1.5e-10, "1.5e-10"),
-        (123456789.123, "123456789.123"),
-        (True, "true"),
-        ([False, None], "[false,null]"),
-    ],
-)
-def test_a_number_has_one_spelling(value: object, text: str) -> None:
-    """Integral doubles are integers, integers keep all digits, and a bool is no number."""
-    assert written(value) == text
-    assert encode(parse(text)) == text.encode()
-
-
-def test_one_and_one_point_zero_are_the_same_integer_and_true_is_not() -> None:
-    """The type, too, does not depend on how a number was written."""
-    for one in (plain(1.0), parse("1.0"), parse("1e0"), parse("10e-1"), plain(IntEnum("One", "a")(1))):
+def test_a_number_has_one_value_and_one_type() -> None:
+    """However it was written. An integer keeps all digits, where RFC 8785 rounds; a bool is none."""
+    for one in (plain(1.0), parse("1.0"), parse("1e0"), parse("10e-1")):
         assert type(one) is int
         assert one == 1
-    assert plain(True) is True
-    assert parse("true") is True
-    assert type(plain(2.0**53)) is int
-    assert type(plain(2.0**53 + 2)) is float
+    for exact in (9007199254740993, 2**64 + 1, -(10**399), 10**400 - 1):
+        assert parse(encode(plain(exact))) == exact
+    assert [type(plain(value)) for value in (2.0**53, 2.0**53 + 2, -0.0, True)] == [int, float, int, bool]
+    with pytest.raises(Malformed):
+        encode(float("nan"))
+    assert encode([1e-7, 123456789.123, 2.0**53 + 2]) == b"[1e-7,123456789.123,9007199254740994]"
 
 
 def test_names_are_sorted_by_utf_16_code_units() -> None:
@@ -121,201 +68,98 @@ def test_names_are_sorted_by_utf_16_code_units() -> None:
     assert list(json.loads(encode(dict.fromkeys(names)))) == order
 
 
-def test_strings_are_escaped_as_little_as_possible() -> None:
-    """The sample of RFC 8785, 3.2.4, the short escapes, and what JSON.stringify leaves as it is."""
-    text = '"\\u20ac$\\u000F\\u000aA\'\\u0042\\u0022\\u005c\\\\\\"\\/"'
-    assert encode(parse(text)) == '"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"'.encode()
-    assert written("\b\t\n\f\r\0\x1f\x7f\u2028") == '"\\b\\t\\n\\f\\r\\u0000\\u001f\x7f\u2028"'
+def test_strings_are_escaped_as_little_as_possible_and_not_normalised() -> None:
+    """The string sample of RFC 8785, 3.2.2, the short escapes, and what JSON.stringify leaves as it is."""
+    text = r'"\u20ac$\u000F\u000aA' + r"'\u0042\u0022\u005c\\\"\/" + '"'
+    assert encode(parse(text)) == r'"€$\u000f\nA'.encode() + rb"'B\"\\\\\"/" + b'"'
+    assert encode("\b\t\n\f\r\0\x7f\u2028e\u0301") == '"\\b\\t\\n\\f\\r\\u0000\x7f\u2028e\u0301"'.encode()
 
 
-def test_text_is_not_normalised() -> None:
-    """A composed and a decomposed letter are two values: equality is that of the bytes."""
-    assert written("\u00e9") != written("e\u0301")
-
-
-# Reading text
-
-REFUSED_TEXT: dict[str | bytes, str] = {
-    "": "nothing",
-    " ": "only white space",
-    '{"a":1,"a":1}': "a name twice",
-    '{"a":1,"\\u0061":2}': "a name twice in two spellings",
-    '[{"b":{"a":1,"c":2,"a":3}}]': "a name twice further in",
-    "NaN": "not a number",
-    "[Infinity]": "infinity",
-    "-Infinity": "minus infinity",
-    "1e999": "overflows to infinity",
-    "-1e999": "overflows to minus infinity",
-    "1" * 401: "401 digits",
-    "-" + "1" * 401: "401 digits and a sign",
-    "1" * 100_000: "digits that would take quadratic time",
-    '"\\ud800"': "a lone surrogate",
-    '"\\udc00\\ud800"': "surrogates in the wrong order",
-    '{"\\udfff":1}': "a lone surrogate in a name",
-    '"\ud800"': "a lone surrogate, not escaped",
-    b'"\xed\xa0\x80"': "a lone surrogate in bytes",
-    "\ufeff1": "a byte order mark",
-    b"\xef\xbb\xbf1": "a byte order mark in bytes",
-    '{"a":1}\x00'.encode("utf-16-le"): "UTF-16, which json.loads would take",
-    b'"\xff"': "not UTF-8",
-    b'"\xc0\xaf"': "overlong UTF-8",
-    "1 2": "a second value",
-    "{}x": "trailing bytes",
-    "{}\x00": "a trailing NUL",
-    "[1,]": "a trailing comma",
-    "{'a':1}": "quotes of another language",
-    "[1] // all": "a comment",
-    "01": "a leading zero",
-    "+1": "a plus sign",
-    ".5": "no digit before the point",
-    "0x10": "hexadecimal",
-    "\u0661": "a digit of another script",
-    '"\n"': "a raw control character in a string",
-    "\u00a01": "white space that is none in JSON",
-    "[" * 33 + "]" * 33: "33 levels",
-    '{"a":' * 33 + "1" + "}" * 33: "33 levels of objects",
-    "[" * 100_000: "deep and open",
-    '"\\"' + "[" * 100: "an open string",
-    '["]"' + ',["]"' * 33 + "]" * 34: "closing brackets that are in strings",
-    " " * MAX_BYTES + "1": "over a MiB of white space",
-    '"' + "a" * MAX_BYTES + '"': "over a MiB",
-    '"' + "é" * (MAX_BYTES // 2) + '"': "over a MiB only in bytes",
-    "[" + "1e20," * 60_000 + "1]": "prints as over a MiB",
+REFUSED_TEXT: dict[str, list[str | bytes]] = {
+    "a name twice": ['{"a":1,"a":1}', '{"a":1,"\\u0061":2}', '[{"b":{"a":1,"c":2,"a":3}}]'],
+    "not finite": ["NaN", "[Infinity]", "-Infinity", "1e999", '{"a":-1e999}'],
+    "over 400 digits": ["1" * 401, "-" + "1" * 401, "1" * MAX_BYTES],
+    "a lone surrogate": ['"\\ud800"', '"\\udc00\\ud800"', '{"\\udfff":1}', '"\ud800"', b'"\xed\xa0\x80"'],
+    "a byte order mark": ["\ufeff1", b"\xef\xbb\xbf1"],
+    "not utf-8": [b'"\xff"', b'"\xc0\xaf"', '{"a":1}'.encode("utf-16-le"), '{"a":1}'.encode("utf-32")],
+    "not one value": ["", " ", b"", "1 2", "{}x", "{}\x00", "[1] // all"],
+    "not json, but taken by some": ["[1,]", "01", "+1", ".5", "\u0661", '"\n"', "\u00a01", "{'a':1}", "True"],
+    "33 levels": ["[" * 33 + "]" * 33, '{"a":' * 33 + "1" + "}" * 33, "[" * 100_000],
+    "33 levels beside closing brackets in strings": ['["]",' * 33 + "1" + "]" * 33],
+    "over a MiB": [" " * MAX_BYTES + "1", b" " * MAX_BYTES + b"1", " " * 600_000 + '"' + "é" * 300_000 + '"'],
+    "over a MiB when printed": ["[" + "1e20," * 60_000 + "1]"],
 }
 
 
-@pytest.mark.parametrize("text", [pytest.param(text, id=why) for text, why in REFUSED_TEXT.items()])
+def each(table: dict[str, list[Any]]) -> list[Any]:
+    return [pytest.param(value, id=why) for why, values in table.items() for value in values]
+
+
+@pytest.mark.parametrize("text", each(REFUSED_TEXT))
 def test_text_with_two_readings_is_refused(text: str | bytes) -> None:
-    """Whatever some reader of JSON takes differently, or not at all, is malformed."""
+    """What some reader of JSON takes differently, or not at all, is malformed."""
     with pytest.raises(Malformed):
         parse(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "canonical"),
-    [
-        (' {"b": 1.0,\n"a": [true, null]} ', '{"a":[true,null],"b":1}'),
-        (b'"\xc3\xa9\\u0000"', '"é\\u0000"'),
-        ('"\\ud83d\\ude00"', '"\U0001f600"'),
-        ('"\ufeff"', '"\ufeff"'),
-        ("[" * 32 + "]" * 32, "[" * 32 + "]" * 32),
-        ('["' + "[" * 40 + '\\"[{"]', '["' + "[" * 40 + '\\"[{"]'),
-        ("[" + "[]," * 99 + "[]]", "[" + "[]," * 99 + "[]]"),
-        ("-" + "1" * 400, "-" + "1" * 400),
-        ("1e-999", "0"),
-        ('"' + "a" * (MAX_BYTES - 2) + '"', '"' + "a" * (MAX_BYTES - 2) + '"'),
-    ],
-    ids=lambda text: str(text)[:20],
-)
+ONE_READING: list[tuple[str | bytes, str]] = [
+    (' {"b": 1.0,\n"a": [true, null]} ', '{"a":[true,null],"b":1}'),
+    (b'"\xc3\xa9\\u0000\\ud83d\\ude00\xef\xbb\xbf"', '"é\\u0000\U0001f600\ufeff"'),
+    ("[" * 32 + "]" * 32, "[" * 32 + "]" * 32),
+    ('["' + "[" * 40 + '\\"[{"]', '["' + "[" * 40 + '\\"[{"]'),
+    ("[" + "[]," * 99 + "[]]", "[" + "[]," * 99 + "[]]"),
+    ('"' + "a" * (MAX_BYTES - 2) + '"', '"' + "a" * (MAX_BYTES - 2) + '"'),
+]
+
+
+@pytest.mark.parametrize(("text", "canonical"), ONE_READING, ids=range(len(ONE_READING)))
 def test_text_with_one_reading_has_one_spelling(text: str | bytes, canonical: str) -> None:
     """Up to every limit, and with brackets that stand in strings."""
     assert encode(parse(text)) == canonical.encode()
 
 
 def test_deep_text_does_not_reach_the_recursive_decoder() -> None:
-    """A host that raised the recursion limit would crash there."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(10**8)
-    try:
+    """Where a host has raised the limit of recursion, the decoder would overflow the stack."""
+    with contextlib.ExitStack() as after:
+        after.callback(sys.setrecursionlimit, sys.getrecursionlimit())
+        sys.setrecursionlimit(10**8)
         with pytest.raises(Malformed, match="inside each other"):
             parse("[" * MAX_BYTES)
-    finally:
-        sys.setrecursionlimit(before)
-
-
-# Reading Python values
-
-
-class Colour(StrEnum):
-    RED = "red"
-
-
-class Level(Enum):
-    HIGH = 3
-
-
-class Point(NamedTuple):
-    x: int
-    y: float
 
 
 @dataclass
 class Node:
     name: str
-    kids: list[Node] = field(default_factory=list)
+    kids: tuple[Node, ...] = ()
     size: int = field(init=False, default=0)
 
 
-class Text(str):
-    def __str__(self) -> str:
-        return "another text"
-
-
+Colour = StrEnum("Colour", ["RED"])
+Level = Enum("Level", {"HIGH": 3})
 EAST = timezone(timedelta(hours=2))
 FORMS: list[tuple[Any, Any, str]] = [
-    (tuple[int, ...], (1, 2), "[1,2]"),
-    (Point, Point(1, 2.0), "[1,2]"),
-    (set[int], {3, 20, 1}, "[1,20,3]"),
-    (frozenset[str], frozenset("ab"), '["a","b"]'),
-    (dict[Colour, int], {Colour.RED: 1}, '{"red":1}'),
-    (Colour, Colour.RED, '"red"'),
-    (Level, Level.HIGH, "3"),
+    (set[int | str], {3, 20, 1, "5"}, '["5",1,20,3]'),
+    (dict[Colour, frozenset[str]], {Colour.RED: frozenset("ba")}, '{"red":["a","b"]}'),
+    (tuple[Colour, Level], (Colour.RED, Level.HIGH), '["red",3]'),
     (Path, Path("/data/in.csv"), '"/data/in.csv"'),
-    (PurePosixPath, PurePosixPath("a/b"), '"a/b"'),
     (UUID, UUID(int=5), '"00000000-0000-0000-0000-000000000005"'),
-    (Decimal, Decimal("1.10"), '"1.10"'),
-    (Decimal, Decimal("1E+3"), '"1E+3"'),
-    (date, date(2026, 2, 28), '"2026-02-28"'),
-    (time, time(10, 30), '"10:30:00"'),
+    (list[Decimal], [Decimal("1.10"), Decimal("-1.2345E+30")], '["1.10","-1.2345E+30"]'),
+    (list[date], [date(2026, 2, 28)], '["2026-02-28"]'),
     (time, time(10, 30, tzinfo=EAST), '"10:30:00+02:00"'),
-    (datetime, datetime(2026, 2, 28, 1), '"2026-02-28T01:00:00"'),  # noqa: DTZ001 - naive on purpose
-    (datetime, datetime(2026, 2, 28, 1, tzinfo=UTC), '"2026-02-28T01:00:00Z"'),
+    (datetime, datetime.fromisoformat("2026-02-28T01:00"), '"2026-02-28T01:00:00"'),
     (datetime, datetime(2026, 2, 28, 1, 0, 0, 5, tzinfo=EAST), '"2026-02-27T23:00:00.000005Z"'),
     (timedelta, timedelta(days=400, seconds=5, microseconds=3), '"P400DT5.000003S"'),
-    (timedelta, timedelta(seconds=-1), '"-P0DT1.000000S"'),
-    (timedelta, timedelta.max, '"P999999999DT86399.999999S"'),
-    (timedelta, timedelta.min, '"-P999999999DT0.000000S"'),
-    (Node, Node("a", [Node("b")]), '{"kids":[{"kids":[],"name":"b"}],"name":"a"}'),
+    (list[timedelta], [timedelta(0, -1), timedelta.min], '["-P0DT1.000000S","-P999999999DT0.000000S"]'),
+    (Node, Node("a", (Node("b"),)), '{"kids":[{"kids":[],"name":"b"}],"name":"a"}'),
 ]
 
 
 @pytest.mark.parametrize(("kind", "value", "text"), FORMS)
 def test_pydantic_reads_an_equal_value_back_in_strict_mode(kind: Any, value: Any, text: str) -> None:
-    """So a tool that takes such a type gets what its caller gave."""
-    assert written(value) == text
-    assert TypeAdapter(kind).validate_json(text, strict=True) == value
-    assert encode(parse(text)) == text.encode()
-
-
-def test_subclasses_become_the_exact_type() -> None:
-    """The text that is checked is the one that is kept, whatever the subclass answers."""
-    value = plain({Text("key"): Text("value")})
-    assert value == {"key": "value"}
-    assert isinstance(value, dict)
-    assert {type(text) for item in value.items() for text in item} == {str}
-    assert type(plain(type("Celsius", (float,), {})(1.5))) is float
-
-
-def test_two_names_that_are_spelled_alike_are_refused() -> None:
-    """A subclass of str may hash as it likes; the spelling counts."""
-
-    class Odd(str):
-        __slots__ = ()
-
-        def __hash__(self) -> int:
-            return 7
-
-        def __eq__(self, other: object) -> bool:
-            return self is other
-
-    with pytest.raises(Malformed, match="twice"):
-        plain({"a": 1, Odd("a"): 2})
-
-
-def test_a_decimal_does_not_depend_on_the_ambient_context() -> None:
-    """Neither on its precision nor on its choice between E and e."""
+    """So a tool that takes such a type gets what its caller gave; a decimal context changes nothing."""
     with localcontext(prec=2, capitals=0):
-        assert written(Decimal("1.2345E+30")) == '"1.2345E+30"'
+        assert encode(plain(value)) == text.encode() == encode(parse(text))
+    assert TypeAdapter(kind).validate_json(text, strict=True) == value
 
 
 class Mail(BaseModel):
@@ -324,87 +168,132 @@ class Mail(BaseModel):
     sender: str = Field(alias="from")
     copies: int = Field(1, validation_alias=AliasChoices("cc", "copies"), serialization_alias="out")
     hidden: int = Field(2, exclude=True)
-    when: datetime = datetime(2026, 1, 1, tzinfo=EAST)
-    tags: set[str] = {"b", "a"}
     price: Decimal = Decimal("1.10")
 
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def length(self) -> int:
-        return len(self.sender)
-
-    @field_serializer("price")
+    @pydantic.field_serializer("price")
     def masked(self, _: Decimal) -> str:
         return "***"
 
 
-class ByName(BaseModel):
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=False, extra="forbid")
+BY_NAME = ConfigDict(validate_by_name=True, validate_by_alias=False, extra="forbid")
+ByName = pydantic.create_model("ByName", __config__=BY_NAME, price=(int, Field(alias="unitPrice")))
+Inner = pydantic.create_model("Inner", first=(int, Field(0, validation_alias=AliasPath("all", 0))))
+Held = pydantic.create_model("Held", value=(Any, ...))
 
-    unit_price: int = Field(alias="unitPrice")
 
-
-@pydantic_dataclass(config=ConfigDict(extra="forbid"))
+@pydantic.dataclasses.dataclass(config=ConfigDict(extra="forbid"))
 class Part:
     serial: int = Field(alias="serial-no")
     made: int = Field(3, init=False)
 
 
 def test_a_model_goes_by_the_names_it_is_read_from() -> None:
-    """Not by those that it is written with: the same model must come back from its canonical bytes."""
+    """Not by those it is written with: the same model must come back from its canonical bytes."""
     mail = Mail.model_validate({"from": "ana", "cc": 3, "extra": [1]})
-    assert written(mail) == (
-        '{"cc":3,"extra":[1],"from":"ana","hidden":2,"price":"1.10","tags":["a","b"],'
-        '"when":"2025-12-31T22:00:00Z"}'
-    )
+    expected = '{"cc":3,"extra":[1],"from":"ana","hidden":2,"price":"1.10"}'
+    assert encode(plain(mail)).decode() == expected
     part = TypeAdapter(Part).validate_python({"serial-no": 1})
-    for model in (mail, ByName(unit_price=1), RootModel[list[Mail]]([mail]), part):
+    for model in (mail, ByName(price=1), pydantic.RootModel[list[Mail]]([mail]), part):
         assert TypeAdapter(type(model)).validate_json(encode(plain(model)), strict=True) == model
 
 
-class Nested(BaseModel):
-    first: int = Field(validation_alias=AliasPath("all", 0))
+class Text(str):
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __str__(self) -> str:
+        return "another text"
 
 
-class Secret(BaseModel):
-    value: Any
+def test_subclasses_become_the_exact_type() -> None:
+    """The text that is checked is the one that is kept, whatever the subclass answers."""
+    fresh = plain({Text("key"): Text("value"), "size": type("Celsius", (float,), {})(1.5)})
+    assert fresh == {"key": "value", "size": 1.5}
+    assert isinstance(fresh, dict)
+    assert [type(each) for item in fresh.items() for each in item] == [str, str, str, float]
 
 
+LIAR = type("Liar", (), {"__class__": str})()
 LOOP: list[object] = []
 LOOP.append({"again": LOOP})
-REFUSED_VALUES: list[tuple[object, str]] = [
-    (b"bytes", "bytes"),
-    (bytearray(b"bytes"), "mutable bytes"),
-    (len, "a function"),
-    (int, "a class"),
-    (Colour, "an enum's class"),
-    (Mail, "a model's class"),
-    (object(), "an object"),
-    (iter([1]), "an iterator"),
-    (range(3), "a range"),
-    (1j, "a complex number"),
-    (SecretStr("s"), "a secret"),
-    (Secret(value=SecretStr("s")), "a secret in a model, which its own dump would mask"),
-    (Secret(value=float("nan")), "NaN in a model, which its own dump may write as null"),
-    (Secret.model_construct(), "a model with a field that is not set"),
-    (Nested.model_validate({"all": [1]}), "a model that is read from inside a list"),
-    ({1: "a"}, "a key that is an integer"),
-    ({None: 1}, "a key that is None"),
-    ({("a",): 1}, "a key that is a tuple"),
-    (float("nan"), "NaN"),
-    ([float("inf")], "infinity"),
-    (Decimal("NaN"), "NaN in decimal"),
-    (Decimal("-Infinity"), "infinity in decimal"),
-    (10**400, "401 digits"),
-    (-(10**400), "401 digits and a sign"),
-    ("\ud800", "a lone surrogate"),
-    ({"\udfff": 1}, "a lone surrogate in a name"),
-    (Path("/a\udc80"), "a path that is no Unicode"),
-    (datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), "a time after the calendar's end"),
-    (LOOP, "a list that contains itself"),
-    ([["x" * 1000] * 100] * 100, "a large value that is shared in memory"),
-    (["a" * MAX_BYTES], "over a MiB"),
-    ("\x01" * (MAX_BYTES // 6), "over a MiB only when escaped"),
-    ("é" * (MAX_BYTES // 2), "over a MiB only in bytes"),
-    ([1e20] * 60_000, "over a MiB only in canonical digits"),
-]
+Endless = Enum("Endless", ["VALUE"])
+Endless.VALUE._value_ = Endless.VALUE
+WIDE: object = "x" * 9
+for _ in range(20):
+    WIDE = [WIDE] * 100
+REFUSED_VALUES: dict[str, list[object]] = {
+    "no form in JSON": [b"bytes", bytearray(1), 1j, range(3), len, Mail, object(), iter([1]), LIAR],
+    "masked by its model's own dump": [pydantic.SecretStr("s"), Held(value=float("nan"))],
+    "a field that is not set, or is read from inside a list": [Held.model_construct(None), Inner()],
+    "a key that is no string": [{1: "a"}, {None: 1}, {("a",): 1}],
+    "names that are spelled alike": [{"a": 1, Text("a"): 2}],
+    "not finite": [float("nan"), float("-inf"), Decimal("NaN"), Decimal("-Infinity")],
+    "over 400 digits": [10**400, -(10**400)],
+    "a lone surrogate": ["\ud800", {"\udfff": 1}, Path("/a\udc80")],
+    "after the end of the calendar": [datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))],
+    "33 levels, or without end": [json.loads("[" * 33 + "]" * 33), LOOP, Endless.VALUE],
+    "more elements than any memory holds": [WIDE],
+    "over a MiB": [["a" * MAX_BYTES], "é" * (MAX_BYTES // 2), [10**399] * 2700, [[]] * 400_000],
+    "over a MiB when printed": ["\x01" * (MAX_BYTES // 6 + 1), [1e20] * 60_000],
+}
+
+
+@pytest.mark.parametrize("value", each(REFUSED_VALUES))
+def test_a_value_without_a_json_form_is_refused(value: object) -> None:
+    """At any place, and before a large one is walked as a whole."""
+    for held in (value, {"a": [value]}, Held(value=value)):
+        with pytest.raises(Malformed):
+            plain(held)
+
+
+def test_the_largest_values_have_a_form() -> None:
+    """The count that refuses a large value early never exceeds its canonical bytes."""
+    for value in (["é" * ((MAX_BYTES - 4) // 2)], [8] * (MAX_BYTES // 2 - 1), "\x01" * (MAX_BYTES // 6)):
+        assert MAX_BYTES - 8 <= len(encode(plain(value))) <= MAX_BYTES
+
+
+def test_a_form_shares_nothing_with_its_value() -> None:
+    """What the caller changes afterwards is not changed in what was checked."""
+    to, options = ["ana"], {"force": False}
+    fresh = plain({"to": to, "options": options})
+    to.append("eve")
+    options["force"] = True
+    assert fresh == {"to": ["ana"], "options": {"force": False}}
+
+
+def test_the_message_names_the_place_and_not_the_value() -> None:
+    """Nor a name that could carry a line break into a log."""
+    with pytest.raises(Malformed) as fault:
+        plain({"to": [1, {"canary\n": "canary\ud800"}]})
+    assert str(fault.value) == "/to/1/*: a lone surrogate"
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
+VALUES = st.recursive(
+    SCALARS | st.decimals() | st.datetimes() | st.timedeltas() | st.uuids() | st.binary(max_size=2),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(VALUES | st.sets(SCALARS))
+def test_canonical_bytes_are_a_fixed_point(value: object) -> None:
+    """Reading and writing them again changes nothing; every value has them or is malformed."""
+    try:
+        fresh = plain(value)
+    except Malformed:
+        return
+    text = encode(fresh)
+    assert encode(parse(text)) == encode(plain(fresh)) == text
+    assert json.loads(text, parse_int=float) == json.loads(json.dumps(fresh), parse_int=float)
+
+
+TEXTS = st.text('[]{}",:\\u0deE+-.19 \ud800') | VALUES.map(lambda value: json.dumps(value, default=str))
+
+
+@given(st.binary() | TEXTS)
+def test_any_text_is_read_or_malformed(text: str | bytes) -> None:
+    """Nothing else is raised, and what is read has canonical bytes."""
+    with contextlib.suppress(Malformed):
+        assert encode(plain(parse(text))) == encode(parse(text))

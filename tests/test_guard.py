@@ -320,8 +320,8 @@ async def test_what_cannot_be_named_cannot_be_guarded(world: World, kind: str) -
 
     def handle(file: _Opaque) -> None: ...
 
-    wrong = {"args": many, "kwargs": named, "generator": steps, "class": World, "type": handle}
-    wrong["lambda"] = "not a function"  # type: ignore[assignment]
+    wrong: dict[str, Any] = {"args": many, "kwargs": named, "generator": steps, "class": World}
+    wrong |= {"type": handle, "lambda": "not a function"}
     with pytest.raises(TypeError):
         world.guard.add(wrong[kind])
 

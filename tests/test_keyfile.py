@@ -8,6 +8,7 @@ import stat
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hessra_agents import KeyPair, PublicKey
+from hessra_agents.tokens import keyfile
 from hessra_agents.tokens.keyfile import KeyFileError, read_key, write_key
 
 WORDS = b"correct horse battery staple"
@@ -110,17 +112,17 @@ def test_file_and_folder_are_private_from_their_first_moment(
 
 def test_a_key_file_is_on_disk_when_write_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file, its folder, and for a new folder the one above it are synced."""
-    synced: list[str] = []
+    synced: list[int] = []
     real = os.fsync
 
     def watched(opened: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{opened}"))
+        synced.append(os.fstat(opened).st_ino)
         real(opened)
 
     monkeypatch.setattr(os, "fsync", watched)
     folder = tmp_path / "keys"
     write_key(folder / "desk.pem", KeyPair.generate())
-    assert synced == [str(tmp_path), str(folder / "desk.pem"), str(folder)]
+    assert synced == [path.stat().st_ino for path in (tmp_path, folder / "desk.pem", folder)]
 
 
 def test_a_key_file_is_never_written_over(tmp_path: Path) -> None:
@@ -263,3 +265,9 @@ def test_a_sealed_key_needs_its_passphrase(tmp_path: Path) -> None:
     body = pair.private.private_bytes(PEM, PKCS8, PLAIN).splitlines()[1]
     assert body in plain.read_bytes()
     assert body not in sealed.read_bytes()
+
+
+def test_a_system_without_file_permissions_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing keeps others out of a file, no key is written."""
+    monkeypatch.setattr(keyfile, "os", SimpleNamespace(name="nt"))
+    refused(lambda: write_key(tmp_path / "desk.pem", KeyPair.generate()), "POSIX")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -94,6 +95,21 @@ async def test_a_delegation_grants_something(world: World) -> None:
         world.guard.toolbox(world.issue()).delegate("agent:desk:a")
 
 
+async def test_a_delegation_names_tools_that_exist(world: World) -> None:
+    """A misspelt tool would look like a delegation that worked."""
+    with pytest.raises(ValueError, match="send_mail"):
+        world.guard.toolbox(world.issue()).delegate("agent:desk:a", grant("send_mail"))
+
+
+async def test_a_toolbox_proves_calls_to_a_guard_elsewhere(world: World) -> None:
+    """A sub-agent that was delegated here can call a guard in another process."""
+    mailer = world.guard.toolbox(world.issue()).delegate("agent:desk:mailer", grant("send_email", to=ANA))
+    proof = mailer.prove("send_email", MAIL, audience="mail")
+    assert await world.call(mailer.capability, proof=proof) == f"sent to {ANA}"
+    with pytest.raises(ValueError, match="no holder"):
+        world.guard.toolbox(world.issue()).prove("send_email", MAIL, audience="mail")
+
+
 async def test_a_bound_function_has_the_same_signature(world: World) -> None:
     """bind gives the tool's own face, with this authority in it and no other."""
     send = world.guard.toolbox(world.issue()).bind(world.send_email)
@@ -163,7 +179,7 @@ async def test_attenuate_keeps_the_agent_and_narrows_its_tools(world: World) -> 
         await desk.call("send_email", MAIL | {"to": BO})
 
 
-CALLS = {
+CALLS: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
     "openai": lambda n, a: {
         "id": "c1",
         "type": "function",
@@ -182,7 +198,7 @@ CALLS = {
 
 def told(answer: dict[str, Any]) -> str:
     """The text of an answer, whatever its shape."""
-    content = answer.get("content", answer.get("output"))
+    content: Any = answer.get("content", answer.get("output"))
     return content if isinstance(content, str) else str(content[0]["text"])
 
 

@@ -36,7 +36,7 @@ class World:
         self.now = 1_800_000_000
         self.ran: list[tuple[str, dict[str, Any]]] = []
         self.authority = Authority.ephemeral(clock=lambda: self.now)
-        self.ledger = ledger or Ledger.memory()
+        self.ledger = Ledger.memory() if ledger is None else ledger
         self.guard = Guard(
             self.authority.trust,
             audience="mail",

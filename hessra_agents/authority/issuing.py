@@ -233,10 +233,9 @@ class Authority:
 
 
 def _secret(passphrase: str | bytes | None) -> bytes | None:
-    try:
-        secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
-    except UnicodeEncodeError:  # which would show the passphrase
-        raise ValueError("the passphrase is not Unicode text: give bytes") from None
+    if isinstance(passphrase, str) and any("\ud800" <= letter <= "\udfff" for letter in passphrase):
+        raise ValueError("the passphrase is not Unicode text: give bytes")  # the codec's error would show it
+    secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
     if secret == b"":
         raise ValueError("an empty passphrase seals nothing: give one, or none")
     return secret

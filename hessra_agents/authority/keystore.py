@@ -66,7 +66,7 @@ class KeyStore(Protocol):
         ...
 
 
-def _begin(store: KeyStore, ring: Keyring, now: int) -> None:
+def _make_keys(store: KeyStore, ring: Keyring, now: int) -> None:
     pairs = {kind: KeyPair.generate() for kind in KINDS}
     ring = ring.begin({kind: pair.public for kind, pair in pairs.items()}, now)
     store.add(ring, pairs)
@@ -83,7 +83,7 @@ class MemoryKeys:
     def __init__(self, ring: Keyring, now: int) -> None:
         self._pairs: dict[PublicKey, KeyPair] = {}
         self._ring, self._lock = ring, threading.Lock()
-        _begin(self, ring, now)
+        _make_keys(self, ring, now)
 
     def __repr__(self) -> str:
         return "in memory"
@@ -121,14 +121,14 @@ class MemoryKeys:
         self._pairs = {public: pair for public, pair in self._pairs.items() if public in signing}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class FolderKeys:
     """Keys in a private folder; each private key is read when it is first used."""
 
     path: Path
-    passphrase: bytes | None = field(default=None, repr=False)
-    _pairs: dict[PublicKey, KeyPair] = field(default_factory=dict, repr=False)
-    _last: tuple[bytes, Keyring] | None = field(default=None, repr=False)
+    passphrase: bytes | None
+    _pairs: dict[PublicKey, KeyPair] = field(default_factory=dict)
+    _last: tuple[bytes, Keyring] | None = None
 
     def __repr__(self) -> str:
         return repr(str(self.path))
@@ -151,7 +151,7 @@ class FolderKeys:
             folder.replace(_KEYRING, fresh.write())
         if not self.read().keys:
             self.clean(fresh)
-            _begin(self, fresh, now)
+            _make_keys(self, fresh, now)
 
     def read(self) -> Keyring:
         """The keyring as it is now."""

@@ -40,7 +40,7 @@ from .permit import _SEAL, Permit, Spent
 __all__ = ["PROOF_WINDOW", "Possession", "verify"]
 
 PROOF_WINDOW = 30
-"""Seconds that a proof's clock may differ from the guard's, either way; also for ``not before``."""
+"""Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -95,7 +95,7 @@ def verify(
         Denied: with the reason of the first step that fails.
     """
     try:
-        _check_time(capability, now)
+        moment = _check_time(capability, now)
         _check_place(capability, audience, designations)
         handle, spends = _check_possession(capability, call, proof, audience, now)
         _check_right(capability, call)
@@ -106,7 +106,7 @@ def verify(
         authorize(
             capability.biscuit,
             call,
-            now=now,
+            now=moment,
             audience=audience,
             designations=[*_stated(capability, designations), *earned],
             patterns=[pattern for block in capability.blocks for pattern in block.patterns],
@@ -127,13 +127,16 @@ def verify(
     )
 
 
-def _check_time(capability: Capability, now: int) -> None:
-    """Step 1."""
+def _check_time(capability: Capability, now: int) -> int:
+    """Step 1: the moment of the call, moved to a start that is at most a clock's difference away."""
+    starts = max((block.starts for block in capability.blocks if block.starts is not None), default=now)
+    if now < starts - PROOF_WINDOW:
+        raise Denied(Reason.NOT_YET_VALID, "the capability is not valid yet")
+    moment = max(now, starts)
     for index, block in enumerate(capability.blocks):
-        if block.expires is not None and not now < block.expires:
+        if block.expires is not None and not moment < block.expires:
             raise Denied(Reason.EXPIRED, "the capability has expired", detail=f"block {index}")
-        if block.starts is not None and now < block.starts - PROOF_WINDOW:
-            raise Denied(Reason.NOT_YET_VALID, "the capability is not valid yet", detail=f"block {index}")
+    return moment
 
 
 def _check_place(capability: Capability, audience: str, designations: Mapping[str, str]) -> None:

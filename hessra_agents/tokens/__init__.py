@@ -1,1 +1,4 @@
-"""Tokens on Biscuit: the only package that imports ``biscuit_auth``. Pure: no I/O, time is an argument."""
+"""Tokens on Biscuit: the only package that imports ``biscuit_auth``.
+
+Time is an argument. Nothing here reads or writes, but for files of keys (`keyfile`, `trust`).
+"""

@@ -155,7 +155,7 @@ class Capability:
         Source: Biscuit specification, "Appending a block"; Birgisson et al. 2014 (macaroons).
         """
         builder = BlockBuilder("")
-        if not (grants or ttl or audience or designations):
+        if not (grants or ttl is not None or audience or designations):
             raise ValueError("attenuate narrows: name grants, a ttl, an audience or designations")
         _narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
         return _made(lambda: self._biscuit.append(builder))
@@ -246,6 +246,7 @@ def issue(
     not_before: int | None = None,
     designations: Mapping[str, str] | None = None,
     approvals: Iterable[tuple[Attested, ...]] = (),
+    activator: PublicKey | None = None,
     now: int | None = None,
 ) -> Capability:
     """A new capability, signed by a root key. `Authority.issue` is the usual way to get one.
@@ -266,6 +267,9 @@ def issue(
         builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), holder.data)]))
     for alternatives in approvals:
         builder.add_check(attested_check(alternatives))
+    if activator is not None:
+        scope = {"k": activator.for_biscuit()}
+        builder.add_check(Check("check if activation($a) trusting {k}", {}, scope))
     _narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, closed=True)
     if key_id is not None:
         builder.set_root_key_id(key_id)

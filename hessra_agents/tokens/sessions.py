@@ -125,7 +125,8 @@ def expiry(check: tuple[Query, ...]) -> int | None:
             ),
         ) if left == variable and type(bound) is int and code == _LESS:
             return bound
-    return None
+        case _:
+            return None
 
 
 def expiry_check(expires: int) -> Check:

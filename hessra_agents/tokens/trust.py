@@ -10,6 +10,7 @@ entry named ``without_id`` for each kind, and nothing else, serves those.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,11 @@ class Trust:
         """Write the public keys as JSON."""
         kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
         text = json.dumps({**kinds, "without_id": {k: str(v) for k, v in self.without_id.items()}}, indent=2)
-        Path(path).write_text(text + "\n")
+        target = Path(path)
+        # a guard that loads meanwhile reads the old file or the new one, never a part
+        fresh = target.with_name(f".{target.name}.{os.getpid()}")
+        fresh.write_text(text + "\n")
+        os.replace(fresh, target)
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:

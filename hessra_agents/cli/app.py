@@ -1,0 +1,118 @@
+"""The commands, and how an argument list becomes one of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from . import authority, deciding, holding, inspecting
+from .options import Json
+from .terminal import USAGE, Answer
+
+__all__ = ["app", "run"]
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_OPTIONS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": _SETTINGS,
+    "invoke_without_command": True,
+}
+
+app = typer.Typer(**_OPTIONS)
+keys = typer.Typer(**_OPTIONS)
+
+
+def run(arguments: Sequence[str]) -> Answer | int:
+    """Run one command: its answer, or the exit code of what has answered already."""
+    command = typer.main.get_command(app)
+    found = command.main([*arguments], prog_name="hessra-agents", standalone_mode=False)
+    return found if isinstance(found, Answer) else int(found or 0)
+
+
+def _help_if_alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), file=sys.stderr)
+        raise typer.Exit(USAGE)
+
+
+@app.callback()
+def _all(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Capabilities for the tools of AI agents: issue, narrow, hand on, inspect, decide.
+
+    Tokens and proofs are read from standard input or from files, never from arguments; the answer alone
+    goes to standard output, so commands pipe:
+
+    \b
+      hessra-agents issue keys agent:desk --grants desk.toml --ttl 10m --audience mail |
+        hessra-agents attenuate --trust trust.json --ttl 1m |
+        hessra-agents inspect --trust trust.json
+
+    \b
+    Exit codes:
+      0  permitted, or done
+      1  refused: the call, or the token or the proof itself
+      2  wrong usage or bad input
+      3  a failure of this program
+    """  # noqa: D301 -- \b keeps lines apart in the help
+    if version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed
+
+        try:
+            typer.echo(installed("hessra-agents"))
+        except PackageNotFoundError:
+            typer.echo("not installed: run from its source")
+        raise typer.Exit
+    _help_if_alone(context)
+
+
+@keys.callback()
+def _keys(context: typer.Context) -> None:
+    """Make keys; list and rotate root keys."""
+    _help_if_alone(context)
+
+
+def demo(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="PROVIDER:NAME", help="anthropic:NAME or openai:NAME plays the agent."
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Play a support desk's afternoon, with attacks.
+
+    Offline, unless a model is named. Exit code 0 says that every call was decided as it should be, 1 that
+    one was not.
+    """
+    from .desk import run as played
+
+    return played(model=model, as_json=json)
+
+
+app.add_typer(keys, name="keys")
+keys.command("new")(authority.new)
+keys.command("init")(authority.init)
+keys.command("list")(authority.list_keys)
+keys.command("rotate")(authority.rotate)
+for _command in (
+    authority.trust,
+    authority.issue,
+    holding.attenuate,
+    holding.delegate,
+    holding.prove,
+    inspecting.inspect,
+    deciding.verify,
+    deciding.explain,
+    demo,
+):
+    app.command()(_command)
