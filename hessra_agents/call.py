@@ -66,7 +66,7 @@ class Call:
         if not isinstance(tool, str) or not tool or len(tool) > MAX_NAME:
             raise Malformed(f"a tool's name is a text of 1 to {MAX_NAME} characters")
         plain(tool)  # refuses a lone surrogate
-        values = parse(arguments) if isinstance(arguments, (str, bytes)) else plain(arguments)
+        values = parse(arguments) if isinstance(arguments, (str, bytes)) else plain(dict(arguments))
         if not isinstance(values, dict):
             raise Malformed("the arguments are not an object")
         for name in values:

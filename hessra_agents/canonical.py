@@ -5,9 +5,10 @@ one value with one spelling. `parse` reads JSON text and `plain` Python values, 
 writes the bytes. Nothing is repaired: what two readers could take differently is `Malformed`.
 
 1. Text is read once: a name given twice, a byte after the value, a number that is not finite is refused.
-2. ``1.0`` is the integer 1, ``-0.0`` is 0, and a bool is no integer. Integers keep all their digits.
+2. ``1.0`` is the integer 1, ``-0.0`` is 0, and a bool is no integer. Integers keep all their digits; a
+   double without a fraction is the integer that it prints as, up to 1e21.
 3. Strings are Unicode text, left as they are (NUL, too); lone surrogates are refused.
-4. At most `MAX_DEPTH` lists and objects inside each other, and at most `MAX_BYTES` of canonical bytes.
+4. At most `MAX_DEPTH` lists and objects inside each other, `MAX_VALUES` values, `MAX_BYTES` bytes.
 
     encode(parse('{"to": "ana@acme.com", "copies": 1.0}'))         # b'{"copies":1,"to":"ana@acme.com"}'
     encode(plain({"size": Decimal("1.10"), "in": Path("/data")}))  # b'{"in":"/data","size":"1.10"}'
@@ -29,12 +30,13 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 from uuid import UUID
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Json", "Malformed", "encode", "parse", "plain"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "encode", "parse", "plain"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_BYTES = 1 << 20  # of JSON text, as it is read and as it is written
 MAX_DEPTH = 32  # lists and objects inside each other; [] has depth 1
+MAX_VALUES = 1 << 16  # elements and members in all: bounds the time that one call can hold the interpreter
 MAX_DIGITS = 400  # of an integer; no double has more than 309, and conversion takes quadratic time
 
 
@@ -99,8 +101,7 @@ def encode(value: Json) -> bytes:
     """The canonical bytes of a value that `parse` or `plain` returned.
 
     Names sorted by UTF-16 code units, no white space, the fewest escapes, numbers as in JavaScript (RFC
-    8785, 3.2), but integers with all digits. A float between 2**53 and 1e21 prints as an integer does,
-    so `parse` reads it back as an integer, with the same bytes.
+    8785, 3.2), but integers with all digits.
     """
     try:
         return _written(value).encode()
@@ -146,6 +147,7 @@ class _Walk:
     """One pass over a Python value."""
 
     size = 0  # bytes that the canonical form needs at least
+    values = 0  # elements and members
 
     def value(self, value: Any, depth: int) -> Json:
         if type(value) is str:
@@ -173,16 +175,17 @@ class _Walk:
         self.count(value.bit_length() // 4 if isinstance(value, int) else 1)
         if not abs(value) < _TOO_LONG:  # so says NaN, too
             raise Malformed(f"a number that is not finite, or has more than {MAX_DIGITS} digits")
-        # Up to 2**53 every integer is a double of its own, so nothing is rounded (RFC 7493, 2.2).
-        exact = isinstance(value, float) and value.is_integer() and abs(value) <= 1 << 53
-        return int(value) if exact else value
+        # Below 1e21 a double without a fraction is written in plain digits (ECMAScript, Number::toString),
+        # so it is the integer of those digits: one spelling, one value.
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e21
+        return int(Decimal(repr(value))) if whole else value
 
     def elements(self, values: list[Any], depth: int) -> list[Json]:
-        self.count(1 + len(values), depth)
+        self.count(1 + len(values), depth, len(values))
         return [self.inside(index, value, depth) for index, value in enumerate(values.copy())]
 
     def members(self, values: dict[Any, Any], depth: int) -> dict[str, Json]:
-        self.count(1 + len(values), depth)
+        self.count(1 + len(values), depth, len(values))
         fresh: dict[str, Json] = {}
         for key, value in values.copy().items():  # a copy: another thread may change the caller's
             if not isinstance(key, str):
@@ -199,9 +202,12 @@ class _Walk:
         except Malformed as fault:
             raise fault.under(step) from None
 
-    def count(self, size: int, depth: int = 0) -> None:
+    def count(self, size: int, depth: int = 0, values: int = 0) -> None:
         self.size += size
+        self.values += values
         _refuse_large(self.size)
+        if self.values > MAX_VALUES:
+            raise Malformed(f"more than {MAX_VALUES} values")
         if depth > MAX_DEPTH:
             raise Malformed(_TOO_DEEP)
 
