@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from .canonical import Json, Malformed, encode, parse, plain
 from .facts import Values, fact
 
-__all__ = ["MAX_NAME", "Call", "digest"]
+__all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]
 
 MAX_NAME = 256
 """Code points in the name of a tool or of an argument."""
+
+MAX_ARGUMENTS = 256
+"""Arguments of one call."""
 
 
 def digest(domain: str, *parts: bytes) -> bytes:
@@ -48,6 +51,9 @@ class Call:
     text: bytes
     """The canonical JSON of the arguments (RFC 8785; integers with all their digits)."""
     _arguments: dict[str, Json] = field(repr=False, compare=False)
+    _known: dict[tuple[str, str], Values | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(
@@ -69,6 +75,8 @@ class Call:
         values = parse(arguments) if isinstance(arguments, (str, bytes)) else plain(dict(arguments))
         if not isinstance(values, dict):
             raise Malformed("the arguments are not an object")
+        if len(values) > MAX_ARGUMENTS:
+            raise Malformed(f"more than {MAX_ARGUMENTS} arguments")
         for name in values:
             if not name or name[0] == "/" or len(name) > MAX_NAME:
                 raise Malformed(f"an argument's name is 1 to {MAX_NAME} characters and starts with no '/'")
@@ -101,4 +109,9 @@ class Call:
 
     def fact(self, predicate: str, key: str) -> Values | None:
         """The values of one typed fact about this call, or None where it is not stated."""
-        return fact(self._arguments, predicate, key)
+        known = self._known
+        place = (predicate, key)
+        if place not in known:
+            # once for all branches that ask: a digest of a megabyte is not free
+            known[place] = fact(self._arguments, predicate, key)
+        return known[place]

@@ -906,6 +906,8 @@ TEXTS = [
     ("a bomb of brackets", "[" * 100_000),
     ("an object nested too deep", '{"value": ' + "[" * 40 + "]" * 40 + "}"),
     ("more than a megabyte", '{"value": "' + "x" * (1 << 20) + '"}'),
+    ("more arguments than a call has", '{"value": 1, ' + ", ".join(f'"a{i}": 1' for i in range(256)) + "}"),
+    ("more values than are read", '{"value": [' + "0," * 65_536 + "0]}"),
     ("no JSON", "to=ana@acme.com"),
     ("nothing", ""),
 ]

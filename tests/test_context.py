@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
-from hessra_agents.tokens import sessions
+from hessra_agents.tokens import datalog, sessions
 from hessra_agents.tokens.capability import issue
 from hessra_agents.tokens.context import INHERITED, Context, issue_context
 from hessra_agents.tokens.context_profile import MAX_LABELS
 from hessra_agents.tokens.identity import issue_identity
-from hessra_agents.tokens.labels import compound_label, is_label, label_matches, label_members, plain_label
 
 from . import forge, hessra
 
@@ -213,6 +211,11 @@ def test_only_the_issuing_key_says_what_was_seen(signer: KeyPair | None) -> None
 BLOCKS = [
     ("a reject without its label", EXPOSURE.replace('exposed_label("a")', "")),
     ("a label without its reject", EXPOSURE.replace('reject if exposure("a");', "")),
+    ("a reject beside its label", EXPOSURE + '; reject if exposure("b")'),
+    (
+        "a label that a key says",
+        EXPOSURE.replace('exposure("a");', f'exposure("a") trusting {THIEF.public};'),
+    ),
     ("a reject of another label", EXPOSURE.replace('exposure("a")', 'exposure("b")')),
     ("either of two labels", EXPOSURE.replace('if exposure("a")', 'if exposure("a") or exposure("b")')),
     ("two labels together", EXPOSURE + '; reject if exposure("a"), exposure("b")'),
@@ -307,27 +310,7 @@ def test_more_labels_than_are_read_are_refused() -> None:
     assert caught.value.reason == Reason.TOO_LARGE
 
 
-# --- labels and patterns
-
-
-@pytest.mark.parametrize("label", ["", "a&b", "&", "PII:*", "a\nb", "a\u200bb", "x" * 257, None, 5])
-def test_a_declared_label_is_plain(label: object) -> None:
-    """Not empty, no conjunction that nobody checked, no pattern, nothing that cannot be printed."""
-    assert plain_label("PII:email") == "PII:email"
-    with pytest.raises(ValueError, match="a label is"):
-        plain_label(label)  # type: ignore[arg-type]
-
-
-def test_a_compound_label_has_one_form() -> None:
-    """Sorted, each member once, at least two."""
-    assert compound_label("financial:acct", "PII:SSN", "PII:SSN") == "PII:SSN&financial:acct"
-    assert label_members("PII:SSN&financial:acct") == ("PII:SSN", "financial:acct")
-    for members in ((), ("a",), ("a", "a"), ("a", ""), ("a", "b&c")):
-        with pytest.raises(ValueError, match="label"):
-            compound_label(*members)
-    assert [is_label(text) for text in ("a", "a&b", "b&a", "a&a", "a&", "&", "", 5)] == [True, True] + [
-        False
-    ] * 6
+# --- labels that are no labels
 
 
 def test_a_compound_label_is_ruled_out_by_itself_and_by_its_members() -> None:
@@ -364,43 +347,6 @@ def test_one_text_is_not_a_set_of_labels() -> None:
         issue_context("", key=ROOT, key_id=1, ttl=HOUR)
 
 
-MATCHES = [
-    ("PII:*", "PII:email", True),
-    ("PII:*", "PII:", True),
-    ("PII:*", "PII", False),
-    ("data:*", "data:https://host/a/b", True),
-    ("*", "a/b:c&d", True),
-    ("*/*", "a/b/c", True),
-    ("*:email", "PII:email", True),
-    ("*:email", "PII:email:work", False),
-    ("a*b*c", "a-b-b-c", True),
-    ("a*b*c", "a-c-b", False),
-    ("ab*ba", "aba", False),
-    ("**", "a", True),
-    ("a?", "ab", False),
-    ("a?", "a?", True),
-    ("[ab]", "a", False),
-    ("{a,b}", "a", False),
-    ("!a", "b", False),
-    ("pii:*", "PII:email", False),
-    ("a.b", "axb", False),
-    ("", "a", False),
-]
-
-
-@pytest.mark.parametrize(("pattern", "label", "means"), MATCHES)
-def test_a_star_crosses_everything_and_nothing_else_is_special(pattern: str, label: str, means: bool) -> None:
-    """Rules of other systems stop at a slash, and so miss what they were written for."""
-    assert label_matches(pattern, label) is means
-
-
-@given(st.text("ab/:*", max_size=6), st.text("ab/:", max_size=8))
-def test_a_pattern_means_what_its_regular_expression_means(pattern: str, label: str) -> None:
-    """With ``*`` for any characters and the rest for itself."""
-    expression = ".*".join(map(re.escape, pattern.split("*")))
-    assert label_matches(pattern, label) is (re.fullmatch(expression, label, re.DOTALL) is not None)
-
-
 # --- the engine
 
 
@@ -415,7 +361,7 @@ def test_the_engine_must_permit_too(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Denied) as caught:
             wrong.verify(subject, excluded, NOW + 3600 if wrong.expires > context.expires else NOW)
         assert caught.value.reason == Reason.UNAVAILABLE
-    monkeypatch.setattr(sessions, "ENGINE_LIMIT", timedelta(0))
+    monkeypatch.setattr(datalog, "ENGINE_LIMIT", timedelta(0))
     assert "over its limit" in refused(Reason.UNAVAILABLE, context).detail
 
 

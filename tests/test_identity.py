@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
-from hessra_agents.tokens import sessions
+from hessra_agents.tokens import datalog, sessions
 from hessra_agents.tokens.capability import issue
 from hessra_agents.tokens.context import issue_context
 from hessra_agents.tokens.identity import Identity, issue_identity
@@ -131,6 +131,13 @@ def test_a_name_with_an_empty_segment_or_unprintable_is_none(name: str) -> None:
     refused(Reason.MALFORMED, desk(), name)
 
 
+@pytest.mark.parametrize("key_id", [-1, 1 << 32])
+def test_a_key_id_is_a_number_of_32_bits(key_id: int) -> None:
+    """Any other is refused where the token is made."""
+    with pytest.raises(ValueError, match="cannot be built"):
+        issue_identity("agent:desk", key=ROOT, key_id=key_id, ttl=HOUR)
+
+
 def test_a_claim_that_is_no_text_is_malformed() -> None:
     """None is what a caller has who forgot to ask for the claim."""
     refused(Reason.MALFORMED, desk(), None)  # type: ignore[arg-type]
@@ -200,6 +207,11 @@ APPENDED = [
     ),
     ("another separator", DELEGATED.format("agent:desk:x").replace('":"', '"/"')),
     ("no separator", DELEGATED.format("agent:desk:x").replace(' + ":"', ' + ""')),
+    (
+        "two names and one time",
+        DELEGATED.format("agent:desk:x") + '; check if actor($a), $a == "agent:desk:y"',
+    ),
+    ("both instead of either", DELEGATED.format("agent:desk:x").replace("||", "&&")),
     ("a choice of queries", 'check if actor("agent:desk:x") or actor("admin"); check if time($t), $t < 9'),
     ("a subject", 'subject("admin"); check if time($t), $t < 1900000000'),
     ("an actor", 'actor("agent:desk"); check if time($t), $t < 1900000000'),
@@ -225,10 +237,15 @@ def test_a_block_of_another_shape_is_refused(what: str, source: str, signer: Key
 
 
 def test_a_delegation_is_signed_and_the_subject_must_allow_it() -> None:
-    """The very block that a signer may add, unsigned, or on an identity for its subject alone."""
+    """The very block that a signer may add: unsigned, on its subject alone, beside another delegation."""
     source = DELEGATED.format("agent:desk:mailer")
     read(appended(desk(), source, THIEF)).verify("agent:desk:mailer", NOW)
-    for token in (appended(desk(), source), appended(desk(delegatable=False), source, THIEF)):
+    sideways = desk().delegate("agent:desk:reader", ttl=MINUTE, now=NOW)
+    for token in (
+        appended(desk(), source),
+        appended(desk(delegatable=False), source, THIEF),
+        appended(sideways, source, THIEF),
+    ):
         with pytest.raises(Denied) as caught:
             read(token)
         assert caught.value.reason == Reason.OUTSIDE_PROFILE
@@ -349,7 +366,14 @@ def test_the_engine_must_permit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Denied) as caught:
         wrong.verify("agent:boss", NOW)
     assert caught.value.reason == Reason.UNAVAILABLE
-    monkeypatch.setattr(sessions, "ENGINE_LIMIT", timedelta(0))
+    context = issue_context("agent:desk", key=ROOT, key_id=1, ttl=HOUR, now=NOW)
+    with pytest.raises(Denied) as caught:
+        Identity(context._verified, identity.blocks).verify("agent:desk", NOW)
+    assert caught.value.detail == "the Datalog engine refuses"
+    with pytest.raises(Denied) as caught:
+        sessions.decide(identity._verified.biscuit, "no datalog", {})
+    assert caught.value.detail == "the Datalog engine failed"
+    monkeypatch.setattr(datalog, "ENGINE_LIMIT", timedelta(0))
     assert "over its limit" in refused(Reason.UNAVAILABLE, identity, "agent:desk").detail
 
 

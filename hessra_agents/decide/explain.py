@@ -13,6 +13,9 @@ ORDER = (Reason.WRONG_TOOL, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Re
 """Which of several failures gives a refusal its code."""
 
 
+_MOST_NAMES = 32
+
+
 def explain(pattern: Pattern, call: Call, *, block: int) -> list[Problem]:
     """The problems of the branches that come nearest to the call; none if one branch matches."""
     candidates = [branch for branch in pattern if branch.resource == call.resource]
@@ -57,7 +60,7 @@ def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str
     assert isinstance(there, frozenset)
     for test in clause.tests:
         if test.op == "in" and isinstance(test.operand, frozenset):
-            extra = sorted(str(name) for name in there - test.operand)
+            extra = sorted(str(name) for name in there - test.operand)[:_MOST_NAMES]
             found += [(Reason.UNNAMED_ARGUMENT, prefix + name, "") for name in extra]
         elif test.op == "has" and test.operand not in there:
             found.append((Reason.MISSING_ARGUMENT, f"{prefix}{test.operand}", "anything"))

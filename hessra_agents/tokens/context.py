@@ -26,7 +26,7 @@ from .capability import seconds
 from .context_profile import CONTEXT, ContextBlock, admit
 from .keys import KeyPair, PublicKey
 from .labels import is_label, is_text, label_matches, label_members, texts
-from .sessions import Verified, decide, expiry_check, moment, refuse_expired, sign, translated
+from .sessions import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
 from .trust import Trust
 
 __all__ = ["INHERITED", "Context", "issue_context"]
@@ -249,9 +249,7 @@ def _issue(
     builder.add_check(expiry_check(expires))
     if labels or sources:
         _state(builder, labels, sources, now)
-    if key_id is not None:
-        builder.set_root_key_id(key_id)
-    return _made(lambda: builder.build(key.for_biscuit().private_key), key.public)
+    return _made(lambda: first(builder, key, key_id), key.public)
 
 
 def _made(make: Callable[[], Biscuit], root: PublicKey) -> Context:

@@ -25,7 +25,7 @@ from ..errors import Denied, Reason
 from .capability import seconds
 from .identity_profile import IDENTITY, IdentityBlock, admit, is_below, well_formed
 from .keys import KeyPair, PublicKey
-from .sessions import Verified, decide, expiry_check, moment, refuse_expired, sign, translated
+from .sessions import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
 from .trust import Trust
 
 __all__ = ["JUST_IN_TIME", "Identity", "issue_identity"]
@@ -188,9 +188,7 @@ def issue_identity(
     builder.add_fact(Fact("subject({s})", {"s": subject}))
     builder.add_check(_actor_check(subject, below=delegatable))
     builder.add_check(expiry_check(moment(now) + seconds(ttl)))
-    if key_id is not None:
-        builder.set_root_key_id(key_id)
-    return _made(lambda: builder.build(key.for_biscuit().private_key), key.public)
+    return _made(lambda: first(builder, key, key_id), key.public)
 
 
 def _made(make: Callable[[], Biscuit], root: PublicKey) -> Identity:

@@ -75,7 +75,7 @@ def admit(raw: tuple[RawBlock, ...]) -> tuple[IdentityBlock, ...]:
             raise outside("a block that nobody signed, or one that states facts")
         if block.name is None:
             continue
-        if not (last.below and block.below and last.admits(block.name)):
+        if not (block.below and last.admits(block.name)):
             raise outside("a delegation that is not below the identity before")
         last = block
     return blocks

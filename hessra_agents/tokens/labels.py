@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from ..call import MAX_NAME
 
-__all__ = ["compound_label", "is_label", "is_text", "label_matches", "label_members", "plain_label"]
+__all__ = ["compound_label", "is_label", "is_text", "label_matches", "label_members", "plain_label", "texts"]
 
 _AND = "&"
 
@@ -96,6 +96,3 @@ def texts(values: Iterable[str], what: str) -> list[str]:
     if not all(map(is_text, found)):
         raise ValueError(f"{what} are texts of 1 to {MAX_NAME} printable characters")
     return sorted(found)
-
-
-__all__ += ["texts"]

@@ -11,15 +11,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, BlockBuilder, Check, Fact
+from biscuit_auth import (
+    AuthorizationError,
+    AuthorizerBuilder,
+    Biscuit,
+    BiscuitBuilder,
+    BlockBuilder,
+    Check,
+    Fact,
+)
 
 from ..errors import Denied, Reason
-from .datalog import ENGINE_LIMIT, foreign, rejected
+from .datalog import foreign, limited, rejected
 from .keys import KeyPair, PublicKey
 from .trust import Trust
 from .wire import MAX_BYTES, Dialect, Op, Query, RawBlock, Var, read_blocks, read_envelope
 
-__all__ = ["Verified", "decide", "expiry", "expiry_check", "moment", "refuse_expired", "sign"]
+__all__ = ["Verified", "decide", "expiry", "expiry_check", "first", "moment", "refuse_expired", "sign"]
+__all__ += ["translated"]
 
 _LESS = 0
 _TEXTS = {
@@ -145,6 +154,13 @@ def refuse_expired(expires: Iterable[int], now: int, kind: str) -> None:
             raise Denied(Reason.EXPIRED, f"the {kind} token has expired", detail=f"block {index}")
 
 
+def first(builder: BiscuitBuilder, key: KeyPair, key_id: int | None) -> Biscuit:
+    """The token of this first block, signed by a root key."""
+    if key_id is not None:
+        builder.set_root_key_id(key_id)
+    return builder.build(key.for_biscuit().private_key)
+
+
 def sign(biscuit: Biscuit, key: KeyPair, block: BlockBuilder) -> Biscuit:
     """The token with one more block, signed by ``key`` for this token alone."""
     pair = key.for_biscuit()
@@ -165,16 +181,10 @@ def decide(
         builder = AuthorizerBuilder(source, params)
         for predicate, value in facts:
             builder.add_fact(Fact(f"{predicate}({{v}})", {"v": value}))
-        limits = builder.limits()  # type: ignore[attr-defined]  # missing in the library's stub
-        limits.max_time = ENGINE_LIMIT
-        builder.set_limits(limits)  # type: ignore[attr-defined]
-        builder.build(biscuit).authorize()
+        limited(builder).build(biscuit).authorize()
     except AuthorizationError as error:
         overrun = "limit" in str(error)
         detail = "the Datalog engine ran over its limit" if overrun else "the Datalog engine refuses"
         raise Denied(Reason.UNAVAILABLE, detail=detail) from error
     except BaseException as error:
         raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from foreign(error)
-
-
-__all__ += ["translated"]
