@@ -16,11 +16,11 @@ await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
 
 from .authority import Authority
 from .call import Call
-from .constraints import must
 from .errors import Denied, Reason
 from .grants import Grant, grant
 from .guard import Guard
 from .ledger import Ledger
+from .must import must
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair, PublicKey
 from .tokens.statements import Approval, Proof

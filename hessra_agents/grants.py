@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .clauses import Branch, Clause, Pattern, Test
-from .constraints import Alternatives, Constraint, Place, as_constraint, combine
+from .constraints import Alternatives, Constraint, Place, combine
+from .must import as_constraint
 
 __all__ = ["MAX_BRANCHES", "MAX_OPTIONAL", "Grant", "grant", "pattern", "tool_name"]
 

@@ -19,9 +19,10 @@ from typing_extensions import TypedDict  # pydantic asks for this one below Pyth
 
 from .call import Call
 from .clauses import Pattern
-from .constraints import Constraint, must
+from .constraints import Constraint
 from .errors import Denied, Problem, Reason
 from .grants import Grant
+from .must import must
 
 __all__ = ["Tool"]
 

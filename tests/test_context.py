@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
-from hessra_agents.tokens import datalog, sessions
-from hessra_agents.tokens.capability import issue
+from hessra_agents.tokens import engine, sessions
 from hessra_agents.tokens.context import INHERITED, Context, issue_context
 from hessra_agents.tokens.context_profile import MAX_LABELS
 from hessra_agents.tokens.identity import issue_identity
+from hessra_agents.tokens.issuing import issue
 
 from . import forge, hessra
 
@@ -361,7 +361,7 @@ def test_the_engine_must_permit_too(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Denied) as caught:
             wrong.verify(subject, excluded, NOW + 3600 if wrong.expires > context.expires else NOW)
         assert caught.value.reason == Reason.UNAVAILABLE
-    monkeypatch.setattr(datalog, "ENGINE_LIMIT", timedelta(0))
+    monkeypatch.setattr(engine, "ENGINE_LIMIT", timedelta(0))
     assert "over its limit" in refused(Reason.UNAVAILABLE, context).detail
 
 

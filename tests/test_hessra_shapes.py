@@ -16,7 +16,7 @@ from biscuit_auth import KeyPair as BiscuitKeyPair
 
 from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Reason, Trust, grant, must
 from hessra_agents.decide.verifier import verify
-from hessra_agents.tokens.capability import issue
+from hessra_agents.tokens.issuing import issue
 from hessra_agents.tokens.latent import activate, complete, latent
 
 from . import hessra

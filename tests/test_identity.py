@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
-from hessra_agents.tokens import datalog, sessions
-from hessra_agents.tokens.capability import issue
+from hessra_agents.tokens import engine, sessions
 from hessra_agents.tokens.context import issue_context
 from hessra_agents.tokens.identity import Identity, issue_identity
+from hessra_agents.tokens.issuing import issue
 
 from . import forge, hessra
 
@@ -373,7 +373,7 @@ def test_the_engine_must_permit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Denied) as caught:
         sessions.decide(identity._verified.biscuit, "no datalog", {})
     assert caught.value.detail == "the Datalog engine failed"
-    monkeypatch.setattr(datalog, "ENGINE_LIMIT", timedelta(0))
+    monkeypatch.setattr(engine, "ENGINE_LIMIT", timedelta(0))
     assert "over its limit" in refused(Reason.UNAVAILABLE, identity, "agent:desk").detail
 
 

@@ -10,7 +10,7 @@ import pytest
 from hessra_agents import Call, Capability, Denied, KeyPair, Reason, Trust, grant, must
 from hessra_agents.decide.permit import Permit
 from hessra_agents.decide.verifier import verify
-from hessra_agents.tokens.capability import issue
+from hessra_agents.tokens.issuing import issue
 from hessra_agents.tokens.latent import activate, complete, latent
 
 from . import forge

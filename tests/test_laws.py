@@ -20,8 +20,8 @@ from hessra_agents.canonical import Malformed
 from hessra_agents.constraints import Constraint
 from hessra_agents.decide.verifier import Possession, verify
 from hessra_agents.facts import SIGNATURES
-from hessra_agents.tokens.capability import issue
-from hessra_agents.tokens.datalog import authorize
+from hessra_agents.tokens.engine import authorize
+from hessra_agents.tokens.issuing import issue
 
 ROOT = KeyPair.generate()
 KEYS = [KeyPair.generate() for _ in range(3)]

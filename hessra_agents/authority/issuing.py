@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..grants import Grant
-from ..tokens.capability import Capability, issue, seconds
+from ..tokens.building import seconds
+from ..tokens.capability import Capability
+from ..tokens.issuing import issue
 from ..tokens.keyfile import KeyFileError
 from ..tokens.keys import KeyPair, PublicKey
 from ..tokens.profile import Attested

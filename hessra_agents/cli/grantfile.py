@@ -44,8 +44,9 @@ from typing import Any, TypeVar
 
 from ..call import MAX_NAME
 from ..canonical import parse
-from ..constraints import Constraint, must
+from ..constraints import Constraint
 from ..grants import Grant, grant
+from ..must import must
 
 __all__ = ["read_grants"]
 

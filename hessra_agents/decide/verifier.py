@@ -30,7 +30,7 @@ from ..call import Call
 from ..clauses import Pattern
 from ..errors import Denied, Problem, Reason
 from ..tokens.capability import Capability
-from ..tokens.datalog import authorize
+from ..tokens.engine import authorize
 from ..tokens.keys import KeyPair, PublicKey
 from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested
 from ..tokens.statements import Approval, Proof

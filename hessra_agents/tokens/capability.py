@@ -1,4 +1,4 @@
-"""Capabilities: issue, attenuate, delegate, prove, parse.
+"""Capabilities: parse, attenuate, delegate, prove, approve; `issuing` makes the first block.
 
 Everything that hands authority on is one more block that narrows. `issue` needs a root key; `attenuate`
 needs nothing; `delegate` needs the key of the current holder, or nothing from a bearer capability, which
@@ -9,44 +9,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
+from biscuit_auth import Biscuit, BlockBuilder
 
 from ..call import Call
 from ..errors import Denied, Reason
-from ..grants import Grant, pattern
-from .datalog import add_pattern, attested_check, foreign, rejected
+from ..grants import Grant
+from .building import designation_fact, fresh_handle, moment, narrow, seconds
+from .datalog import attested_check
 from .describe import describe
+from .engine import foreign, rejected
 from .keys import KeyPair, PublicKey
-from .profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested, Block, Holder, admit
+from .profile import APPROVED, HOLDER, Attested, Block, Holder, admit
 from .statements import Approval, Proof
 from .trust import Trust
 from .wire import MAX_BYTES, read_blocks, read_envelope
 
-__all__ = ["Capability", "fresh_handle", "issue", "seconds"]
-
-
-def fresh_handle() -> str:
-    """A name for one holder or approver check: 128 random bits in hex, never used twice."""
-    return os.urandom(16).hex()
-
-
-def seconds(ttl: timedelta) -> int:
-    """A lifetime in whole seconds, rounded down.
-
-    Raises:
-        ValueError: it is shorter than one second.
-    """
-    if not isinstance(ttl, timedelta):
-        raise TypeError("ttl is a timedelta, such as timedelta(minutes=10)")
-    if ttl < timedelta(seconds=1):
-        raise ValueError("ttl is at least one second")
-    return int(ttl.total_seconds())
+__all__ = ["Capability"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +42,7 @@ class Capability:
     _biscuit: Biscuit = field(repr=False)
     blocks: tuple[Block, ...] = field(repr=False)
     """What each block says, the issuer's first."""
+    _p256_root: bool = field(default=False, repr=False)
 
     @classmethod
     def parse(cls, token: str, trust: Trust) -> Capability:
@@ -87,7 +70,27 @@ class Capability:
     @classmethod
     def _of(cls, biscuit: Biscuit, *, p256_root: bool = False) -> Capability:
         # the library's own bytes, so that both readers read the same
-        return cls(biscuit, admit(read_blocks(bytes(biscuit.to_bytes()), p256_root=p256_root)))
+        data = bytes(biscuit.to_bytes())
+        return cls(biscuit, admit(read_blocks(data, p256_root=p256_root)), p256_root)
+
+    @classmethod
+    def made(cls, make: Callable[[], Biscuit], *, p256_root: bool = False) -> Capability:
+        """The capability that ``make`` builds, if a guard would read it.
+
+        Raises:
+            ValueError: no guard would.
+        """
+        try:
+            return cls._of(make(), p256_root=p256_root)
+        except Denied as error:
+            raise ValueError(f"no guard would read this capability: {error.detail or error}") from error
+        except (TypeError, ValueError):
+            raise
+        except BaseException as error:
+            raise ValueError(f"the capability cannot be built: {foreign(error)}") from None
+
+    def _grown(self, make: Callable[[], Biscuit]) -> Capability:
+        return self.made(make, p256_root=self._p256_root)
 
     @property
     def token(self) -> str:
@@ -157,8 +160,8 @@ class Capability:
         builder = BlockBuilder("")
         if not (grants or ttl is not None or audience or designations):
             raise ValueError("attenuate narrows: name grants, a ttl, an audience or designations")
-        _narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
-        return _made(lambda: self._biscuit.append(builder))
+        narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        return self._grown(lambda: self._biscuit.append(builder))
 
     def delegate(
         self,
@@ -185,12 +188,12 @@ class Capability:
             raise ValueError("only the current holder delegates: pass its key")
         builder = BlockBuilder("")
         if holder is not None:
-            builder.add_fact(_designation_fact(HOLDER, holder.handle))
+            builder.add_fact(designation_fact(HOLDER, holder.handle))
         builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), to.data)]))
-        _narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
         if holder is None or key is None:
-            return _made(lambda: self._biscuit.append(builder))
-        return _made(lambda: self._sign(key, builder))
+            return self._grown(lambda: self._biscuit.append(builder))
+        return self._grown(lambda: self._sign(key, builder))
 
     def _sign(self, key: KeyPair, builder: BlockBuilder) -> Biscuit:
         pair = key.for_biscuit()
@@ -206,8 +209,8 @@ class Capability:
         holder = self.holder
         if holder is None or holder.key != key.public.data:
             raise ValueError("only the holder of a capability proves its calls")
-        moment = _now(now)
-        return Proof.make(call, ids=self.ids, handle=holder.handle, audience=audience, key=key, now=moment)
+        signed_at = moment(now)
+        return Proof.make(call, ids=self.ids, handle=holder.handle, audience=audience, key=key, now=signed_at)
 
     def approve(
         self, call: Call, *, key: KeyPair, ttl: timedelta = timedelta(minutes=5), now: int | None = None
@@ -227,90 +230,8 @@ class Capability:
         if not asked:
             raise ValueError("this capability asks for no approval by this key")
         handle = next(iter(asked))
-        return Approval.make(call, ids=self.ids, handle=handle, key=key, expires=_now(now) + seconds(ttl))
+        return Approval.make(call, ids=self.ids, handle=handle, key=key, expires=moment(now) + seconds(ttl))
 
     def describe(self) -> str:
         """In words: what each block allows, until when, and who added it."""
         return describe(self.blocks)
-
-
-def issue(
-    subject: str,
-    grants: Iterable[Grant],
-    *,
-    key: KeyPair,
-    key_id: int | None,
-    ttl: timedelta,
-    audience: str | None = None,
-    holder: PublicKey | None = None,
-    not_before: int | None = None,
-    designations: Mapping[str, str] | None = None,
-    approvals: Iterable[tuple[Attested, ...]] = (),
-    activator: PublicKey | None = None,
-    now: int | None = None,
-) -> Capability:
-    """A new capability, signed by a root key. `Authority.issue` is the usual way to get one.
-
-    Raises:
-        ValueError: no subject, no grant, or more than one token can hold.
-    """
-    found = tuple(grants)
-    if not subject or not found:
-        raise ValueError("a capability needs a subject and at least one grant")
-    builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
-    for resource, operation in dict.fromkeys((one.resource, one.operation) for one in found):
-        terms = {"s": subject, "r": resource, "o": operation}
-        builder.add_fact(Fact("right({s}, {r}, {o})", terms))
-    if not_before is not None:
-        builder.add_check(Check("check if time($t), $t >= {n}", {"n": not_before}))
-    if holder is not None:
-        builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), holder.data)]))
-    for alternatives in approvals:
-        builder.add_check(attested_check(alternatives))
-    if activator is not None:
-        scope = {"k": activator.for_biscuit()}
-        builder.add_check(Check("check if activation($a) trusting {k}", {}, scope))
-    _narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, closed=True)
-    if key_id is not None:
-        builder.set_root_key_id(key_id)
-    return _made(lambda: builder.build(key.for_biscuit().private_key))
-
-
-def _made(make: Callable[[], Biscuit]) -> Capability:
-    """The capability that ``make`` builds, if a guard would read it."""
-    try:
-        return Capability._of(make())
-    except Denied as error:
-        raise ValueError(f"no guard would read this capability: {error.detail or error}") from error
-    except (TypeError, ValueError):
-        raise
-    except BaseException as error:
-        raise ValueError(f"the capability cannot be built: {foreign(error)}") from None
-
-
-def _narrow(
-    builder: BiscuitBuilder | BlockBuilder,
-    grants: tuple[Grant, ...],
-    *,
-    ttl: timedelta | None,
-    audience: str | None,
-    designations: Mapping[str, str] | None,
-    now: int | None,
-    closed: bool,
-) -> None:
-    if ttl is not None:
-        builder.add_check(Check("check if time($time), $time < {n}", {"n": _now(now) + seconds(ttl)}))
-    for label, value in {**(designations or {}), **({ANCHOR: audience} if audience else {})}.items():
-        if label in RESERVED:
-            raise ValueError(f"the label {label!r} is reserved")
-        builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
-    if grants:
-        add_pattern(builder, pattern(grants, closed=closed))
-
-
-def _designation_fact(label: str, value: str) -> Fact:
-    return Fact("designation({l}, {v})", {"l": label, "v": value})
-
-
-def _now(now: int | None) -> int:
-    return int(time.time()) if now is None else now

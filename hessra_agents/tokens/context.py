@@ -22,7 +22,7 @@ from datetime import timedelta
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ..errors import Denied, Reason
-from .capability import seconds
+from .building import seconds
 from .context_profile import CONTEXT, ContextBlock, admit
 from .keys import KeyPair, PublicKey
 from .labels import is_label, is_text, label_matches, label_members, texts

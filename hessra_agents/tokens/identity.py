@@ -22,7 +22,7 @@ from datetime import timedelta
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ..errors import Denied, Reason
-from .capability import seconds
+from .building import seconds
 from .identity_profile import IDENTITY, IdentityBlock, admit, is_below, well_formed
 from .keys import KeyPair, PublicKey
 from .sessions import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated

@@ -20,8 +20,10 @@ from datetime import timedelta
 from biscuit_auth import BlockBuilder, Check, Fact
 
 from ..grants import Grant
-from .capability import Capability, _designation_fact, _made, _now, issue, seconds
+from .building import designation_fact, moment, seconds
+from .capability import Capability
 from .datalog import attested_check
+from .issuing import issue
 from .keys import KeyPair, PublicKey
 from .labels import is_text
 from .profile import Attested
@@ -91,15 +93,15 @@ def activate(
     """
     if not any(key.public.data in block.activators for block in capability.blocks):
         raise ValueError("this capability asks for no activation by this key")
-    moment = _now(now)
+    began = moment(now)
     block = BlockBuilder("")
-    block.add_fact(Fact("activation({n})", {"n": moment}))
+    block.add_fact(Fact("activation({n})", {"n": began}))
     if facet is not None:
         if not is_text(facet):
             raise ValueError("a facet is printable text of 1 to 256 characters")
         block.add_check(attested_check([Attested(FACET, facet, key.public.data)]))
-    block.add_check(Check("check if time($t), $t < {n}", {"n": moment + seconds(ttl)}))
-    return _made(lambda: capability._sign(key, block))
+    block.add_check(Check("check if time($t), $t < {n}", {"n": began + seconds(ttl)}))
+    return Capability.made(lambda: capability._sign(key, block))
 
 
 def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
@@ -112,5 +114,5 @@ def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
     if not any((asked,) == check for block in capability.blocks for check in block.attested):
         raise ValueError("this capability asks for no such facet by this key")
     block = BlockBuilder("")
-    block.add_fact(_designation_fact(FACET, facet))
-    return _made(lambda: capability._sign(key, block))
+    block.add_fact(designation_fact(FACET, facet))
+    return Capability.made(lambda: capability._sign(key, block))

@@ -22,7 +22,7 @@ from biscuit_auth import (
 )
 
 from ..errors import Denied, Reason
-from .datalog import foreign, limited, rejected
+from .engine import foreign, limited, rejected
 from .keys import KeyPair, PublicKey
 from .trust import Trust
 from .wire import MAX_BYTES, Dialect, Op, Query, RawBlock, Var, read_blocks, read_envelope

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from anyio import to_thread
 
-from ...constraints import must
 from ...grants import Grant, grant
+from ...must import must
 from .shop import TICKET, Row, Shop
 
 __all__ = ["REPORT", "Tools", "granted"]

@@ -23,9 +23,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from ...constraints import Constraint, must
+from ...constraints import Constraint
 from ...errors import Reason
 from ...grants import Grant, grant
+from ...must import must
 
 __all__ = ["PERMITTED", "Clock", "Delegate", "Message", "Stolen", "Transcript", "Verdict", "load"]
 

@@ -1,0 +1,69 @@
+"""What issuing, attenuating and delegating have in common: conditions, written into a block."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from biscuit_auth import BiscuitBuilder, BlockBuilder, Check, Fact
+
+from ..grants import Grant, pattern
+from .datalog import add_pattern
+from .profile import ANCHOR, RESERVED
+
+__all__ = ["designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
+
+
+def fresh_handle() -> str:
+    """A name for one holder or approver check: 128 random bits in hex, never used twice."""
+    return os.urandom(16).hex()
+
+
+def seconds(ttl: timedelta) -> int:
+    """A lifetime in whole seconds, rounded down.
+
+    Raises:
+        ValueError: it is shorter than one second.
+    """
+    if not isinstance(ttl, timedelta):
+        raise TypeError("ttl is a timedelta, such as timedelta(minutes=10)")
+    if ttl < timedelta(seconds=1):
+        raise ValueError("ttl is at least one second")
+    return int(ttl.total_seconds())
+
+
+def narrow(
+    builder: BiscuitBuilder | BlockBuilder,
+    grants: tuple[Grant, ...],
+    *,
+    ttl: timedelta | None,
+    audience: str | None,
+    designations: Mapping[str, str] | None,
+    now: int | None,
+    closed: bool,
+) -> None:
+    """Write these conditions into a block; ``closed`` for the first one.
+
+    Raises:
+        ValueError: a label is reserved, or the conditions are more than one block can hold.
+    """
+    if ttl is not None:
+        builder.add_check(Check("check if time($time), $time < {n}", {"n": moment(now) + seconds(ttl)}))
+    for label, value in {**(designations or {}), **({ANCHOR: audience} if audience else {})}.items():
+        if label in RESERVED:
+            raise ValueError(f"the label {label!r} is reserved")
+        builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
+    if grants:
+        add_pattern(builder, pattern(grants, closed=closed))
+
+
+def designation_fact(label: str, value: str) -> Fact:
+    """A designation that the signer of a block vouches for."""
+    return Fact("designation({l}, {v})", {"l": label, "v": value})
+
+
+def moment(now: int | None) -> int:
+    """This time, or the clock's: Unix seconds."""
+    return int(time.time()) if now is None else now
