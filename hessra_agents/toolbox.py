@@ -24,7 +24,7 @@ from .call import Call
 from .decide.verifier import Possession
 from .doubles import dressed
 from .errors import Denied, Reason
-from .grants import Grant, tool_name
+from .grants import Grant, grant, tool_name
 from .schema import narrowed, wrapped
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
@@ -154,6 +154,9 @@ class Toolbox:
             shape: ``openai`` (Chat Completions), ``openai-responses``, ``anthropic`` or ``mcp``.
         """
         patterns = [pattern for block in self._capability.blocks for pattern in block.patterns]
+        if not self._capability.blocks[0].patterns:
+            # such a capability permits calls without arguments only
+            patterns += [grant(name).branches(closed=True) for name in self.tools]
         tools = [self._guard.tools[name] for name in self.tools]
         return [
             wrapped(shape, tool, narrowed(tool, [*patterns, *([tool.bounds] if tool.bounds else [])]))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from .clauses import Branch, Clause, Test, by_argument
 
 __all__ = ["branch_words", "place_name", "place_words"]
 
+_PLAIN = re.compile(r"[\w./:~-]+")
 _MOST = 8
 _LONGEST = 80
 
 
 def place_name(key: str) -> str:
     """An argument's name, or ``options/force`` for a place inside of one."""
-    return key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key
+    name = key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key
+    # a name such as "a; to: anything" would read as two arguments
+    return name if _PLAIN.fullmatch(name) else repr(name)
 
 
 def place_words(clauses: Iterable[Clause]) -> str:

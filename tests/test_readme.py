@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,24 @@ def test_a_pasted_program_runs(program: str) -> None:
     assert run.returncode == 0, run.stderr
     for said in re.findall(r"print\(denied\)\s+# (.*?)\.\.\.", program):
         assert said in run.stdout
+
+
+def test_the_commands_run_as_they_stand(tmp_path: Path) -> None:
+    """The README's grant file and shell lines, pasted into an empty folder."""
+    (grants,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (lines,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "desk.toml").write_text(grants)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", lines],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "permitted" in run.stdout
 
 
 def test_every_test_that_the_readme_names_is_there() -> None:

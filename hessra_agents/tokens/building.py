@@ -55,7 +55,9 @@ def narrow(
         if label in RESERVED:
             raise ValueError(f"the label {label!r} is reserved")
         builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
-    if grants:
+    # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
+    bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
+    if grants and not (closed and bare):
         add_pattern(builder, pattern(grants, closed=closed))
 
 

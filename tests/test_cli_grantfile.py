@@ -1,0 +1,183 @@
+"""Grant files: every constraint of `must` can be written, and nothing else is read."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hessra_agents import Grant, grant, must
+from hessra_agents.cli.grantfile import _READERS, read_grants
+from hessra_agents.constraints import Constraint
+
+SAME = {
+    '"anything"': must.exact("anything"),
+    "7": must.exact(7),
+    "1.5": must.exact(1.5),
+    "true": must.exact(True),
+    "{ exact = 'fast' }": must.exact("fast"),
+    "{ exact = ['a', 1] }": must.exact(["a", 1]),
+    "{ exact = { a = 1 } }": must.exact({"a": 1}),
+    "{ json = 'null' }": must.exact(None),
+    "{ json = '{\"a\": [null, 1e300]}' }": must.exact({"a": [None, 1e300]}),
+    "{ one_of = ['a', 'b'] }": must.one_of("a", "b"),
+    "{ one_of = [1, 2] }": must.one_of(1, 2),
+    "{ one_of = ['a', 1, { json = 'null' }] }": must.one_of("a", 1, None),
+    "{ anything = true }": must.anything(),
+    "{ optional = { anything = true } }": must.optional(),
+    "{ optional = 'x' }": must.optional("x"),
+    "{ optional = { at_least = 1, at_most = 9 } }": must.optional(must.at_least(1) & must.at_most(9)),
+    "{ starts_with = 'Re: ' }": must.starts_with("Re: "),
+    "{ ends_with = '.txt' }": must.ends_with(".txt"),
+    "{ under = '/srv/data' }": must.under("/srv/data"),
+    "{ between = [1, 100] }": must.between(1, 100),
+    "{ at_least = -1 }": must.at_least(-1),
+    "{ at_most = 5 }": must.at_most(5),
+    "{ max_length = 2000 }": must.max_length(2000),
+    "{ url = ['api.acme.com'] }": must.url("api.acme.com"),
+    "{ url = { hosts = ['a.org'], scheme = 'http', port = 8080, under = '/v1' } }": must.url(
+        "a.org", scheme="http", port=8080, under="/v1"
+    ),
+    "{ email = ['acme.com', 'bo@b.org'] }": must.email("acme.com", "bo@b.org"),
+    "{ command = { program = '/usr/bin/git' } }": must.command("/usr/bin/git"),
+    "{ command = { program = '/bin/ls', words = ['-l', { under = '/srv' }], rest = { max_length = 9 } } }": (
+        must.command("/bin/ls", "-l", must.under("/srv"), rest=must.max_length(9))
+    ),
+    "{ each = { under = '/srv' } }": must.each(must.under("/srv")),
+    "{ each = { of = { at_most = 3 }, empty = true } }": must.each(must.at_most(3), empty=True),
+    "{ subset_of = ['a', 'b'] }": must.subset_of("a", "b"),
+    "{ subset_of = { values = [1, 2], empty = true } }": must.subset_of(1, 2, empty=True),
+    "{ fields = { force = false, 'odd name' = { at_most = 3 } } }": must.fields(
+        {"force": False, "odd name": must.at_most(3)}
+    ),
+    "{ starts_with = 'a', max_length = 5 }": must.starts_with("a") & must.max_length(5),
+}
+
+
+def written(constraint: str) -> Grant:
+    """The grant of a file with one argument."""
+    (found,) = read_grants(f"[[grant]]\ntool = 't'\narguments.x = {constraint}\n")
+    return found
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_a_constraint_in_a_file_is_the_one_of_the_same_name(text: str) -> None:
+    """The file and the library write the same clauses into a token."""
+    expected = grant("t", x=SAME[text])
+
+    assert written(text).branches(closed=True) == expected.branches(closed=True)
+
+
+def test_every_constraint_can_be_written() -> None:
+    """A new member of `must` without a word in grant files fails here."""
+    names = {
+        name
+        for name, member in inspect.getmembers(must, inspect.isfunction)
+        if inspect.signature(member).return_annotation in ("Constraint", Constraint)
+    }
+
+    assert names == _READERS.keys() - {"json"}
+
+
+def test_each_table_is_one_grant() -> None:
+    """One tool may have several, and a tool without arguments is one, too."""
+    found = read_grants('[[grant]]\ntool="a"\n[[grant]]\ntool="a"\n[grant.arguments]\nx=1\n')
+
+    assert list(map(str, found)) == ["a()", "a(x: exactly 1)"]
+
+
+WRONG = {
+    "": "the file: has no grant",
+    "grant = []": "the file: has no grant",
+    "grants = []": "the file: unknown field 'grants', did you mean 'grant'?",
+    "[[grant": "this is not TOML",
+    "[[grant]]": "grant 1: tool: is no text",
+    "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
+    "[grant]\ntool = 't'": "the file: has no grant",
+    "[[grant]]\ntool = 't'\ntools = 1": "grant 1: unknown field 'tools', did you mean 'tool'?",
+    "[[grant]]\ntool = 't'\narguments = 3": "grant 1 (t): arguments: is no table",
+    "[[grant]]\ntool='a'\n[[grant]]\ntool='b'\narguments.'/x'=1": "grant 2 (b): an argument's name",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_mistake_in_a_file_names_its_place(text: str) -> None:
+    """What is not known is an error, never ignored."""
+    with pytest.raises(ValueError) as caught:
+        read_grants(text)
+
+    assert str(caught.value).startswith(WRONG[text])
+
+
+WRONG_CONSTRAINTS = {
+    "['a']": "x: a list says too little: write { one_of = [...] } or { exact = [...] }",
+    "{}": "x: an empty table: write { anything = true } for any value",
+    "{ emial = ['a.org'] }": "x: unknown constraint 'emial', did you mean 'email'?",
+    "{ zzz = 1 }": "x: unknown constraint 'zzz': there are anything, at_least",
+    "2026-01-01": "x: a date or a time is written as text, in quotes",
+    "{ exact = { at = [12:00:00] } }": "x.exact: a date or a time",
+    "nan": "x: a constraint cannot hold this value",
+    "{ anything = false }": "x.anything: is written anything = true",
+    "{ optional = { anything = 1 } }": "x.optional.anything: is written anything = true",
+    "{ optional = { optional = 1 } }": "x.optional: must.optional inside of must.optional",
+    "{ optional = 1, at_most = 3 }": "x: optional stands alone",
+    "{ between = [1] }": "x.between: takes two whole numbers",
+    "{ between = [9, 1] }": "x.between: must.between: low is above high",
+    "{ between = [1, '9'] }": "x.between: is no whole number",
+    "{ at_least = true }": "x.at_least: is no whole number",
+    "{ at_most = 1.0 }": "x.at_most: is no whole number",
+    "{ starts_with = '' }": "x.starts_with: the prefix is a text",
+    "{ under = 'srv' }": "x.under: must.under takes a canonical absolute path",
+    "{ one_of = 'a' }": "x.one_of: is no list",
+    "{ one_of = [] }": "x.one_of: must.one_of takes at least one value",
+    "{ one_of = [['a']] }": "x.one_of: must.one_of takes at least one value",
+    "{ json = '{' }": "x.json: not json text",
+    "{ json = 1 }": "x.json: is no text",
+    "{ email = 'acme.com' }": "x.email: is no list",
+    "{ email = [5] }": "x.email: is no text",
+    "{ email = ['ACME'] }": "x.email: must.email takes",
+    "{ url = 'a.org' }": "x.url.hosts: is no list",
+    "{ url = { host = ['a.org'] } }": "x.url: unknown field 'host', did you mean 'hosts'?",
+    "{ url = { hosts = ['a.org'], port = '80' } }": "x.url.port: is no whole number",
+    "{ each = { optional = 1 } }": "x.each: must.each takes one constraint",
+    "{ each = { of = 1, or = 2 } }": "x.each: unknown field 'or'",
+    "{ each = { of = 1, empty = 1 } }": "x.each.empty: is neither true nor false",
+    "{ each = ['a'] }": "x.each: a list says too little",
+    "{ fields = { a = { b = 1 } } }": "x.fields.a: unknown constraint 'b'",
+    "{ fields = { 'odd name' = [] } }": "x.fields.'odd name': a list says too little",
+    "{ fields = 'a' }": "x.fields: is no table",
+    "{ command = { words = [] } }": "x.command.program: is no text",
+    "{ command = { program = 'git' } }": "x.command: must.command takes the canonical absolute path",
+    "{ command = '/bin/ls' }": "x.command: is no table",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_CONSTRAINTS)
+def test_a_mistake_in_a_constraint_names_its_place(text: str) -> None:
+    """Grant, tool, argument, and the way down to the fault."""
+    with pytest.raises(ValueError) as caught:
+        written(text)
+
+    assert str(caught.value).startswith(f"grant 1 (t): {WRONG_CONSTRAINTS[text]}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "[" * 100_000, "x = " + "{a=" * 50_000, "#" * (1 << 18) + "#", "x = " + "9" * 5_000],
+    ids=["nested lists", "nested tables", "too long", "too many digits"],
+)
+def test_a_file_that_is_too_much_is_refused(text: str) -> None:
+    """Neither depth nor length nor digits bring the reader down."""
+    with pytest.raises(ValueError):
+        read_grants(text)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="[]{}=.,'\"\n grantoluxe_019-")))
+def test_whatever_a_file_says_it_is_grants_or_a_value_error(text: str) -> None:
+    """The reader is total."""
+    with suppress(ValueError):
+        assert read_grants(text)
