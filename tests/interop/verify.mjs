@@ -1,0 +1,510 @@
+// Runs the frozen vectors through another implementation: Biscuit in WebAssembly, and canonical JSON,
+// digests, facts and signatures written anew: see tests/vectors/README.md.
+//
+//     npm ci && node verify.mjs ../vectors/*.json
+//
+// Prints a line for each failure and then how many passed and failed; the exit status says the same.
+
+import { createHash, createPrivateKey, createPublicKey, verify } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+const INT64 = 1n << 63n;
+const DEPTH = 32;
+const DIGITS = 400;
+const NAME = 256;
+const ARGUMENTS = 256;
+const LIST = 512;
+
+let biscuit;
+let passed = 0;
+let failed = 0;
+let where = '';
+
+async function main(paths) {
+  biscuit = await library();
+  for (const path of paths) {
+    const file = JSON.parse(readFileSync(path, 'utf8'));
+    const kind = { calls, facts, capabilities, identities, contexts }[file.kind];
+    where = kind ? file.kind : path;
+    if (file.format === 'hessra-agents vectors 1' && kind) kind(file);
+    else check('file', false, 'an unknown format or kind');
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed || !passed ? 1 : 0;
+}
+
+function check(name, holds, detail = '') {
+  if (holds) passed += 1;
+  else {
+    failed += 1;
+    console.log(`FAILED ${where}: ${name}${detail && `: ${detail}`}`);
+  }
+}
+
+function same(name, found, expected) {
+  const [a, b] = [found, expected].map((value) => JSON.stringify(value));
+  check(name, a === b, `${a} is not ${b}`);
+}
+
+// Kinds of vectors
+
+function calls(file) {
+  for (const one of file.cases) {
+    let found;
+    try {
+      const { canonical, digest } = readCall(one);
+      found = { verdict: 'read', canonical, digest };
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      found = { verdict: 'malformed' };
+    }
+    const { verdict, canonical, digest } = one;
+    same(one.name, found, JSON.parse(JSON.stringify({ verdict, canonical, digest })));
+  }
+}
+
+function facts(file) {
+  for (const one of file.cases) {
+    const found = factsAt(new Reader(one.arguments).all(), one.key);
+    for (const predicate of PRIMARY) {
+      same(`${one.name}, ${predicate}`, found[predicate] ?? null, one.facts[predicate] ?? null);
+    }
+  }
+}
+
+function capabilities(file) {
+  tokens(file);
+  for (const one of file.cases) {
+    const call = readCall(one);
+    same(`${one.name}: digest`, call.digest, one.digest);
+    for (const line of factLines(call)) {
+      check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
+    }
+    if (one.proof?.signature) statement(`${one.name}: proof`, file, one, one.proof, proofMessage(one.proof));
+    for (const vote of one.approvals ?? []) {
+      if (vote.signature) statement(`${one.name}: approval`, file, one, vote, approvalMessage(vote));
+    }
+  }
+}
+
+function identities(file) {
+  tokens(file);
+  for (const { name, now, claimed, authorizer } of file.cases) {
+    const actor = text(claimed);
+    const policies = [`${actor} == $s`, `${actor}.starts_with($s + ":")`];
+    const allow = policies.map((policy) => `allow if subject($s), ${policy};\n`);
+    same(`${name}: authorizer`, `time(${now});\nactor(${actor});\n${allow.join('')}`, authorizer);
+  }
+}
+
+function contexts(file) {
+  tokens(file);
+  for (const { name, now, subject, excluded, authorizer } of file.cases) {
+    const labels = excluded.filter((label) => !label.includes('*')).sort();
+    const told = labels.map((label) => `exposure(${text(label)});\n`).join('');
+    same(`${name}: authorizer`, `time(${now});\n${told}allow if context(${text(subject)});\n`, authorizer);
+  }
+}
+
+// Keys, tokens, and what the engine says of each case
+function tokens(file) {
+  for (const [name, key] of Object.entries(file.keys)) {
+    if (key.seed) same(`key ${name}`, publicOf(key.seed), key.public);
+  }
+  for (const [name, token] of Object.entries(file.tokens)) {
+    if (token.ids) same(`token ${name}`, shape(token, file.keys), { ids: token.ids, datalog: token.datalog });
+  }
+  for (const one of file.cases) {
+    const token = file.tokens[one.token];
+    const found = decide(token.token, file.keys[token.root].public, one.authorizer);
+    same(`${one.name}: engine`, found, one.engine);
+    check(`${one.name}: what is permitted is allowed`, one.verdict !== 'permitted' || found === 'allow');
+  }
+}
+
+// The Datalog engine
+
+function decide(token, root, source) {
+  let read;
+  try {
+    read = biscuit.Biscuit.fromBase64(token, biscuitKey(root));
+  } catch {
+    return 'refuse';
+  }
+  const builder = new biscuit.AuthorizerBuilder();
+  builder.addCode(source);
+  try {
+    builder.buildAuthenticated(read).authorize();
+    return 'allow';
+  } catch (error) {
+    if (error instanceof Error) throw error; // a panic is no decision
+    return error.RunLimit ? 'limit' : 'deny';
+  }
+}
+
+function biscuitKey(text) {
+  const [algorithm, hex] = text.split('/');
+  const { Ed25519, Secp256r1 } = biscuit.SignatureAlgorithm;
+  return biscuit.PublicKey.fromString(hex, algorithm === 'ed25519' ? Ed25519 : Secp256r1);
+}
+
+// The package's own entry imports its WebAssembly in a way that Node 20 and 22 do not know, and its engine
+// gives up after 1 ms on the clock, whatever it is told. So it is loaded by hand, and its clock stands still.
+async function library() {
+  const at = (path) => new URL(path, import.meta.resolve('@biscuit-auth/biscuit-wasm'));
+  const found = await import(at('biscuit_bg.js'));
+  const module = await WebAssembly.compile(readFileSync(at('biscuit_bg.wasm')));
+  const imports = {};
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    imports[from] ??= { ...(await import(at(from))) };
+    if (name === 'performance_now') imports[from][name] = () => 0;
+    if (name.startsWith('__wbg_log_')) imports[from][name] = () => {}; // "biscuit-wasm loading"
+  }
+  const { exports } = await WebAssembly.instantiate(module, imports);
+  found.__wbg_set_wasm(exports);
+  exports.__wbindgen_start();
+  return found;
+}
+
+// Block ids and Datalog versions, from the bytes
+
+function shape(token, keys) {
+  const [, , first, blocks] = fields(Buffer.from(token.token, 'base64url'));
+  const signed = [...first, ...(blocks ?? [])].map(fields);
+  const versions = signed.map((block) => fields(block[1][0])[3][0]);
+  const ids = signed.map((block, index) => {
+    if (block[4]) return sha256(fields(block[4][0])[1][0]).toString('hex');
+    const p256 = index === 0 && keys[token.root].public.startsWith('secp256r1/');
+    return p256 ? sha256(...parts(block[1][0], block[2][0])).toString('hex') : block[3][0].toString('hex');
+  });
+  return { ids, datalog: versions.map((version) => `3.${version - 3}`) };
+}
+
+// The fields of a protobuf message by number; only varints and byte strings occur.
+function fields(data) {
+  const found = [];
+  let at = 0;
+  const varint = () => {
+    let value = 0;
+    for (let unit = 1; ; unit *= 128) {
+      const byte = data[at++];
+      value += (byte & 0x7f) * unit;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < data.length) {
+    const tag = varint();
+    const value = varint();
+    (found[tag >> 3] ??= []).push(tag & 7 ? data.subarray(at, at + value) : value);
+    if (tag & 7) at += value;
+  }
+  return found;
+}
+
+// Statements
+
+function proofMessage({ ids, handle, audience, call, nonce, time }) {
+  const parts = [chain(ids), hex(handle), audience, hex(call), hex(nonce), uint64(time)];
+  return digest('hessra-agents/proof/1', ...parts);
+}
+
+function approvalMessage({ ids, handle, call, expires }) {
+  return digest('hessra-agents/approval/1', hex(handle), hex(call), chain(ids), uint64(expires));
+}
+
+function statement(name, file, one, row, message) {
+  same(`${name}: chain`, chain(row.ids).toString('hex'), row.chain);
+  same(`${name}: message`, message.toString('hex'), row.message);
+  const { public: text } = file.keys[row.key];
+  const signature = hex(row.signature);
+  check(`${name}: signature`, verify(null, message, publicKey(text), signature), 'not signed by its key');
+  const body = row.nonce
+    ? [hex(row.nonce), uint64(row.time), hex(row.call), signature]
+    : [hex(row.handle), raw(text), uint64(row.expires), hex(row.call), signature];
+  const written = Buffer.concat(body).toString('base64url');
+  same(`${name}: text`, `${row.nonce ? 'hp1.' : 'ha1.'}${written}`, row.text);
+  if (row.holds) {
+    const { ids } = file.tokens[one.token];
+    same(`${name}: what it is for`, [row.ids, row.call], [ids, one.digest]);
+    const fresh = row.nonce ? Math.abs(row.time - one.now) <= 30 : one.now < row.expires;
+    check(`${name}: where and when`, fresh && (!row.nonce || row.audience === one.audience));
+  }
+}
+
+function chain(ids) {
+  return digest('hessra-agents/blocks/1', ...ids);
+}
+
+function uint64(value) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
+function hex(text) {
+  return Buffer.from(text, 'hex');
+}
+
+// The 32 bytes of ed25519/<hex>.
+function raw(text) {
+  return hex(text.slice('ed25519/'.length));
+}
+
+function publicKey(text) {
+  const key = Buffer.concat([hex('302a300506032b6570032100'), raw(text)]);
+  return createPublicKey({ key, format: 'der', type: 'spki' });
+}
+
+function publicOf(seed) {
+  const key = hex(`302e020100300506032b657004220420${seed}`);
+  const pair = createPublicKey(createPrivateKey({ key, format: 'der', type: 'pkcs8' }));
+  return `ed25519/${Buffer.from(pair.export({ format: 'jwk' }).x, 'base64url').toString('hex')}`;
+}
+
+// Digests
+
+function sha256(...chunks) {
+  const hash = createHash('sha256');
+  for (const chunk of chunks) hash.update(chunk);
+  return hash.digest();
+}
+
+// Every part behind its length, in 4 bytes.
+function parts(...values) {
+  return values.flatMap((value) => {
+    const bytes = Buffer.from(value);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return [length, bytes];
+  });
+}
+
+function digest(domain, ...values) {
+  return sha256(...parts(domain, ...values));
+}
+
+// Calls
+
+function readCall({ tool, kind = 'tool', operation = 'invoke', arguments: json, arguments_hex: bytes }) {
+  if (!tool || [...tool].length > NAME || !tool.isWellFormed()) throw new Malformed('the name of a tool');
+  const values = new Reader(bytes === undefined ? json : utf8(hex(bytes))).all();
+  if (!(values instanceof Map)) throw new Malformed('no object');
+  if (values.size > ARGUMENTS) throw new Malformed('too many arguments');
+  for (const name of values.keys()) {
+    const usable = name && !name.startsWith('/') && [...name].length <= NAME;
+    if (!usable) throw new Malformed('the name of an argument');
+  }
+  const canonical = encode(values);
+  const resource = `${kind}:${tool}`;
+  const hash = digest('hessra-agents/call/1', resource, operation, canonical).toString('hex');
+  return { resource, operation, values, canonical, digest: hash };
+}
+
+class Malformed extends Error {}
+
+function utf8(bytes) {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Malformed('no UTF-8');
+  }
+}
+
+// RFC 8785, but integers keep all digits.
+function encode(value) {
+  if (value instanceof Map) {
+    // the order of `sort` is that of UTF-16 code units
+    const names = [...value.keys()].sort();
+    return `{${names.map((name) => `${JSON.stringify(name)}:${encode(value.get(name))}`).join(',')}}`;
+  }
+  if (Array.isArray(value)) return `[${value.map(encode).join(',')}]`;
+  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+}
+
+// JSON text into maps, lists, strings, bigints (integers), numbers (all else), booleans and null.
+class Reader {
+  constructor(text) {
+    this.text = text;
+    this.at = 0;
+  }
+
+  all() {
+    const value = this.value(0);
+    this.take(/[ \t\n\r]*/y);
+    if (this.at < this.text.length) throw new Malformed('something follows');
+    return value;
+  }
+
+  take(pattern) {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text);
+    if (found) this.at += found[0].length;
+    return found?.[0];
+  }
+
+  token(pattern) {
+    this.take(/[ \t\n\r]*/y);
+    return this.take(pattern);
+  }
+
+  value(depth) {
+    const open = this.token(/[[{]/y);
+    if (open && depth === DEPTH) throw new Malformed('too deep');
+    if (open === '[') return this.list(depth + 1);
+    if (open === '{') return this.members(depth + 1);
+    const literal = this.take(/true|false|null/y);
+    if (literal) return JSON.parse(literal);
+    const number = this.take(/-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y);
+    return number ? this.number(number) : this.string();
+  }
+
+  string() {
+    const text = this.token(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
+    if (text === undefined) throw new Malformed('not JSON');
+    const value = JSON.parse(text);
+    if (!value.isWellFormed()) throw new Malformed('a lone surrogate');
+    return value;
+  }
+
+  number(text) {
+    if (/^-?[0-9]+$/.test(text)) {
+      if (text.replace('-', '').length > DIGITS) throw new Malformed('too many digits');
+      return BigInt(text);
+    }
+    const value = Number(text);
+    if (!Number.isFinite(value)) throw new Malformed('a number that overflows');
+    // what prints as an integer is that integer
+    const printed = String(value);
+    return /^-?[0-9]+$/.test(printed) ? BigInt(printed) : value;
+  }
+
+  list(depth) {
+    const found = [];
+    if (this.token(/]/y)) return found;
+    do found.push(this.value(depth));
+    while (this.token(/,/y));
+    if (!this.token(/]/y)) throw new Malformed('an unclosed list');
+    return found;
+  }
+
+  members(depth) {
+    const found = new Map();
+    if (this.token(/}/y)) return found;
+    do {
+      const name = this.string();
+      if (!this.token(/:/y)) throw new Malformed('no colon');
+      if (found.has(name)) throw new Malformed('a name twice');
+      found.set(name, this.value(depth));
+    } while (this.token(/,/y));
+    if (!this.token(/}/y)) throw new Malformed('an unclosed object');
+    return found;
+  }
+}
+
+// Facts, but those of shapes: paths, URLs, addresses and commands are judged in Python alone
+
+function factsAt(values, key) {
+  if (key === '') return { arg_names: [sorted(values.keys())] };
+  const value = key.startsWith('/') ? resolve(values, key) : values.get(key);
+  if (value === undefined) return {};
+  const found = {};
+  for (const [name, fact] of Object.entries(FACTS)) {
+    const stated = fact(value);
+    if (stated !== undefined) found[name] = [stated];
+  }
+  return found;
+}
+
+function resolve(values, pointer) {
+  let value = values;
+  for (const step of pointer.slice(1).split('/')) {
+    if (value instanceof Map) value = value.get(step.replaceAll('~1', '/').replaceAll('~0', '~'));
+    else if (!Array.isArray(value)) return undefined;
+    else if (/^(?:0|[1-9][0-9]{0,5})$/.test(step)) value = value[Number(step)];
+    else if (/^(?:0|[1-9][0-9]{0,5}):$/.test(step)) {
+      const from = Number(step.slice(0, -1));
+      value = from <= value.length ? value.slice(from) : undefined;
+    } else return undefined;
+  }
+  return value;
+}
+
+const isText = (value) => typeof value === 'string';
+const isInt = (value) => typeof value === 'bigint' && -INT64 <= value && value < INT64;
+const isPlain = (value) => isText(value) || isInt(value) || typeof value === 'boolean' || value === null;
+const isOperand = (value) => isText(value) && value !== '' && value[0] !== '-';
+const hasLength = (value) => isText(value) || Array.isArray(value);
+const length = (value) => BigInt(isText(value) ? [...value].length : value.length);
+
+const each = (test, map = (value) => value) => (value) =>
+  Array.isArray(value) && value.length <= LIST && value.every(test) ? sorted(value.map(map)) : undefined;
+
+const FACTS = {
+  arg_str: (value) => (isText(value) ? value : undefined),
+  arg_int: (value) => (isInt(value) ? String(value) : undefined),
+  arg_bool: (value) => (typeof value === 'boolean' ? value : undefined),
+  arg_null: (value) => (value === null ? true : undefined),
+  arg_json: (value) => (isPlain(value) ? undefined : sha256(encode(value)).toString('hex')),
+  arg_scalar: (value) => (value instanceof Map || Array.isArray(value) ? undefined : encode(value)),
+  arg_len: (value) => (hasLength(value) ? String(length(value)) : undefined),
+  arg_operand: (value) => (isOperand(value) ? value : undefined),
+  arg_fields: (value) => (value instanceof Map ? sorted(value.keys()) : undefined),
+  arg_strs: each(isText),
+  arg_ints: each(isInt),
+  arg_lens: each(hasLength, length),
+  arg_operands: each(isOperand),
+};
+const PRIMARY = ['arg_names', ...Object.keys(FACTS)];
+
+// Each element once, by code points (the bytes of UTF-8 sort alike) or by value; integers as text.
+function sorted(values) {
+  const order = (a, b) => (isText(a) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : 1);
+  return [...new Set(values)].sort(order).map((value) => (typeof value === 'bigint' ? String(value) : value));
+}
+
+// The same facts as Datalog, for the names and for every place.
+function factLines({ values }) {
+  const lines = [];
+  for (const key of ['', ...places(values)]) {
+    for (const [name, [value]] of Object.entries(factsAt(values, key))) {
+      lines.push(`${name}(${[...(key && [text(key)]), term(name, value)].flat().join(', ')});\n`);
+    }
+  }
+  return lines;
+}
+
+function term(predicate, value) {
+  const whole = ['arg_int', 'arg_len', 'arg_ints', 'arg_lens'].includes(predicate);
+  const one = (element) => (whole ? element : text(element));
+  if (Array.isArray(value)) return `{${value.map(one).join(', ') || ','}}`;
+  if (predicate === 'arg_json') return `hex:${value}`;
+  return typeof value === 'boolean' ? String(value) : one(value);
+}
+
+function text(value) {
+  return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}
+
+function* places(values) {
+  for (const [name, value] of values) {
+    yield name;
+    yield* inside(`/${step(name)}`, value);
+  }
+}
+
+function* inside(pointer, value) {
+  const members = value instanceof Map ? [...value].map(([name, inner]) => [step(name), inner]) : [];
+  if (Array.isArray(value)) members.push(...value.entries());
+  for (const [name, inner] of members) {
+    yield `${pointer}/${name}`;
+    yield* inside(`${pointer}/${name}`, inner);
+  }
+  if (!Array.isArray(value)) return;
+  for (let index = 0; index <= value.length; index += 1) yield `${pointer}/${index}:`;
+}
+
+function step(name) {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+await main(process.argv.slice(2));
