@@ -80,7 +80,10 @@ def escape(name: str) -> str:
 
 def _resolve(arguments: dict[str, Json], pointer: str) -> Json:
     value: Json = arguments
-    for step in pointer[1:].split("/"):
+    steps = pointer[1:].split("/")
+    if len(steps) == 1:
+        raise LookupError  # an argument has one key: its name
+    for step in steps:
         if isinstance(value, dict):
             value = value[step.replace("~1", "/").replace("~0", "~")]
         elif isinstance(value, list):

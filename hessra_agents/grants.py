@@ -47,7 +47,7 @@ class Grant:
             names = frozenset(name for name, _ in self.constraints)
             parts.append(((Clause("arg_names", "", None, (Test("in", names),)),),))
         parts += [constraint.alternatives(Place.argument(name)) for name, constraint in self.constraints]
-        return tuple(Branch(self.resource, clauses) for clauses in combine(*parts))
+        return tuple(Branch(self.resource, _merged(clauses)) for clauses in combine(*parts))
 
     def __str__(self) -> str:
         inner = ", ".join(f"{name}: {constraint}" for name, constraint in self.constraints)
@@ -94,6 +94,20 @@ def pattern(grants: tuple[Grant, ...], *, closed: bool) -> Pattern:
     if len(branches) > MAX_BRANCHES:
         raise ValueError(f"these grants need {len(branches)} branches, at most {MAX_BRANCHES} are read")
     return branches
+
+
+def _merged(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    """The same clauses, with all tests of one fact in one place: shorter tokens, fewer facts to ask for."""
+    found: dict[object, Clause] = {}
+    for clause in clauses:
+        place: object = (clause.fact, clause.key) if clause.equal is None else clause
+        known = found.get(place)
+        if known is None:
+            found[place] = clause
+        elif clause.equal is None:
+            more = tuple(test for test in clause.tests if test not in known.tests)
+            found[place] = Clause(clause.fact, clause.key, None, known.tests + more)
+    return tuple(found.values())
 
 
 def tool_name(tool: str | Callable[..., Any]) -> str:

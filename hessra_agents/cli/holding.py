@@ -52,7 +52,7 @@ def attenuate(
     told = inputs.grants(grants)
     lifetime = None if ttl is None else inputs.duration(ttl, "--ttl")
     stated = inputs.pairs(designations, "--designation")
-    if not (told or lifetime or audience or stated):
+    if not (told or lifetime is not None or audience or stated):
         raise Mistake("nothing is narrowed", "give --grants, --ttl, --audience or --designation")
     found = Capability.parse(inputs.token(token), inputs.trust(trust))
     return _made(

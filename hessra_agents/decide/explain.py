@@ -22,23 +22,22 @@ def explain(pattern: Pattern, call: Call, *, block: int) -> list[Problem]:
     if not candidates:
         return [Problem(Reason.WRONG_TOOL, allowed="the capability does not name this tool", block=block)]
     failing = [(branch, branch.failing(call)) for branch in candidates]
-    least = min(len(clauses) for _, clauses in failing)
-    if least == 0:
+    if not all(clauses for _, clauses in failing):
         return []
+    told = [[p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing]
+    least = min(map(len, told))
     found: dict[str, tuple[Reason, list[str]]] = {}
-    for branch, clauses in failing:
-        if len(clauses) > least:
-            continue
-        for clause in clauses:
-            for reason, place, allowed in _problems(branch, clause, call):
-                known, words = found.setdefault(place, (reason, []))
-                if allowed and allowed not in words:
-                    words.append(allowed)
-                if ORDER.index(reason) > ORDER.index(known):
-                    found[place] = (reason, words)
+    for reason, place, allowed in (p for problems in told if len(problems) == least for p in problems):
+        known, words = found.setdefault(place, (reason, []))
+        if allowed and allowed not in words:
+            words.append(allowed)
+        if ORDER.index(reason) > ORDER.index(known):
+            found[place] = (reason, words)
     # what is inside of a value that fails as a whole says nothing more
     outer = [place for place in found if not any(place.startswith(f"{other}/") for other in found)]
-    return [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
+    problems = [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
+    # a pattern that fails is never told as one that holds
+    return problems or [Problem(Reason.CONSTRAINT, block=block)]
 
 
 def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
