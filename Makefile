@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.installed ## a walk through the library, offline
+demo: .venv/.installed ## a support desk under attack, on a real database, mailbox and file tree
 	@.venv/bin/hessra-agents demo
 
 test: .venv/.installed ## the tests and how much of the code they run; PYTEST_ARGS="-k name" for some of them

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .canonical import Json, Malformed, encode, parse, plain
-from .facts import Values, fact
+from .errors import Denied, Reason
+from .facts import SIGNATURES, Values, fact
 
 __all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]
 
@@ -39,6 +40,12 @@ def digest(domain: str, *parts: bytes) -> bytes:
     return text.digest()
 
 
+MAX_WORK = 8 << 20
+"""Bytes of arguments, times the facts about whole lists and objects that a token may ask for."""
+
+_COSTLY = frozenset({"arg_json", *(name for name, types in SIGNATURES.items() if types[0].endswith("s"))})
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operation on an object with arguments: ``invoke`` on ``tool:send_email`` with ``{...}``.
@@ -54,6 +61,7 @@ class Call:
     _known: dict[tuple[str, str], Values | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _work: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -69,12 +77,10 @@ class Call:
         Raises:
             Malformed: the name or the arguments have no canonical form (see `canonical`).
         """
-        if not isinstance(tool, str) or not tool or len(tool) > MAX_NAME:
+        if type(tool) is not str or not tool or len(tool) > MAX_NAME:
             raise Malformed(f"a tool's name is a text of 1 to {MAX_NAME} characters")
         plain(tool)  # refuses a lone surrogate
-        values = parse(arguments) if isinstance(arguments, (str, bytes)) else plain(dict(arguments))
-        if not isinstance(values, dict):
-            raise Malformed("the arguments are not an object")
+        values = _read(arguments)
         if len(values) > MAX_ARGUMENTS:
             raise Malformed(f"more than {MAX_ARGUMENTS} arguments")
         for name in values:
@@ -108,10 +114,34 @@ class Call:
         return digest("hessra-agents/call/1", self.resource.encode(), self.operation.encode(), self.text)
 
     def fact(self, predicate: str, key: str) -> Values | None:
-        """The values of one typed fact about this call, or None where it is not stated."""
+        """The values of one typed fact about this call, or None where it is not stated.
+
+        Raises:
+            Denied: ``too_large``, where facts about whole lists and objects of a large call are asked for
+                again and again.
+        """
         known = self._known
         place = (predicate, key)
         if place not in known:
-            # once for all branches that ask: a digest of a megabyte is not free
+            # once for all branches that ask, and not too often: a digest of a megabyte is not free
+            if predicate in _COSTLY or ":" in key:
+                self._spend()
             known[place] = fact(self._arguments, predicate, key)
         return known[place]
+
+    def _spend(self) -> None:
+        self._work[0] += len(self.text)
+        if self._work[0] > MAX_WORK:
+            raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks on them")
+
+
+def _read(arguments: object) -> dict[str, Json]:
+    if isinstance(arguments, (str, bytes)):
+        values = parse(arguments)
+    elif isinstance(arguments, Mapping):
+        values = plain(dict(arguments))
+    else:
+        values = None
+    if not isinstance(values, dict):
+        raise Malformed("the arguments are not an object")
+    return values

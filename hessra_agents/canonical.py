@@ -36,7 +36,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 MAX_BYTES = 1 << 20  # of JSON text, as it is read and as it is written
 MAX_DEPTH = 32  # lists and objects inside each other; [] has depth 1
-MAX_VALUES = 1 << 16  # elements and members in all: bounds the time that one call can hold the interpreter
+MAX_VALUES = 1 << 14  # elements and members in all: bounds the time that one call can hold the interpreter
 MAX_DIGITS = 400  # of an integer; no double has more than 309, and conversion takes quadratic time
 
 

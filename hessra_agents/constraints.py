@@ -7,13 +7,17 @@ the same argument join with ``&``.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .clauses import Clause, Test
 from .facts import escape
 
-__all__ = ["Alternatives", "Constraint", "Place", "combine"]
+__all__ = ["MAX_BRANCHES", "Alternatives", "Constraint", "Place", "combine"]
+
+MAX_BRANCHES = 256
+"""Branches in one pattern; admission refuses more."""
 
 Alternatives = tuple[tuple[Clause, ...], ...]
 
@@ -64,5 +68,11 @@ class Constraint:
 
 
 def combine(*parts: Alternatives) -> Alternatives:
-    """Every way to satisfy all parts: each combination of one alternative of each."""
+    """Every way to satisfy all parts: each combination of one alternative of each.
+
+    Raises:
+        ValueError: there are more than `MAX_BRANCHES`.
+    """
+    if math.prod(map(len, parts)) > MAX_BRANCHES:
+        raise ValueError(f"these choices multiply to more than {MAX_BRANCHES} branches")
     return tuple(tuple(itertools.chain(*choice)) for choice in itertools.product(*parts))

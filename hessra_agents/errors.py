@@ -124,6 +124,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
 
     ``str(denied)`` is safe to show to a model: tool, arguments, what is granted, code. ``detail`` is for
     the record of the guard's operator. The exception that led here, if any, is its ``__cause__``.
+    ``from_tool`` says that a tool was running and met this refusal itself, at a guard that it called.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         self.tool = tool
         self.problems = tuple(problems)
         self.detail = detail
+        self.from_tool = False
         self.text = text or _told(self.problems) or reason_text(reason)
         super().__init__(reason, self.text, tool)
 
@@ -150,8 +152,15 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
     def __repr__(self) -> str:
         return f"Denied({str(self)!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.reason, self.text, self.tool, self.problems, self.detail)
+
     def for_tool(self, tool: str) -> Denied:
         """This refusal, naming the tool that was called."""
         if not self.tool:
             self.tool = tool
         return self
+
+
+def _again(reason: Reason, text: str, tool: str, problems: tuple[Problem, ...], detail: str) -> Denied:
+    return Denied(reason, text, tool=tool, problems=problems, detail=detail)

@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .clauses import Branch, Clause, Pattern, Test
-from .constraints import Alternatives, Constraint, Place, combine
+from .constraints import MAX_BRANCHES, Alternatives, Constraint, Place, combine
 from .must import as_constraint
 
 __all__ = ["MAX_BRANCHES", "MAX_OPTIONAL", "Grant", "grant", "pattern", "tool_name"]
 
 MAX_OPTIONAL = 6
 """Arguments of one grant that may be left out and have a bound: each doubles the branches."""
-
-MAX_BRANCHES = 256
-"""Branches in one pattern; admission refuses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ def grant(
     """The right to call one tool, with what each argument must be.
 
     Args:
-        tool: its name, or the function itself.
+        tool: its name, or the guarded function. A function that was added under another name is granted
+            by that name.
         arguments: constraints by name, for names that are no Python identifiers.
         named: constraints by name; a plain value means exactly that value. An argument that is not named
             must not occur in the call.
@@ -88,8 +86,12 @@ def pattern(grants: tuple[Grant, ...], *, closed: bool) -> Pattern:
     """One condition that these grants together allow: a call must match one branch.
 
     Raises:
-        ValueError: there are too many branches.
+        ValueError: there are too many branches, or an object is granted under two operations, which no
+            branch could tell apart.
     """
+    operations = {(one.resource, one.operation) for one in grants}
+    if len({resource for resource, _ in operations}) != len(operations):
+        raise ValueError("one object under two operations: issue two capabilities")
     branches = tuple(branch for one in grants for branch in one.branches(closed=closed))
     if len(branches) > MAX_BRANCHES:
         raise ValueError(f"these grants need {len(branches)} branches, at most {MAX_BRANCHES} are read")

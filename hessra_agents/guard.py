@@ -10,8 +10,8 @@ the capability as text and the proof beside it, or through a `Toolbox`, which ho
 
 The path of a call:
 
-1. The arguments are made canonical, once, and validated against the function's own types.
-2. `verify` decides on the canonical form (pure).
+1. The arguments are made canonical, once; `verify` decides on that form (pure).
+2. They are validated, from the very same bytes, against the function's own types.
 3. The ledger takes what the call uses up.
 4. The tool runs with a value built from the bytes that were decided on.
 5. The ledger records the outcome, shielded from cancellation.
@@ -96,6 +96,7 @@ class Guard:
         self._designations = dict(designations or {})
         self._clock = clock
         self._tools: dict[str, Tool] = {}
+        self._names: dict[Any, str] = {}
 
     def __repr__(self) -> str:
         return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"
@@ -108,6 +109,19 @@ class Guard:
     def tools(self) -> Mapping[str, Tool]:
         """The registered tools by name."""
         return MappingProxyType(self._tools)
+
+    def name_of(self, tool: Any) -> str:
+        """The name of a tool of this guard, given the function that was registered, or its double.
+
+        Raises:
+            ValueError: it is no tool of this guard, whatever its name says.
+        """
+        for function in (tool, getattr(tool, "__func__", None)):
+            try:
+                return self._names[function]
+            except (KeyError, TypeError):
+                continue
+        raise ValueError(f"{getattr(tool, '__name__', 'this')!r} is no tool of this guard")
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -145,8 +159,10 @@ class Guard:
         tool = Tool.of(function, name=name, inject=tuple(inject))
         if tool.name in self._tools:
             raise ValueError(f"there is a tool named {tool.name!r} already")
+        double = refusing(tool)
         self._tools[tool.name] = tool
-        return cast(F, refusing(tool))
+        self._names |= {function: tool.name, double: tool.name}
+        return cast(F, double)
 
     def toolbox(
         self,
@@ -217,11 +233,11 @@ class Guard:
         """
         # an object is read again from its text: another trust may have made it
         text = capability.token if isinstance(capability, Capability) else capability
-        async with self.running(text, tool, arguments, proof, approvals, inject or {}) as run:
+        async with self._running(text, tool, arguments, proof, approvals, inject or {}) as run:
             return await run.result()
 
     @asynccontextmanager
-    async def running(
+    async def _running(
         self,
         capability: Capability | str | None,
         name: str,
@@ -235,15 +251,15 @@ class Guard:
 
         A `Capability` object is one that this guard has read, as a toolbox's was.
         """
-        run, permit = await self._admitted(
-            capability, name, arguments, proof, tuple(approvals), injected, receiver
-        )
+        run, permit = await self._admitted(capability, name, arguments, proof, approvals, injected, receiver)
         outcome = Outcome.CANCELLED
         try:
             yield run
             outcome = Outcome.DONE
-        except Exception:
+        except Exception as error:
             outcome = Outcome.FAILED
+            if isinstance(error, Denied):
+                error.from_tool = True
             raise
         finally:
             if self._ledger is not None:
@@ -256,24 +272,19 @@ class Guard:
         name: str,
         arguments: Mapping[str, Any] | str | bytes,
         proof: Proof | Possession | str | None,
-        approvals: tuple[Approval | str, ...],
+        approvals: Iterable[Approval | str],
         injected: Mapping[str, Any],
         receiver: Any,
     ) -> tuple[_Run, Permit]:
         """Steps 1 to 3."""
         try:
             found = capability if isinstance(capability, Capability) else self.read(capability)
-            tool = self._tools.get(name) if isinstance(name, str) else None
+            tool = self._tools.get(name) if type(name) is str else None
             if tool is None:
                 raise Denied(Reason.WRONG_TOOL, "there is no such tool")
             call = Call.of(name, arguments)
-            try:
-                values = tool.read(call)
-            except Denied:
-                # a call that is not granted is refused for that, not for its spelling
-                self._decide(found, call, tool, proof, approvals)
-                raise
             permit = self._decide(found, call, tool, proof, approvals)
+            values = tool.read(call)
             positional, named = tool.arguments(values, injected)
             if tool.method and receiver is None:
                 raise Denied(Reason.UNAVAILABLE, "a method needs its object: add or bind the bound method")
@@ -289,7 +300,8 @@ class Guard:
             raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
         except Exception as error:
             raise self._failed(error).for_tool(name) from error
-        first = [] if receiver is None else [receiver]
+        # a bound method that was added has its object already
+        first = [receiver] if tool.method else []
         return _Run(tool, functools.partial(tool.function, *first, *positional, **named)), permit
 
     def _decide(
@@ -298,8 +310,10 @@ class Guard:
         call: Call,
         tool: Tool,
         proof: Proof | Possession | str | None,
-        approvals: tuple[Approval | str, ...],
+        approvals: Iterable[Approval | str],
     ) -> Permit:
+        if isinstance(approvals, str) or not isinstance(approvals, Iterable):
+            raise Denied(Reason.MALFORMED, "the approvals are not a list")
         return verify(
             capability,
             call,

@@ -227,7 +227,7 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
         at = "" if port is None else f":{_whole(port, 'port')}"
         read = {host: shapes.url(f"{scheme}://{_text(host, 'a host')}{at}{under}") for host in hosts}
         bad = [host for host, url in read.items() if url is None or "/" in host or "?" in host or ":" in host]
-        if bad or not hosts:
+        if bad or not hosts or not under.startswith("/") or "?" in under:
             raise ValueError("must.url takes lower-case host names, http or https, and a canonical path")
         origins = frozenset(url[0] for url in read.values() if url)
         path = next(url[1] for url in read.values() if url)

@@ -145,12 +145,12 @@ def _test(fact: str, test: Test) -> dict[str, Any]:
     operand: Any = test.operand
     if fact in ("arg_str", "arg_int") and test.op == "in":
         return {"enum": sorted(operand)}
-    if fact == "arg_int":
+    if fact == "arg_int" and test.op in ("at_least", "at_most"):
         return {"minimum" if test.op == "at_least" else "maximum": operand}
     if fact == "arg_str" and test.op in ("starts", "ends"):
         text = re.escape(operand)
         return {"pattern": f"^{text}" if test.op == "starts" else f"{text}$"}
-    if fact == "arg_path":
+    if fact == "arg_path" and test.op == "starts":
         return {"pattern": "^" + re.escape(operand.rstrip("/")) + "(/|$)"}
     if fact == "arg_len" and test.op == "at_most":
         return {"maxLength": operand}

@@ -24,7 +24,7 @@ from .call import Call
 from .decide.verifier import Possession
 from .doubles import dressed
 from .errors import Denied, Reason
-from .grants import Grant, grant, tool_name
+from .grants import Grant, grant
 from .schema import narrowed, wrapped
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
@@ -63,6 +63,7 @@ class Toolbox:
         self._key = key
         self._possession = possession
         self._inject = inject
+        self._trust = guard.trust
         self.name = name
 
     def __repr__(self) -> str:
@@ -104,10 +105,13 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         approvals: Iterable[Approval | str] = (),
     ) -> Any:
-        name, receiver = (
-            (tool_name(tool), getattr(tool, "__self__", None)) if callable(tool) else (tool, None)
-        )
-        return self._guard.running(
+        name, receiver = tool, None
+        if callable(tool):
+            name, receiver = self._guard.name_of(tool), getattr(tool, "__self__", None)
+        if self._guard.trust is not self._trust:
+            # a root was added or removed since: what was verified then is verified again
+            self._capability, self._trust = self._guard.read(self._capability), self._guard.trust
+        return self._guard._running(
             self._capability, name, arguments, self._possession, approvals, self._inject, receiver
         )
 
@@ -129,9 +133,7 @@ class Toolbox:
         Raises:
             ValueError: the function is no tool of this guard.
         """
-        registered = self._guard.tools.get(tool_name(tool))
-        if registered is None:
-            raise ValueError(f"{tool_name(tool)!r} is no tool of this guard")
+        registered = self._guard.tools[self._guard.name_of(tool)]
         signature = _called_with(registered)
 
         async def bound(*args: Any, **kwargs: Any) -> Any:
@@ -158,10 +160,7 @@ class Toolbox:
             # such a capability permits calls without arguments only
             patterns += [grant(name).branches(closed=True) for name in self.tools]
         tools = [self._guard.tools[name] for name in self.tools]
-        return [
-            wrapped(shape, tool, narrowed(tool, [*patterns, *([tool.bounds] if tool.bounds else [])]))
-            for tool in tools
-        ]
+        return [wrapped(shape, tool, narrowed(tool, [*patterns, *tool.bounds])) for tool in tools]
 
     async def answer(self, tool_calls: Sequence[object]) -> list[dict[str, Any]]:
         """Run a model's tool calls, side by side, and return their results in order and in their shape.
@@ -173,7 +172,7 @@ class Toolbox:
             ValueError: a call has no shape that could be answered.
         """
         calls = [ToolCall.of(message) for message in tool_calls]
-        answers: list[dict[str, Any]] = [{} for _ in calls]
+        answers = [call.answer("error: the call was broken off", error=True) for call in calls]
 
         async def run(index: int, call: ToolCall) -> None:
             answers[index] = await self._answer(call)
@@ -189,9 +188,9 @@ class Toolbox:
                 raise Denied(Reason.MALFORMED, "the arguments are not an object", tool=call.name)
             result = await self.call(call.name, call.arguments)
             return call.answer(result_text(result), error=False)
-        except Denied as denied:
-            return call.answer(f"refused: {denied}", error=True)
         except Exception as error:
+            if isinstance(error, Denied) and not error.from_tool:
+                return call.answer(f"refused: {error}", error=True)
             # its text may hold anything; the log has it, the model gets its kind
             _log.warning("the tool %r failed", call.name, exc_info=error)
             return call.answer(f"error: the tool failed with {type(error).__name__}", error=True)
@@ -228,7 +227,9 @@ class Toolbox:
         child = self._capability.delegate(
             *grants, to=key.public, key=self._key, ttl=ttl, designations=designations, now=self._guard.now()
         )
-        return self._guard.toolbox(child, key=key, inject=inject or self._inject, name=name)
+        return self._guard.toolbox(
+            child, key=key, inject=self._inject if inject is None else inject, name=name
+        )
 
     def prove(self, tool: str, arguments: Mapping[str, Any] | str | bytes, *, audience: str) -> Proof:
         """The proof of one call to a guard elsewhere, for a capability that has a holder.

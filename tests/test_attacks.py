@@ -16,6 +16,7 @@ from biscuit_auth import BiscuitBuilder, BlockBuilder
 from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, grant, must
 from hessra_agents.tokens.profile import Attested
 from hessra_agents.tokens.statements import Approval
+from hessra_agents.tokens.wire import read_blocks
 
 from . import forge
 from .world import ANA, EVE, MAIL, World
@@ -967,3 +968,123 @@ def test_the_table_is_long_enough() -> None:
     """At least sixty attacks, each a sentence of its own."""
     sentences = [row[0] for table in (TABLE, WIDENING, BYTES, ARGUMENTS, TEXTS, GARBAGE) for row in table]
     assert len(set(sentences)) == len(sentences) >= 60
+
+
+# --- what a review found: each was possible once
+
+
+async def test_a_capability_is_addressed_by_its_issuer(world: World) -> None:
+    """Whom only a later block names its holder chose: no block makes a refused call pass."""
+    tenant = World(designations={"tenant": "acme"})
+    for capability in (tenant.issue(), tenant.issue(audience=None, designations={"tenant": "acme"})):
+        with tenant.refuses("wrong_audience"):
+            await tenant.call(capability)
+        with tenant.refuses("wrong_audience"):
+            await tenant.call(capability.attenuate(audience="mail", designations={"tenant": "acme"}))
+
+
+def test_one_object_has_one_operation(world: World) -> None:
+    """Branches name no operation, so two operations on one object would share their bounds."""
+    with pytest.raises(ValueError, match="two operations"):
+        world.issue(grant("pay", amount=5), Grant("tool:pay", "preview", ()))
+
+
+async def test_two_operations_on_one_object_are_not_admitted(world: World) -> None:
+    """Nor are they read, whoever issued them."""
+    key_id, pair = world.authority.signer("capability")
+    source = (
+        'right("a", "tool:now", "invoke"); right("a", "tool:now", "read");'
+        " check if time($t), $t < 1900000000;"
+        ' check if resource($r), operation($o), right($s, $r, $o); check if designation("anchor", "mail")'
+    )
+    with world.refuses("outside_profile"):
+        await world.call(_signed_by(pair, source, key_id), "now", {})
+
+
+async def test_many_facts_about_a_large_call_are_refused(world: World) -> None:
+    """A holder who asks for a digest of a megabyte a hundred times is refused, not served."""
+    capability = world.issue(grant("store", value=must.anything()))
+    digests = ", ".join(f'arg_json("/value/{i}:", $x{i})' for i in range(100))
+    token = forge.append_source(capability, f'check if resource("tool:store"), {digests}')
+    await world.call(token, "store", {"value": [0] * 100})
+    world.ran.clear()
+    with world.refuses("too_large"):
+        await world.call(token, "store", {"value": ["x" * 1000] * 200})
+
+
+async def test_more_approvals_than_are_read(world: World) -> None:
+    """Each costs a signature check, so their number is bounded; nor do they outlive the capability."""
+    capability = approved(world)
+    call = Call.of("send_email", MAIL)
+    one = Approval.make(call, ids=capability.ids, handle=HANDLE, key=BOSS, expires=2**40)
+    with world.refuses("too_large"):
+        await world.call(capability, approvals=[one] * 17)
+    await world.call(capability, approvals=[one] * 16)
+    world.now += 599
+    assert len(world.ledger) == 1  # type: ignore[arg-type]
+    world.now += 2
+    await world.call(world.issue())
+    assert len(world.ledger) == 0  # type: ignore[arg-type]
+
+
+async def test_a_time_that_is_no_variable(world: World) -> None:
+    """``5 < 99`` is true for ever; it is not read as an expiry."""
+    with world.refuses("outside_profile"):
+        await world.call(forge.append_source(world.issue(), "check if time($t), 5 < 99"))
+
+
+async def test_a_next_key_whose_signatures_can_be_changed(world: World) -> None:
+    """A block signed by an ECDSA key could be named anew by anyone, and so escape revocation."""
+    signed, rest = forge.blocks(world.issue())
+    fields = forge.read(signed[0])
+    key = forge.write((1, 1), (2, b"\x02" + b"k" * 32))
+    data = forge.raw(forge.build([forge.write(*[(n, key if n == 2 else v) for n, v in fields])], rest))
+    with pytest.raises(Denied) as caught:
+        read_blocks(data)
+    assert caught.value.reason == "outside_profile"
+
+
+@pytest.mark.parametrize("arguments", [None, 5, bytearray(b"{}"), [("to", ANA), ("body", "hi")], {1: 2}])
+async def test_arguments_that_are_no_object(world: World, arguments: Any) -> None:
+    """Anything else in their place is malformed, and nothing in the log."""
+    with world.refuses("malformed"):
+        await world.call(world.issue(), arguments=arguments)
+
+
+@pytest.mark.parametrize("approvals", [None, 5, "ha1.AAAA", [None], ["x"]])
+async def test_approvals_that_are_none(world: World, approvals: Any) -> None:
+    """Anything else in their place is refused."""
+    with pytest.raises(Denied):
+        await world.call(world.issue(), approvals=approvals)
+    assert world.ran == []
+
+
+async def test_a_tools_name_is_exactly_a_text(world: World) -> None:
+    """A text of another class could say that it equals another tool."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return other == "read_file"
+
+        def __hash__(self) -> int:
+            return hash("read_file")
+
+    with world.refuses("wrong_tool"):
+        await world.guard.toolbox(world.issue()).call(Name("send_email"), MAIL)
+
+
+def test_a_path_below_a_host_starts_with_a_slash() -> None:
+    """``under`` cannot change the host, the port or the query."""
+    for under in ("m/v1", ".evil.example", ":8443/x", "@evil.example/", "/v1?tenant=1"):
+        with pytest.raises(ValueError):
+            must.url("acme.co", under=under)
+
+
+def test_choices_do_not_multiply_without_bound() -> None:
+    """Nested choices are refused when they are written, not when they have filled the memory."""
+    inner = must.fields({str(i): must.optional("x") for i in range(4)})
+    outer = must.fields({str(i): must.optional(inner) for i in range(4)})
+    with pytest.raises(ValueError, match="multiply"):
+        grant("store", value=outer)

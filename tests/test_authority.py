@@ -126,7 +126,7 @@ def test_what_is_asked_for_reaches_the_token() -> None:
     refused(team, Reason.WRONG_AUDIENCE, designations={"team": "red"})
     asked = ((Attested(APPROVED, "ab" * 16, boss.public.data),),)
     careful = root.issue("agent:desk", MAIL, ttl=MINUTE, audience="mail", approvals=asked)
-    vote = careful.approve(CALL, key=boss, now=NOW)
+    (vote,) = careful.approve(CALL, key=boss, now=NOW)
     permitted(careful, approvals=[vote])
     refused(careful, Reason.NOT_APPROVED)
 

@@ -49,10 +49,10 @@ async def test_k_of_n_is_said_over_distinct_keys(world: World) -> None:
     capability = world.issue(approvals=tuple(combinations(asked, 2)))
     call = Call.of("send_email", MAIL)
     votes = [
-        capability.approve(call, key=key, ttl=timedelta(minutes=i + 1), now=world.now)
+        capability.approve(call, key=key, ttl=timedelta(minutes=i + 1), now=world.now)[0]
         for i, key in enumerate(keys)
     ]
-    again = capability.approve(call, key=keys[0], ttl=timedelta(minutes=9), now=world.now)
+    (again,) = capability.approve(call, key=keys[0], ttl=timedelta(minutes=9), now=world.now)
     for few in ([], [votes[0]], [votes[2]], [votes[0], again]):
         with world.refuses("not_approved"):
             await world.call(capability, approvals=few)
@@ -213,7 +213,7 @@ async def test_designations_are_met_by_the_guard_alone(world: World) -> None:
         await world.call(zoned)
     eu = World(designations={"zone": "eu"})
     assert await eu.call(eu.issue(designations={"zone": "eu"}))
-    assert await eu.call(eu.issue().attenuate(designations={"zone": "eu"}))
+    assert await eu.call(eu.issue(designations={"zone": "eu"}).attenuate(designations={"zone": "eu"}))
     with eu.refuses("wrong_audience"):
         await eu.call(eu.issue(designations={"zone": "eu"}).attenuate(designations={"zone": "us"}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import pickle
@@ -12,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Denied, KeyPair, grant, must
+from hessra_agents import Denied, KeyPair, Trust, grant, must
 
 from .world import ANA, BO, EVE, MAIL, World
 
@@ -335,3 +336,81 @@ async def test_an_unknown_shape_is_an_error(world: World) -> None:
     """A misspelt shape gives no schema at all."""
     with pytest.raises(ValueError, match="openai-responses"):
         world.guard.toolbox(world.issue()).schemas("gemini")
+
+
+async def test_a_function_is_a_tool_by_what_it_is_not_by_its_name(world: World) -> None:
+    """Another function of the same name is no tool, and an added one is found under the name it was given."""
+
+    def make(said: str) -> Any:
+        async def delete(path: str) -> str:
+            return f"{said} {path}"
+
+        return delete
+
+    first, second, stranger = make("first"), make("second"), make("stranger")
+    world.guard.add(first, name="first_delete")
+    world.guard.add(second, name="delete")
+    box = world.guard.toolbox(world.issue(grant("first_delete", path="/a"), grant("delete", path="/a")))
+    assert await box.bind(first)(path="/a") == await box.call(first, {"path": "/a"}) == "first /a"
+    assert await box.call("delete", {"path": "/a"}) == "second /a"
+    with pytest.raises(ValueError, match="delete"):
+        box.bind(stranger)
+    with pytest.raises(ValueError, match="delete"):
+        await box.call(stranger, {"path": "/a"})
+
+
+async def test_an_added_method_gets_its_object_once(world: World) -> None:
+    """Passed as a function, a bound method is called with the arguments of the call and no others."""
+
+    class Box:
+        async def put(self, to: str = "ana", body: str = "hi") -> tuple[str, str]:
+            return to, body
+
+    mine = Box()
+    world.guard.add(mine.put)
+    desk = world.guard.toolbox(world.issue(grant("put", body=must.anything())))
+    assert await desk.call(mine.put, {"body": "x"}) == ("ana", "x")
+    assert await desk.bind(mine.put)(body="y") == ("ana", "y")
+
+
+async def test_a_root_that_is_removed_ends_what_it_signed(world: World) -> None:
+    """Toolboxes that are open are read again when the guard's trust changes."""
+    desk = world.guard.toolbox(world.issue())
+    kept, world.guard.trust = world.guard.trust, Trust()
+    with world.refuses("unknown_root"):
+        await desk.call("send_email", MAIL)
+    world.guard.trust = kept
+    assert await desk.call("send_email", MAIL)
+
+
+async def test_a_tools_own_refusal_is_told_as_a_failure(world: World) -> None:
+    """A tool that ran and was refused elsewhere is not told as a call that did not run."""
+
+    @world.guard.tool
+    async def order() -> str:
+        world.ran.append(("order", {}))
+        await world.send_email(EVE, "hi")
+        return "never"
+
+    desk = world.guard.toolbox(world.issue(grant("order")))
+    (answer,) = await desk.answer([CALLS["anthropic"]("order", {})])
+    assert told(answer) == "error: the tool failed with Denied"
+    with pytest.raises(Denied) as caught:
+        await desk.call("order", {})
+    assert caught.value.from_tool
+    assert (
+        copy.copy(caught.value).reason == pickle.loads(pickle.dumps(caught.value)).reason == "no_capability"
+    )
+
+
+async def test_a_sub_agent_can_be_given_nothing_of_the_hosts(world: World) -> None:
+    """An empty mapping is not the parent's values."""
+
+    @world.guard.tool(inject=["db"])
+    async def read(db: str) -> str:
+        return db
+
+    desk = world.guard.toolbox(world.issue(grant("read")), inject={"db": "orders"})
+    assert await desk.delegate("agent:desk:a", grant("read")).call("read", {}) == "orders"
+    with world.refuses("unavailable"):
+        await desk.delegate("agent:desk:b", grant("read"), inject={}).call("read", {})

@@ -4,8 +4,8 @@ Procedure. Signatures and admission come before (`Capability.parse`); revocation
 else that needs memory come after (`Ledger.admit`).
 
 1. Time. No block has expired, and none is still to come.
-2. Place. Some block names this guard; every designation that a block names is one the guard states, and
-   every one that the guard states is named by a block.
+2. Place. The first block names this guard, and each designation that the guard states; every designation
+   that any block names is one the guard states. (What only a later block names, its holder chose.)
 3. Possession. The last holder proves this very call to this guard now; every earlier holder signed the
    block that handed on.
 4. Right. The first block grants this operation on this object.
@@ -42,6 +42,9 @@ __all__ = ["PROOF_WINDOW", "Possession", "verify"]
 PROOF_WINDOW = 30
 """Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
 
+MAX_APPROVALS = 16
+"""Approvals that one call may carry."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -77,7 +80,7 @@ def verify(
     proof: Proof | Possession | None = None,
     approvals: Iterable[Approval] = (),
     designations: Mapping[str, str] = _NOTHING,
-    bounds: Pattern = (),
+    bounds: tuple[Pattern, ...] = (),
 ) -> Permit:
     """Permit this call, or refuse it. Pure: it reads no clock and remembers nothing.
 
@@ -89,7 +92,7 @@ def verify(
         proof: the holder's, if the capability has a holder.
         approvals: of this call, if the capability asks for any.
         designations: labels and values that the guard states beside its name.
-        bounds: the tool's own pattern, whatever the capability says.
+        bounds: the tool's own patterns, whatever the capability says.
 
     Raises:
         Denied: with the reason of the first step that fails.
@@ -142,14 +145,15 @@ def _check_time(capability: Capability, now: int) -> int:
 def _check_place(capability: Capability, audience: str, designations: Mapping[str, str]) -> None:
     """Step 2."""
     named = [pair for block in capability.blocks for pair in block.designations]
-    if not any(label == ANCHOR for label, _ in named):
-        raise Denied(Reason.WRONG_AUDIENCE, "the capability names no guard: give it an audience")
+    first = {label for label, _ in capability.blocks[0].designations}
+    if ANCHOR not in first:
+        raise Denied(Reason.WRONG_AUDIENCE, "the capability names no guard: issue it with an audience")
     stated = {**dict(_stated(capability, designations)), ANCHOR: audience}
     for label, value in named:
         if stated.get(label) != value:
             what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
             raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
-    missing = sorted(designations.keys() - {label for label, _ in named})
+    missing = sorted(designations.keys() - first)
     if missing:
         raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {missing[0]} it is for")
 
@@ -197,7 +201,7 @@ def _check_right(capability: Capability, call: Call) -> None:
         raise Denied(Reason.WRONG_TOOL, f"the capability does not name this tool, granted: {tools}")
 
 
-def _check_arguments(capability: Capability, call: Call, bounds: Pattern) -> None:
+def _check_arguments(capability: Capability, call: Call, bounds: tuple[Pattern, ...]) -> None:
     """Step 5."""
     problems: list[Problem] = []
     if not capability.blocks[0].patterns:
@@ -205,8 +209,8 @@ def _check_arguments(capability: Capability, call: Call, bounds: Pattern) -> Non
     for index, block in enumerate(capability.blocks):
         for pattern in block.patterns:
             problems += explain(pattern, call, block=index)
-    if bounds:
-        problems += explain(bounds, call, block=-1)
+    for pattern in bounds:
+        problems += explain(pattern, call, block=-1)
     if problems:
         unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
         reason = min((problem.reason for problem in unique), key=ORDER.index)
@@ -220,8 +224,12 @@ def _check_attestations(
     """Step 6: the handles that were approved, and the approvals to remember."""
     asked = [one for block in capability.blocks for check in block.attested for one in check]
     approved: dict[str, Spent] = {}
+    if len(approvals) > MAX_APPROVALS:
+        raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
     for approval in approvals:
-        if any(one.value == approval.handle and one.key == approval.key.data for one in asked):
+        if approval.handle not in approved and any(
+            one.value == approval.handle and one.key == approval.key.data for one in asked
+        ):
             approved[approval.handle] = _check_approval(approval, capability, call, now)
     handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
     last = capability.holder
@@ -264,4 +272,6 @@ def _check_approval(approval: Approval, capability: Capability, call: Call, now:
         approval.call,
         approval.expires.to_bytes(8, "big"),
     )
-    return Spent("approval", hashlib.sha256(b"".join(signed)).digest(), approval.expires)
+    name = hashlib.sha256(b"".join(signed)).digest()
+    # no longer than the capability lives: nobody fills a ledger for years
+    return Spent("approval", name, min(approval.expires, capability.expires))

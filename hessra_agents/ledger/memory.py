@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 
 from ..decide.permit import Permit
 from ..errors import Denied, Reason
@@ -25,9 +26,14 @@ class MemoryLedger(Ledger):
         self._used: set[tuple[str, bytes]] = set()
         self._expiring: list[tuple[int, str, bytes]] = []
         self._latest = 0
+        self._lock = threading.Lock()
 
     async def admit(self, permit: Permit) -> None:
         """Take the permit's statements; nothing waits in here, so calls cannot come between."""
+        with self._lock:  # for guards that share a ledger across threads
+            self._admit(permit)
+
+    def _admit(self, permit: Permit) -> None:
         self._forget(permit.time)
         for one in permit.spends:
             if (one.kind, one.name) in self._used:

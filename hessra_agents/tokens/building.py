@@ -51,6 +51,8 @@ def narrow(
     """
     if ttl is not None:
         builder.add_check(Check("check if time($time), $time < {n}", {"n": moment(now) + seconds(ttl)}))
+    if ANCHOR in (designations or {}):
+        raise ValueError("name the guard by audience, not by a designation")
     for label, value in {**(designations or {}), **({ANCHOR: audience} if audience else {})}.items():
         if label in RESERVED:
             raise ValueError(f"the label {label!r} is reserved")
@@ -68,4 +70,4 @@ def designation_fact(label: str, value: str) -> Fact:
 
 def moment(now: int | None) -> int:
     """This time, or the clock's: Unix seconds."""
-    return int(time.time()) if now is None else now
+    return int(time.time() if now is None else now)

@@ -214,23 +214,21 @@ class Capability:
 
     def approve(
         self, call: Call, *, key: KeyPair, ttl: timedelta = timedelta(minutes=5), now: int | None = None
-    ) -> Approval:
-        """An approver's statement that this call may be made under this capability, once.
+    ) -> tuple[Approval, ...]:
+        """An approver's statements that this call may be made under this capability, once.
+
+        One for each check that asks for this key.
 
         Raises:
             ValueError: no check of this capability asks for an approval by this key.
         """
-        asked = {
-            one.value: block
-            for block in self.blocks
-            for check in block.attested
-            for one in check
-            if one.label == APPROVED and one.key == key.public.data
-        }
+        attested = (one for block in self.blocks for check in block.attested for one in check)
+        asked = [one.value for one in attested if one.label == APPROVED and one.key == key.public.data]
         if not asked:
             raise ValueError("this capability asks for no approval by this key")
-        handle = next(iter(asked))
-        return Approval.make(call, ids=self.ids, handle=handle, key=key, expires=moment(now) + seconds(ttl))
+        until = moment(now) + seconds(ttl)
+        handles = dict.fromkeys(asked)
+        return tuple(Approval.make(call, ids=self.ids, handle=h, key=key, expires=until) for h in handles)
 
     def describe(self) -> str:
         """In words: what each block allows, until when, and who added it."""

@@ -15,6 +15,8 @@ from .profile import ANCHOR
 
 __all__ = ["ENGINE_LIMIT", "authorize", "foreign", "limited", "rejected"]
 
+_OVERRUN = "Reached Datalog execution limits"
+
 ENGINE_LIMIT = dt.timedelta(milliseconds=250)
 """The library's own limit, 1 ms, refuses honest calls on a busy machine. Admission bounds the work."""
 
@@ -63,7 +65,7 @@ def authorize(
             builder.add_fact(fact)
         limited(builder).build(biscuit).authorize()
     except AuthorizationError as error:
-        overrun = "limit" in str(error)
+        overrun = _OVERRUN in str(error)
         detail = "the Datalog engine ran over its limit" if overrun else "the Datalog engine refuses"
         raise Denied(Reason.UNAVAILABLE, detail=detail) from error
     except BaseException as error:

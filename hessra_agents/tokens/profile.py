@@ -188,7 +188,12 @@ def _time(query: Query) -> tuple[int, bool]:
     ((_, terms),) = query.body
     if len(terms) == 1 and isinstance(terms[0], Var) and len(query.expressions) == 1 and not query.trusting:
         ops = query.expressions[0]
-        if len(ops) == 3 and ops[0] == Op("value", terms[0]) and type(ops[1].value) is int:
+        if (
+            len(ops) == 3
+            and isinstance(ops[0].value, Var)
+            and ops[0] == Op("value", terms[0])
+            and type(ops[1].value) is int
+        ):
             bound, comparison = ops[1].value, ops[2]
             if comparison == Op("binary", code=_LESS):
                 return bound, True
@@ -288,7 +293,11 @@ def _test(ops: tuple[Op, ...], bound: dict[Var, tuple[int, int]]) -> tuple[int, 
         return _on(bound, left, "lacks" if lacks else "has", right.value)
     if code == _ALL and right.kind == "closure" and len(right.body) == 3:
         variable, literal, comparison = right.body
-        if variable == Op("value", right.value) and comparison.kind == "binary":
+        if (
+            isinstance(variable.value, Var)
+            and variable == Op("value", right.value)
+            and comparison.kind == "binary"
+        ):
             op = _COMPARISONS.get(comparison.code, "")
             return _on(bound, left, op, literal.value, each=True)
     return _on(bound, left, _COMPARISONS.get(code, ""), right.value if right.kind == "value" else None)
@@ -308,6 +317,8 @@ def _on(
 def _check_first(first: Block) -> None:
     if not first.rights or len({subject for subject, _, _ in first.rights}) != 1:
         raise outside("the first block names no right, or rights of several subjects")
+    if len({resource for _, resource, _ in first.rights}) != len(first.rights):
+        raise outside("one object under two operations, or twice")
     if first.expires is None:
         raise outside("the first block does not expire")
 

@@ -191,6 +191,8 @@ def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPA
     for index, span in enumerate([envelope[2][0], *envelope.get(3, [])]):
         signed = reader.message(span, _SIGNED)
         signature = data[slice(*signed[3][0])]
+        # an ECDSA signature by the next key could be changed by anyone, and with it the next block's id
+        _key(reader, signed[2][0])
         if 4 in signed:
             if index == 0:
                 raise outside("the first block is signed from outside")
