@@ -105,9 +105,8 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         approvals: Iterable[Approval | str] = (),
     ) -> Any:
-        name, receiver = tool, None
-        if callable(tool):
-            name, receiver = self._guard.name_of(tool), getattr(tool, "__self__", None)
+        receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
+        name = tool if isinstance(tool, str) else self._guard.name_of(tool)
         if self._guard.trust is not self._trust:
             # a root was added or removed since: what was verified then is verified again
             self._capability, self._trust = self._guard.read(self._capability), self._guard.trust

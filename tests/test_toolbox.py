@@ -345,7 +345,8 @@ async def test_a_function_is_a_tool_by_what_it_is_not_by_its_name(world: World) 
         async def delete(path: str) -> str:
             return f"{said} {path}"
 
-        return delete
+        found: Any = delete
+        return found
 
     first, second, stranger = make("first"), make("second"), make("stranger")
     world.guard.add(first, name="first_delete")

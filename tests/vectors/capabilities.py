@@ -112,18 +112,15 @@ def _names(file: Capabilities) -> None:
         differs="a first block without a pattern for a tool permits only the call without arguments",
     )
     file.token(
-        "two operations",
-        "a tool that may be read and invoked, and a resource",
-        lambda: bearer(
-            Grant("tool:t", "invoke", ()),
-            Grant("tool:t", "read", ()),
-            Grant("resource:file:///a", "read", ()),
-        ),
+        "an operation",
+        "a tool that may be read, and a resource",
+        lambda: bearer(Grant("tool:t", "read", ()), Grant("resource:file:///a", "read", ())),
     )
-    file.case("the second operation", "two operations", {}, operation="read")
-    file.case("a resource", "two operations", {}, tool="file:///a", kind="resource", operation="read")
+    file.case("another operation than invoke", "an operation", {}, operation="read")
+    file.case("invoke, where read is granted", "an operation", {}, "wrong_tool")
+    file.case("a resource", "an operation", {}, tool="file:///a", kind="resource", operation="read")
     file.case(
-        "a resource, another operation", "two operations", {}, "wrong_tool", tool="file:///a", kind="resource"
+        "a resource, another operation", "an operation", {}, "wrong_tool", tool="file:///a", kind="resource"
     )
 
 
@@ -238,7 +235,14 @@ def _places(file: Capabilities) -> None:
         "t(), for no guard, then for mail",
         lambda: file.read("for nobody").attenuate(audience="mail", now=NOW),
     )
-    file.case("an audience that was added", "for mail, later", {})
+    file.case(
+        "an audience that was added",
+        "for mail, later",
+        {},
+        "wrong_audience",
+        engine="allow",
+        differs="whom only a later block names its holder chose",
+    )
     file.token(
         "for two",
         "t(), for mail, then for files",
