@@ -31,7 +31,6 @@ from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import anyio
-from anyio import to_thread
 
 from .call import Call
 from .canonical import Malformed
@@ -40,6 +39,7 @@ from .decide.verifier import Possession, verify
 from .doubles import refusing
 from .errors import Denied, Reason
 from .ledger.protocol import Ledger, Outcome
+from .running import Run
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
 from .tokens.profile import ANCHOR, RESERVED
@@ -69,8 +69,10 @@ class Guard:
         audience: this guard's name; a capability must name it.
         ledger: remembers used proofs and approvals. Without one, calls that carry them are refused, since
             the guard could not tell a replay.
-        designations: labels that this guard stands for (``{"tenant": "acme"}``); a capability must name
-            each of them with this value.
+        designations: labels that this guard stands for (``{"tenant": "acme"}``); a capability that names
+            one of them with another value is refused.
+        require: whether a capability's issuer must have named each of these labels, too. False honours
+            those that are for any value, such as tokens whose issuer designates in a later block.
         clock: Unix seconds.
     """
 
@@ -81,6 +83,7 @@ class Guard:
         audience: str,
         ledger: Ledger | None = None,
         designations: Mapping[str, str] | None = None,
+        require: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(trust, Trust):
@@ -94,6 +97,7 @@ class Guard:
         self.audience = audience
         self._ledger = ledger
         self._designations = dict(designations or {})
+        self._require = require
         self._clock = clock
         self._tools: dict[str, Tool] = {}
         self._names: dict[Any, str] = {}
@@ -246,7 +250,7 @@ class Guard:
         approvals: Iterable[Approval | str],
         injected: Mapping[str, Any],
         receiver: Any = None,
-    ) -> AsyncIterator[_Run]:
+    ) -> AsyncIterator[Run]:
         """Decide one call; inside, it may run; after it, its outcome is recorded.
 
         A `Capability` object is one that this guard has read, as a toolbox's was.
@@ -275,7 +279,7 @@ class Guard:
         approvals: Iterable[Approval | str],
         injected: Mapping[str, Any],
         receiver: Any,
-    ) -> tuple[_Run, Permit]:
+    ) -> tuple[Run, Permit]:
         """Steps 1 to 3."""
         try:
             found = capability if isinstance(capability, Capability) else self.read(capability)
@@ -302,7 +306,7 @@ class Guard:
             raise self._failed(error).for_tool(name) from error
         # a bound method that was added has its object already
         first = [receiver] if tool.method else []
-        return _Run(tool, functools.partial(tool.function, *first, *positional, **named)), permit
+        return Run(tool, functools.partial(tool.function, *first, *positional, **named)), permit
 
     def _decide(
         self,
@@ -322,6 +326,7 @@ class Guard:
             proof=Proof.parse(proof) if isinstance(proof, str) else proof,
             approvals=[Approval.parse(one) if isinstance(one, str) else one for one in approvals],
             designations=self._designations,
+            require=self._require,
             bounds=tool.bounds,
         )
 
@@ -336,26 +341,3 @@ class Guard:
     def _failed(self, error: Exception) -> Denied:
         _log.error("the guard failed, so it refused a call", exc_info=error)
         return Denied(Reason.UNAVAILABLE)
-
-
-class _Run:
-    """The permitted call, ready to run once."""
-
-    __slots__ = ("_function", "_kind")
-
-    def __init__(self, tool: Tool, function: Callable[[], Any]) -> None:
-        self._kind = tool.kind
-        self._function = function
-
-    async def result(self) -> Any:
-        """What the tool returns; all items of a generator, as a list."""
-        if self._kind == "generator":
-            return [item async for item in self._function()]
-        if self._kind == "sync":
-            # not abandoned on cancellation: what has started is awaited, then recorded
-            return await to_thread.run_sync(self._function)
-        return await self._function()
-
-    def items(self) -> AsyncIterator[Any]:
-        """The items of a generator as they come."""
-        return cast(AsyncIterator[Any], self._function())

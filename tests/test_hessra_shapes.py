@@ -93,18 +93,20 @@ def test_an_anchored_capability_is_honoured_as_it_is_there(elsewhere: Elsewhere)
     )
 
 
-def test_one_that_names_no_guard_is_refused_here_until_somebody_narrows_it(elsewhere: Elsewhere) -> None:
-    """There it would pass at every verifier."""
+def test_one_that_names_no_guard_is_refused_here(elsewhere: Elsewhere) -> None:
+    """There it would pass at every verifier; and what its holder adds makes no refused call pass."""
     token = elsewhere.orders()
     assert hessra.capability_verifier(token, "resource:acme/orders", "read", now=NOW)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token)
-    elsewhere.honoured(hessra.append(token, hessra.ANCHOR, anchor="shop"))
+    elsewhere.refused(Reason.WRONG_AUDIENCE, hessra.append(token, hessra.ANCHOR, anchor="shop"))
 
 
 def test_a_designation_must_be_stated_and_one_that_is_stated_must_be_asked_for(elsewhere: Elsewhere) -> None:
-    """The second is ours: a capability for every tenant is not one for Acme."""
+    """The second is ours: a capability for every tenant is not one for Acme, unless the guard says so."""
     token = hessra.append(elsewhere.anchored(), hessra.DESIGNATION, label="tenant", value="acme")
-    elsewhere.honoured(token, designations={"tenant": "acme"})
+    elsewhere.honoured(token, designations={"tenant": "acme"}, require=False)
+    elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "acme"})
+    elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "other"}, require=False)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "other"})
     elsewhere.refused(Reason.WRONG_AUDIENCE, elsewhere.anchored(), designations={"tenant": "acme"})
@@ -116,7 +118,7 @@ def test_a_narrower_time_and_an_engine_facet_count(elsewhere: Elsewhere) -> None
     elsewhere.honoured(short, now=NOW + 4)
     elsewhere.refused(Reason.EXPIRED, short, now=NOW + 5)
     facet = hessra.append(elsewhere.anchored(), hessra.DESIGNATION, label="facet", value="1b4e28ba")
-    elsewhere.honoured(facet, designations={"facet": "1b4e28ba"})
+    elsewhere.honoured(facet, designations={"facet": "1b4e28ba"}, require=False)
     elsewhere.refused(Reason.WRONG_AUDIENCE, facet)
 
 

@@ -4,8 +4,8 @@ Procedure. Signatures and admission come before (`Capability.parse`); revocation
 else that needs memory come after (`Ledger.admit`).
 
 1. Time. No block has expired, and none is still to come.
-2. Place. The first block names this guard, and each designation that the guard states; every designation
-   that any block names is one the guard states. (What only a later block names, its holder chose.)
+2. Place. The first block names this guard, and each designation that the guard requires; every one that
+   any block names is one the guard states. (What only a later block names, its holder may have chosen.)
 3. Possession. The last holder proves this very call to this guard now; every earlier holder signed the
    block that handed on.
 4. Right. The first block grants this operation on this object.
@@ -80,6 +80,7 @@ def verify(
     proof: Proof | Possession | None = None,
     approvals: Iterable[Approval] = (),
     designations: Mapping[str, str] = _NOTHING,
+    require: bool = True,
     bounds: tuple[Pattern, ...] = (),
 ) -> Permit:
     """Permit this call, or refuse it. Pure: it reads no clock and remembers nothing.
@@ -92,6 +93,7 @@ def verify(
         proof: the holder's, if the capability has a holder.
         approvals: of this call, if the capability asks for any.
         designations: labels and values that the guard states beside its name.
+        require: whether the issuer must have named each of those labels, too.
         bounds: the tool's own patterns, whatever the capability says.
 
     Raises:
@@ -99,7 +101,7 @@ def verify(
     """
     try:
         moment = _check_time(capability, now)
-        _check_place(capability, audience, designations)
+        _check_place(capability, audience, designations, require=require)
         handle, spends = _check_possession(capability, call, proof, audience, now)
         _check_right(capability, call)
         _check_arguments(capability, call, bounds)
@@ -142,7 +144,9 @@ def _check_time(capability: Capability, now: int) -> int:
     return moment
 
 
-def _check_place(capability: Capability, audience: str, designations: Mapping[str, str]) -> None:
+def _check_place(
+    capability: Capability, audience: str, designations: Mapping[str, str], *, require: bool
+) -> None:
     """Step 2."""
     named = [pair for block in capability.blocks for pair in block.designations]
     first = {label for label, _ in capability.blocks[0].designations}
@@ -154,7 +158,7 @@ def _check_place(capability: Capability, audience: str, designations: Mapping[st
             what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
             raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
     missing = sorted(designations.keys() - first)
-    if missing:
+    if missing and require:
         raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {missing[0]} it is for")
 
 
