@@ -13,9 +13,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
-from .canonical import Malformed, encode, plain
+from pydantic_core import to_jsonable_python
+
+from .canonical import MAX_DEPTH
 
 __all__ = ["ToolCall", "result_text"]
 
@@ -60,13 +63,66 @@ class ToolCall:
 
 
 def result_text(value: object) -> str:
-    """A tool's result as text for a model: text as it is, else JSON where it has a JSON form."""
+    """A tool's result as text for a model: text as it is, else JSON.
+
+    Models and dataclasses are written as pydantic writes them: by their own serializers, without excluded
+    fields, secrets masked. An element that has no JSON form becomes the name of its type in angle brackets,
+    never its ``repr``; bytes are base64; a lone surrogate becomes ``?``.
+    """
     if isinstance(value, str):
-        return value
+        return _utf8(value)
     try:
-        return encode(plain(value)).decode()
-    except Malformed:
-        return json.dumps(repr(value))
+        return _written(_form(value))
+    except Exception:  # a cycle, one element's own serializer, a number that is not finite: save the others
+        return _written(_saved(value, ()))
+
+
+def _form(value: object) -> object:
+    return to_jsonable_python(value, fallback=_kind, bytes_mode="base64")
+
+
+def _written(form: object) -> str:
+    text = json.dumps(form, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return _utf8(text)
+
+
+def _saved(value: object, around: tuple[int, ...]) -> object:
+    """The parts of a value that have a JSON form, one by one; ``around`` are the containers of this one."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, float) and not isfinite(value):
+        return str(float(value))
+    if isinstance(value, int):
+        return value if value.bit_length() < _MANY_BITS else _kind(value)
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        if id(value) in around or len(around) == MAX_DEPTH:
+            return _kind(value)
+        within = (*around, id(value))
+        if isinstance(value, dict):
+            return {_name(key): _saved(one, within) for key, one in value.items()}
+        return [_saved(one, within) for one in value]
+    try:
+        form = _form(value)
+    except Exception:  # whatever its serializer raises
+        return _kind(value)
+    return _saved(form, around) if isinstance(form, (int, float, list, dict)) else form
+
+
+_MANY_BITS = 10_000  # Python refuses to print an integer of more than 4300 digits
+
+
+def _name(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    return str(key) if isinstance(key, (int, float)) else _kind(key)
+
+
+def _kind(value: object) -> str:
+    return f"<{type(value).__name__}>"
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _mapping(message: object) -> Mapping[str, Any]:

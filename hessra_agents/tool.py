@@ -2,7 +2,8 @@
 
 The signature is read once. Arguments are then validated from their canonical bytes, strictly: nothing is
 coerced, nothing unknown is let through, and the function gets a fresh value built from those very bytes.
-A constraint in `typing.Annotated` is the tool's own bound, whatever a capability says:
+A value that would not reach the function as it is written is refused. A constraint in `typing.Annotated` is
+the tool's own bound, whatever a capability says:
 
     async def send_email(to: Annotated[str, must.email("acme.com")], body: str) -> str: ...
 """
@@ -10,31 +11,60 @@ A constraint in `typing.Annotated` is the tool's own bound, whatever a capabilit
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
+from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
 from .call import Call
+from .canonical import Json
 from .clauses import Pattern
 from .constraints import Constraint
 from .errors import Denied, Problem, Reason
 from .grants import Grant
+from .hints import own_bound, reaches, refuse_hidden_readings, refuse_late_readings, unchanged
 from .must import must
 
 __all__ = ["Tool"]
 
-_KINDS = {
-    Reason.UNNAMED_ARGUMENT: ("extra_forbidden",),
-    Reason.MISSING_ARGUMENT: ("missing",),
+MAX_TOLD = 16
+"""Places that one refusal names."""
+
+MAX_FAULTS = 64
+"""With more faults than these, a refusal names none: to list them would cost more than to find them."""
+
+_WORDS = {  # our own words: the texts of pydantic, and of validators that borrow its codes, may hold values
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "none_required": "null",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "dataclass_type": "an object",
 }
+_TYPED = "a value of the declared type"
+_AS_WRITTEN = "only what reaches the tool as it is written"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
-    """One registered function. ``kind`` is ``async``, ``sync`` (run in a thread) or ``generator``."""
+    """One registered function. ``kind`` is ``async``, ``sync`` (run in a thread) or ``generator``.
+
+    An argument that a call leaves out runs with the function's own default, which no capability names: give
+    defaults that are harmless. A default is one object for all calls: a list or dict that the function
+    changes stays changed for the next caller.
+
+    ``bounds`` has one pattern for each parameter with a bound of its own.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -42,12 +72,13 @@ class Tool:
     method: bool
     injected: frozenset[str]
     positional: tuple[str, ...]
-    bounds: Pattern
+    bounds: tuple[Pattern, ...]
     schema: dict[str, Any]
     description: str
     hints: dict[str, Any]
     signature: inspect.Signature
     _adapter: TypeAdapter[dict[str, Any]]
+    _compared: frozenset[str]
 
     @classmethod
     def of(
@@ -56,8 +87,9 @@ class Tool:
         """Read a function's signature.
 
         Raises:
-            TypeError: a parameter cannot be named by a capability (``*args``, ``**kwargs``), a type is
-                unknown, or it is no function.
+            TypeError: a parameter cannot be named by a capability (``*args``, ``**kwargs``, an alias), its
+                default is hidden in `Field`, a type is unknown or read unseen, a bound stands where it
+                would be lost, or it is no function.
         """
         if not (inspect.isfunction(function) or inspect.ismethod(function)):
             raise TypeError(
@@ -82,6 +114,7 @@ class Tool:
             )
         told = {n: p for n, p in parameters.items() if n not in inject}
         adapter = _adapter(called, told, hints)
+        compared = _compared(called, adapter)
         return cls(
             called,
             function,
@@ -90,11 +123,12 @@ class Tool:
             frozenset(inject),
             tuple(n for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY),
             _bounds(called, told, hints),
-            _schema(adapter),
+            _schema(called, adapter),
             inspect.getdoc(function) or "",
             hints,
             signature,
             adapter,
+            compared,
         )
 
     def read(self, call: Call) -> dict[str, Any]:
@@ -104,19 +138,48 @@ class Tool:
             Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``; no value is told.
         """
         try:
-            return self._adapter.validate_json(call.text, strict=True)
+            values = self._adapter.validate_json(call.text, strict=True)
         except ValidationError as error:
-            raise _refused(self.name, error) from None
+            refused = _refused(self.name, error, self.schema.get("properties", {}))
+        else:
+            changed = self._changed(call, values)
+            if not changed:
+                return values
+            problems = [Problem(Reason.MALFORMED, name, _AS_WRITTEN) for name in changed[:MAX_TOLD]]
+            refused = Denied(Reason.MALFORMED, tool=self.name, problems=problems)
+        raise refused  # outside of the handler: the error holds the values
+
+    def _changed(self, call: Call, values: Mapping[str, Any]) -> list[str]:
+        """The arguments that would not reach the tool as they were asked for."""
+        names = sorted(self._compared & values.keys())
+        asked = call.arguments if names else {}
+        return [
+            name
+            for name in names
+            if not reaches(asked[name], values[name]) and not self._writes(name, values[name], asked[name])
+        ]
+
+    def _writes(self, name: str, value: object, asked: Json) -> bool:
+        """Whether the type itself writes the value as it was asked for, where no rule of ours reads it."""
+        try:
+            form = self._adapter.dump_python({name: value}, mode="json", by_alias=True, warnings=False)
+        except Exception:  # whatever a type's own serializer raises: then it does not
+            return False
+        return any(reaches(asked, one) for one in form.values())
 
     def arguments(
         self, values: Mapping[str, Any], injected: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments of the function."""
+        """Positional and keyword arguments of the function.
+
+        A positional one that was left out is given its default: the next must not take its place.
+        """
         missing = sorted(self.injected - injected.keys())
         if missing:
             raise Denied(Reason.UNAVAILABLE, f"the host provides no {missing[0]}", tool=self.name)
         named = {**values, **{name: injected[name] for name in self.injected}}
-        return [named.pop(name) for name in self.positional if name in named], named
+        defaults = self.signature.parameters
+        return [named.pop(name, defaults[name].default) for name in self.positional], named
 
 
 def _is_method(function: Callable[..., Any], names: tuple[str, ...]) -> bool:
@@ -143,6 +206,8 @@ def _adapter(
 ) -> TypeAdapter[dict[str, Any]]:
     fields = {}
     for one, parameter in parameters.items():
+        if isinstance(parameter.default, (FieldInfo, Constraint)):
+            raise TypeError(f"{name}: what describes {one} belongs into Annotated, not into its default")
         hint = hints.get(one, Any)
         fields[one] = hint if parameter.default is parameter.empty else NotRequired[hint]
     make: Any = TypedDict
@@ -156,37 +221,63 @@ def _adapter(
         ) from error
 
 
-def _schema(adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
-    schema = adapter.json_schema()
+def _compared(name: str, adapter: TypeAdapter[dict[str, Any]]) -> frozenset[str]:
+    """The parameters whose values are compared with what was asked; refuses those that cannot be."""
+    schema: Any = adapter.core_schema
+    if schema["type"] == "definitions":
+        refuse_late_readings(name, schema["definitions"])
+        schema = schema["schema"]
+    for one, field in schema["fields"].items():
+        refuse_hidden_readings(f"{name}: {one}", field)
+    return frozenset(one for one, field in schema["fields"].items() if not unchanged(field["schema"]))
+
+
+def _schema(name: str, adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        schema = adapter.json_schema()
+    except Exception as error:
+        raise TypeError(f"{name}: a type has no JSON Schema: {error}") from error
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
     return schema
 
 
-def _bounds(name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]) -> Pattern:
-    found: list[tuple[str, Constraint]] = []
+def _bounds(
+    name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
+) -> tuple[Pattern, ...]:
+    found = []
     for one, parameter in parameters.items():
-        hint = hints.get(one)
-        extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        own = [extra for extra in extras if isinstance(extra, Constraint)]
-        if own:
-            joined = own[0]
-            for other in own[1:]:
-                joined = joined & other
-            required = parameter.default is parameter.empty
-            found.append((one, joined if required or not joined.wants_value else must.optional(joined)))
-    return Grant(f"tool:{name}", "invoke", tuple(found)).branches(closed=False) if found else ()
+        try:
+            bound = own_bound(hints.get(one))
+        except (TypeError, ValueError, NameError, RecursionError) as error:
+            raise TypeError(f"{name}: {one}: {error}") from error
+        if bound is not None:
+            if parameter.default is not parameter.empty and bound.wants_value:
+                bound = must.optional(bound)
+            found.append(Grant(f"tool:{name}", "invoke", ((one, bound),)).branches(closed=False))
+    return tuple(found)
 
 
-def _refused(name: str, error: ValidationError) -> Denied:
-    problems = []
+def _refused(tool: str, error: ValidationError, declared: Collection[str]) -> Denied:
+    """The refusal: declared names and our own words only, since whatever else may hold a value."""
+    if error.error_count() > MAX_FAULTS:
+        return Denied(Reason.MALFORMED, "the arguments have too many faults to list", tool=tool)
+    reasons: dict[str | None, Reason] = {}
+    words: dict[str | None, dict[str, None]] = {}  # several for one place are ways to mend it
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        place = "/".join(map(str, fault["loc"])) or None
-        reason = next((r for r, types in _KINDS.items() if fault["type"] in types), Reason.MALFORMED)
-        # a validator's own text may hold the value, pydantic's texts about types do not
-        own = fault["type"] in ("value_error", "assertion_error")
-        allowed = "" if reason is not Reason.MALFORMED or own else fault["msg"][:1].lower() + fault["msg"][1:]
-        problems.append(Problem(reason, place, allowed))
+        first, *rest = fault["loc"] or ("",)
+        known = str(first) if first in declared else None
+        indexes = itertools.takewhile(lambda step: isinstance(step, int), rest)
+        place = None if known is None else "/".join([known, *map(str, indexes)])
+        if not rest and known is None and fault["type"] == "extra_forbidden":
+            reason, told = Reason.UNNAMED_ARGUMENT, "the tool has no such argument"
+        elif not rest and known is not None and fault["type"] == "missing":
+            reason, told = Reason.MISSING_ARGUMENT, ""
+        else:
+            reason, told = Reason.MALFORMED, _WORDS.get(fault["type"], _TYPED)
+        reasons.setdefault(place, reason)
+        words.setdefault(place, {})[told] = None
+    problems = [Problem(reasons[place], place, " or ".join(words[place])) for place in reasons]
     order = (Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.MALFORMED)
-    return Denied(min((p.reason for p in problems), key=order.index), tool=name, problems=problems[:16])
+    return Denied(min(reasons.values(), key=order.index), tool=tool, problems=problems[:MAX_TOLD])

@@ -46,7 +46,12 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
     "a folder": ("inspect --token roots", "", 2, "--token: is a directory"),
     "no such trust": ("inspect --trust nowhere", "AAAA", 2, "--trust: no such file or directory"),
     "trust that is grants": ("inspect --trust grants.toml", "AAAA", 2, "grants.toml is no file of trusted"),
-    "trust that is huge": ("inspect --trust huge", "AAAA", 2, "--trust: is larger than"),
+    "trust that is huge": (
+        "inspect --trust huge",
+        "AAAA",
+        2,
+        "huge is no file of trusted keys: it is larger than",
+    ),
     "trust that is a key": ("inspect --trust hold/key.pem", "AAAA", 2, "hold/key.pem is no file of trusted"),
     "grants that are a token": (
         "issue roots a --ttl 1m --audience x --grants bearer",
@@ -235,6 +240,39 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         2,
         "--out: no such file or directory",
     ),
+    "a place that is a folder": ("trust roots --out hold", "", 2, "--out: is there and is no regular file"),
+    "arguments twice": (
+        f"explain {CALL} --arguments call.json --token bearer",
+        "",
+        2,
+        "the arguments are given twice",
+    ),
+    "arguments and a token in one place": (
+        "explain send_email --arguments -",
+        "{}",
+        2,
+        "--arguments: standard input is for the token",
+    ),
+    "arguments that are huge": (
+        "explain send_email --arguments huge --token bearer",
+        "",
+        2,
+        "--arguments: is larger than",
+    ),
+    "arguments that are binary": (
+        "explain send_email --arguments bytes --token bearer",
+        "",
+        2,
+        "the call: ",
+    ),
+    "no such arguments": (
+        "explain send_email --arguments nowhere --token bearer",
+        "",
+        2,
+        "--arguments: no such file or directory",
+    ),
+    "a key to show that is not there": ("keys show hold/no.pem", "", 2, "hold/no.pem: is not there"),
+    "a sealed key to show": ("keys show hold/sealed.pem", "", 2, "hold/sealed.pem: is sealed"),
     "an unknown model": ("demo --model nobody", "", 2, ""),
 }
 

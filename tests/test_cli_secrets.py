@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,51 @@ def test_a_token_in_the_wrong_place_is_not_repeated(line: Line, form: str) -> No
 
     assert done.code == 2
     assert token[:40] not in done.err + done.out
+
+
+WRONG_PLACES = [
+    ["{}\nx"],
+    ["{} x"],
+    ["keys", "rotate", "roots", "{} "],
+    ["keys", "rotate", "roots", "prepare", "--kind", "x{}\t"],
+    ["keys", "list", "keys/{}"],
+    ["keys", "list", "{}"],
+    ["keys", "show", "x/{}"],
+    ["keys", "new", "x/{}", "--no-passphrase"],
+    ["keys", "init", "roots/{}", "--no-passphrase"],
+    ["trust", "x/{}", "--out", "{}"],
+    ["issue", "{}", "a", "--grants", "grants.toml", "--ttl", "1m", "--audience", "x"],
+    ["issue", "roots", "a", "--grants", "{}", "--ttl", "1m", "--audience", "x"],
+    ["issue", "roots", "a", "--grants", "grants.toml", "--ttl", "{}", "--audience", "x"],
+    ["issue", "roots", "a", "--grants", "grants.toml", "--ttl", "1m", "--audience", "x", "--holder", "{}"],
+    ["attenuate", "--trust", "./{}", "--ttl", "1m", "--token", "bearer"],
+    ["attenuate", "--trust", "trust.json", "--designation", "{}=1", "--designation", "{}=2"],
+    ["inspect", "--{}"],
+    ["inspect", "--token={}"],
+    ["prove", "t", "--key", "hold/{}", "--audience", "mail", "--token", "held"],
+    ["explain", "t", '{"a": {}}', "--token", "bearer"],
+    ["explain", "t", "{}", "--arguments", "{}", "--token", "bearer"],
+    ["demo", "--model", "openai:{}"],
+]
+
+
+@pytest.mark.parametrize("form", WRONG_PLACES, ids=" ".join)
+@pytest.mark.parametrize("secret", ["token", "key"])
+def test_a_secret_is_in_no_message_and_no_hint(line: Line, form: list[str], secret: str) -> None:
+    """Also with something around it, as a shell script with a mistake leaves it."""
+    token, pem = Path("bearer").read_text(), Path("hold/key.pem").read_text()
+    value, hidden = (token, token[8:40]) if secret == "token" else (pem, pem.splitlines()[1][20:40])
+
+    done = line(shlex.join([one.replace("{}", value) for one in form]))
+
+    assert done.code == 2
+    assert done.out == ""
+    assert hidden not in done.err
+
+
+def test_a_message_still_names_what_is_wrong(line: Line) -> None:
+    """Names and paths of an ordinary length are repeated."""
+    assert line("keys list no/such/folder").said == ["hessra-agents: no/such/folder: is no authority"]
 
 
 @pytest.mark.parametrize("typed", [f"inspect {PASSPHRASE}", f"keys new hold/a.pem {PASSPHRASE}"])

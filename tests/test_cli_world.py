@@ -11,7 +11,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -66,9 +65,9 @@ class Line:
         patch.setattr(inputs, "_ask", lambda prompt: None)
         tell = terminal.tell
 
-        def told(error: BaseException, arguments: Sequence[str]) -> int:
+        def told(error: BaseException) -> int:
             self.errors.append(error)
-            return tell(error, arguments)
+            return tell(error)
 
         patch.setattr(terminal, "tell", told)
         self.authority = Authority.open("roots", clock=lambda: NOW)
@@ -88,6 +87,7 @@ class Line:
             "grants.toml": GRANTS,
             "pass": PASSPHRASE + "\n",
             "pub": str(self.holder.public),
+            "call.json": shlex.split(CALL)[1],
         }.items():
             Path(name).write_text(text)
             Path(name).chmod(0o600)
@@ -130,6 +130,8 @@ COMMANDS = {
     "keys list roots": "keys",
     "keys new hold/new.pem --no-passphrase": "path public_key",
     "keys new hold/other.pem --passphrase-file pass": "path public_key",
+    "keys show hold/key.pem": "path public_key",
+    "keys show hold/sealed.pem --passphrase-file pass": "path public_key",
     "keys rotate roots prepare": "keys",
     "trust roots --out new.json": "path keys",
     "issue roots agent:desk --grants grants.toml --ttl 10m --audience mail --holder @pub"
@@ -149,6 +151,9 @@ COMMANDS = {
     "inspect --token bearer": "signatures subject holder expires seconds_left tools blocks",
     "inspect --token held --trust trust.json": "signatures subject holder expires seconds_left tools blocks",
     f"verify --trust trust.json --audience mail --token bearer {CALL}": (
+        "permitted tool subject audience time expires holder blocks"
+    ),
+    "verify --trust trust.json --audience mail --token bearer send_email --arguments call.json": (
         "permitted tool subject audience time expires holder blocks"
     ),
     "verify --trust trust.json --audience mail --token bearer send_email": (

@@ -25,6 +25,7 @@ FLOORS = {
     "tokens": 1,
     "decide": 2,
     "ledger": 3,
+    "hints": 4,
     "tool": 4,
     "schema": 4,
     "doubles": 4,

@@ -10,7 +10,7 @@ import typer
 
 from . import authority, deciding, holding, inspecting
 from .options import Json
-from .terminal import USAGE, Answer
+from .terminal import USAGE, Answer, Mistake
 
 __all__ = ["app", "run"]
 
@@ -29,6 +29,9 @@ keys = typer.Typer(**_OPTIONS)
 
 def run(arguments: Sequence[str]) -> Answer | int:
     """Run one command: its answer, or the exit code of what has answered already."""
+    for number, one in enumerate(arguments, 1):
+        if any("\ud800" <= c <= "\udfff" for c in one):  # how Python reads a byte that is no utf-8
+            raise Mistake(f"argument {number}: is not text in utf-8")
     command = typer.main.get_command(app)
     found = command.main([*arguments], prog_name="hessra-agents", standalone_mode=False)
     return found if isinstance(found, Answer) else int(found or 0)
@@ -101,6 +104,7 @@ def demo(
 
 app.add_typer(keys, name="keys")
 keys.command("new")(authority.new)
+keys.command("show")(authority.show)
 keys.command("init")(authority.init)
 keys.command("list")(authority.list_keys)
 keys.command("rotate")(authority.rotate)

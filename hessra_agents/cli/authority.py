@@ -15,7 +15,7 @@ from .terminal import Answer, Mistake
 if TYPE_CHECKING:
     from ..authority import Authority
 
-__all__ = ["init", "issue", "list_keys", "new", "rotate", "trust"]
+__all__ = ["init", "issue", "list_keys", "new", "rotate", "show", "trust"]
 
 NoPassphrase = Annotated[
     bool,
@@ -45,6 +45,21 @@ def new(
 
     pair = KeyPair.generate()
     write_key(path, pair, inputs.seal(passphrase_file, without=no_passphrase))
+    return Answer({"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json)
+
+
+def show(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A holder's key file.", show_default=False)],
+    passphrase_file: Passphrase = None,
+    json: Json = False,
+) -> Answer:
+    """Print the public key of an existing key file.
+
+    A sealed file is opened with its passphrase: the public key is inside of it.
+    """
+    from ..tokens.keyfile import read_key
+
+    pair = inputs.unsealed(lambda secret: read_key(path, secret), passphrase_file)
     return Answer({"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json)
 
 

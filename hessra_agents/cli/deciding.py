@@ -10,6 +10,7 @@ import typer
 from . import inputs
 from .options import (
     Arguments,
+    ArgumentsFile,
     Audience,
     Designations,
     Json,
@@ -34,7 +35,8 @@ def verify(
     tool: Tool,
     trust: Trust,
     audience: Audience,
-    arguments: Arguments = "{}",
+    arguments: Arguments = None,
+    arguments_file: ArgumentsFile = None,
     token: Token = None,
     proof: Annotated[
         Path | None,
@@ -61,7 +63,7 @@ def verify(
     from ..tokens.statements import Proof
     from .reading import left, moment, name
 
-    call = inputs.call(tool, arguments)
+    call = inputs.call(tool, arguments, arguments_file, token)
     stated = inputs.pairs(designations, "--designation")
     text, statement = inputs.token_and_proof(token, proof)
     roots, now = inputs.trust(trust), inputs.now()
@@ -97,7 +99,8 @@ def verify(
 
 def explain(
     tool: Tool,
-    arguments: Arguments = "{}",
+    arguments: Arguments = None,
+    arguments_file: ArgumentsFile = None,
     token: Token = None,
     trust: MaybeTrust = None,
     audience: MaybeAudience = None,
@@ -111,7 +114,7 @@ def explain(
     """
     from .reading import Reading, name
 
-    call = inputs.call(tool, arguments)
+    call = inputs.call(tool, arguments, arguments_file, token)
     found = Reading.of(inputs.token(token), trust)
     now = inputs.now()
     first = _outside(found, call, audience, now)
@@ -151,6 +154,7 @@ def _outside(found: Reading, call: Call, audience: str | None, now: int) -> list
     from ..decide.verifier import PROOF_WINDOW
     from ..errors import Problem, Reason
     from ..tokens.profile import ANCHOR
+    from ..words import quoted
     from .reading import moment
 
     problems = []
@@ -169,7 +173,7 @@ def _outside(found: Reading, call: Call, audience: str | None, now: int) -> list
             Problem(Reason.WRONG_AUDIENCE, allowed="it names several guards, and no guard is all of them")
         )
     elif audience is not None and guards[0] != audience:
-        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=f"it is for the guard {guards[0]!r}"))
+        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=f"it is for the guard {quoted(guards[0])}"))
     if not any(right[1:] == (call.resource, call.operation) for right in found.blocks[0].rights):
         problems.append(Problem(Reason.WRONG_TOOL, allowed="the issuer granted other tools"))
     return problems

@@ -10,6 +10,7 @@ import typer
 from . import inputs
 from .options import (
     Arguments,
+    ArgumentsFile,
     Audience,
     Designations,
     Grants,
@@ -112,7 +113,8 @@ def prove(
     tool: Tool,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help=_KEY, show_default=False)],
     audience: Audience,
-    arguments: Arguments = "{}",
+    arguments: Arguments = None,
+    arguments_file: ArgumentsFile = None,
     token: Token = None,
     trust: MaybeTrust = None,
     passphrase_file: Passphrase = None,
@@ -128,7 +130,7 @@ def prove(
     from ..tokens.statements import Proof
     from .reading import Reading
 
-    call = inputs.call(tool, arguments)
+    call = inputs.call(tool, arguments, arguments_file, token)
     found = Reading.of(inputs.token(token), trust)
     holder = next((block.holder for block in reversed(found.blocks) if block.holder), None)
     if holder is None:

@@ -57,11 +57,7 @@ def _lines(file: Path | None, most: int) -> list[str]:
         name, hint, data = "--token", "", _read(file, "--token", MAX_INPUT)
     else:
         name, hint = "standard input", "pipe a token in, or name its file with --token FILE"
-        if sys.stdin is None:
-            raise Mistake("there is no standard input", hint)
-        if sys.stdin.isatty():
-            warn("reading a token from standard input")
-        data = _limited(sys.stdin.buffer.read(MAX_INPUT + 1), name, MAX_INPUT)
+        data = _standard_input(MAX_INPUT, name, "a token", hint)
     found = [line.strip() for line in _text(data, name).splitlines() if line.strip()]
     if not found:
         raise Mistake(f"{name}: there is no token", hint)
@@ -70,14 +66,20 @@ def _lines(file: Path | None, most: int) -> list[str]:
     return found
 
 
+def _standard_input(most: int, name: str, what: str = "the arguments", hint: str = "") -> bytes:
+    if sys.stdin is None:
+        raise Mistake("there is no standard input", hint)
+    if sys.stdin.isatty():
+        warn(f"reading {what} from standard input")
+    return _limited(sys.stdin.buffer.read(most + 1), name, most)
+
+
 def trust(file: Path) -> Trust:
     """The public keys that ``trust`` wrote."""
     from ..tokens.trust import Trust
 
     try:
-        if file.stat().st_size > MAX_FILE:
-            raise Mistake(f"--trust: is larger than {MAX_FILE} bytes")
-        return Trust.load(file)
+        return Trust.load(file)  # which reads no more than a limit
     except OSError as error:
         raise _unreadable("--trust", error) from None
 
@@ -89,13 +91,27 @@ def grants(file: Path | None) -> tuple[Grant, ...]:
     return () if file is None else read_grants(_text(_read(file, "--grants", MAX_FILE), "--grants"))
 
 
-def call(tool: str, arguments: str) -> Call:
-    """The call that was typed: a tool and JSON text."""
+def call(tool: str, arguments: str | None, file: Path | None, token: Path | None) -> Call:
+    """The call: a tool, and JSON text that was typed or is in a file.
+
+    What is typed shows in the process list, to every user of the machine. Standard input has the arguments
+    only if the token is in a file.
+    """
     from ..call import Call
     from ..canonical import Malformed
 
+    given: str | bytes = "{}" if arguments is None else arguments
+    if file is not None:
+        if arguments is not None:
+            raise Mistake("the arguments are given twice", "give them as JSON or as --arguments FILE")
+        if str(file) != "-":
+            given = _read(file, "--arguments", MAX_FILE)
+        elif token is None:
+            raise Mistake("--arguments: standard input is for the token", "name its file with --token FILE")
+        else:
+            given = _standard_input(MAX_FILE, "--arguments")
     try:
-        return Call.of(tool, arguments)
+        return Call.of(tool, given)
     except Malformed as error:
         hint = """write the arguments as one JSON object: '{"to": "ana@acme.com"}'"""
         raise Mistake(f"the call: {error}", hint) from None

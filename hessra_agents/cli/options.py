@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = ["Arguments", "Audience", "Designations", "Grants", "Json", "Passphrase", "Token", "Tool", "Trust"]
-__all__ += ["Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
+__all__ += ["ArgumentsFile", "Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
 
 _TRUST = "Public root keys, as `hessra-agents trust` writes them."
 _GRANTS = "TOML, see `hessra-agents issue --help`."
@@ -19,7 +19,20 @@ Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder of the authority's root keys.", show_default=False)
 ]
 Tool = Annotated[str, typer.Argument(metavar="TOOL", help="The tool that is called.", show_default=False)]
-Arguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, a JSON object.")]
+Arguments = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="JSON", help="Its arguments, a JSON object. Other programs can see it: see --arguments."
+    ),
+]
+ArgumentsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--arguments",
+        metavar="FILE",
+        help="Read the arguments from a file instead; - is standard input, with --token FILE.",
+    ),
+]
 
 Token = Annotated[
     Path | None,

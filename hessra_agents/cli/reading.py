@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ..errors import Denied, Reason
 from ..tokens.capability import Capability
 from ..tokens.profile import APPROVED, HOLDER, Block, admit
 from ..tokens.wire import MAX_BYTES, read_blocks, read_envelope
-from ..words import branch_words
+from ..words import branch_words, word
 from .inputs import trust
 
 __all__ = ["Reading", "approvers", "author", "left", "moment", "name", "thing", "way"]
@@ -127,13 +126,12 @@ def approvers(block: Block) -> list[list[str]]:
 
 def way(branch: Branch) -> str:
     """One way to call a tool, in words."""
-    kind, _, tool = branch.resource.partition(":")
-    return branch_words(replace(branch, resource=f"{kind}:{name(tool)}"))
+    return branch_words(branch)
 
 
 def name(text: str) -> str:
     """A name as it is, or quoted where it could be taken for more than a name."""
-    return text if re.fullmatch(r"[\w.:/@+-]+", text) else repr(text)
+    return word(text)
 
 
 def thing(resource: str) -> str:

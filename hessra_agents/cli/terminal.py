@@ -21,8 +21,8 @@ DONE, REFUSED, USAGE, FAILED = 0, 1, 2, 3
 INTERRUPTED, NOBODY_READS = 130, 141
 """128 + the signal's number, as a shell says it."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9_=.-]{64,}")
-"""An argument of this shape is not repeated in a message: it may be a token in the wrong place."""
+_SECRET = re.compile(r"-----BEGIN .*?(-----END[ A-Z]*-----|$)|[A-Za-z0-9_=.+-]{64,}", re.DOTALL)
+"""What has this shape is in no message: it may be a token, a proof or a private key in the wrong place."""
 
 
 class Mistake(ValueError):  # noqa: N818 -- it says what it is
@@ -75,18 +75,18 @@ def show(answer: Answer | int) -> int:
 
 
 def warn(text: str) -> None:
-    """Say something to the person, on standard error."""
+    """Say something to the person, on standard error; what may be a secret is left out of it."""
     err = sys.stderr
     if err is None:
         return
     with suppress(OSError, ValueError):
         if hasattr(err, "reconfigure"):
             err.reconfigure(errors="backslashreplace")
-        err.write(f"{PREFIX}{safe(text)}\n")
+        err.write(f"{PREFIX}{safe(_SECRET.sub('...', text))}\n")
         err.flush()
 
 
-def tell(error: BaseException, arguments: Sequence[str]) -> int:
+def tell(error: BaseException) -> int:
     """Say what went wrong, in one line and a hint, and return the exit code."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         _silence()  # the second: typer exits when it cannot write its help
@@ -94,9 +94,6 @@ def tell(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     text, hint, code = _told(error)
-    for one in arguments:
-        if _TOKEN.fullmatch(one):
-            text = text.replace(one, "...")
     warn(text)
     if hint:
         warn(f"hint: {hint}")

@@ -1,11 +1,14 @@
-"""A capability in words: who may do what, until when, and who narrowed it."""
+"""A capability in words: who may do what, until when, and who narrowed it.
+
+One condition is one line, whatever the token says: its texts are plain words or quoted (`words`).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
 
-from ..words import branch_words
+from ..words import branch_words, quoted, word
 from .profile import ANCHOR, APPROVED, HOLDER, Block
 
 __all__ = ["block_lines", "describe"]
@@ -23,19 +26,22 @@ def describe(blocks: tuple[Block, ...]) -> str:
 def block_lines(block: Block) -> Iterator[str]:
     """What one block says, a line for each of its conditions."""
     if block.rights:
-        yield f"to {block.rights[0][0]}"
-        yield "for " + ", ".join(f"{resource} ({operation})" for _, resource, operation in block.rights)
+        yield f"to {word(block.rights[0][0])}"
+        yield "for " + ", ".join(
+            f"{word(resource)} ({word(operation)})" for _, resource, operation in block.rights
+        )
     if block.starts is not None:
         yield f"not before {_moment(block.starts)}"
     if block.expires is not None:
         yield f"until {_moment(block.expires)}"
     for label, value in block.designations:
-        yield f"for the guard {value!r}" if label == ANCHOR else f"where {label} is {value!r}"
+        shown = quoted(value)
+        yield f"for the guard {shown}" if label == ANCHOR else f"where {word(label)} is {shown}"
     for check in block.attested:
         keys = " or ".join(f"ed25519/{one.key.hex()}" for one in check)
         label = check[0].label
         words = {HOLDER: "held by", APPROVED: "approved for each call by"}
-        yield f"{words.get(label) or f'where {label} is stated by'} {keys}"
+        yield f"{words.get(label) or f'where {word(label)} is stated by'} {keys}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
     for pattern in block.patterns:

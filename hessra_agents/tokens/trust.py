@@ -9,9 +9,14 @@ entry named ``without_id`` for each kind, and nothing else, serves those.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import stat
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +28,8 @@ from .keys import PublicKey
 __all__ = ["KINDS", "Trust"]
 
 KINDS = ("capability", "identity", "context")
+MAX_BYTES = 1 << 20
+"""Of a file of trusted keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +75,60 @@ class Trust:
         return found
 
     def save(self, path: str | Path) -> None:
-        """Write the public keys as JSON."""
+        """Write the public keys as JSON, readable for everybody; it is on disk when this returns.
+
+        Raises:
+            OSError: it cannot be written, or the path is something else than a regular file: a folder, a
+                link, a pipe, a device.
+        """
         kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
         text = json.dumps({**kinds, "without_id": {k: str(v) for k, v in self.without_id.items()}}, indent=2)
         target = Path(path)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(target.lstat().st_mode):
+                raise FileExistsError(errno.EEXIST, "is there and is no regular file", str(target))
         # a guard that loads meanwhile reads the old file or the new one, never a part
-        fresh = target.with_name(f".{target.name}.{os.getpid()}")
-        fresh.write_text(text + "\n")
-        os.replace(fresh, target)
+        opened, fresh = tempfile.mkstemp(prefix=".trust-", dir=target.parent)
+        try:
+            with open(opened, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fchmod(opened, 0o644)  # whatever the umask says
+                os.fsync(opened)
+            os.replace(fresh, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(fresh)
+            raise
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: the file says anything else.
+            ValueError: the file says anything else, or is larger than 1 MiB.
             OSError: it cannot be read.
         """
         try:
-            data = parse(Path(path).read_bytes())
+            with open(path, "rb") as file:
+                text = file.read(MAX_BYTES + 1)  # a device may have no end
+            if len(text) > MAX_BYTES:
+                raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+            data = parse(text)
             if not isinstance(data, dict) or not data.keys() <= {*KINDS, "without_id"}:
                 raise ValueError("fields")
             tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
-            kinds = {kind: {int(i): key for i, key in tables[kind].items()} for kind in KINDS}
+            kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
             return cls(**kinds, without_id=tables["without_id"])
         except (Malformed, ValueError) as error:
             raise ValueError(f"{path} is no file of trusted keys: {error}") from error
+
+
+def _id(text: str) -> int:
+    """A key id, which has one spelling: ``int`` alone would take ``" 0_1 "`` for 1."""
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", text):
+        raise ValueError("a key id is written in decimal digits")
+    return int(text)
 
 
 def _keys(table: object) -> dict[str, PublicKey]:
