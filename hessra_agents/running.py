@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
@@ -27,7 +28,12 @@ class Run:
             return [item async for item in self._function()]
         if self._kind == "sync":
             # not abandoned on cancellation: what has started is awaited, then recorded
-            return await to_thread.run_sync(self._function)
+            found = await to_thread.run_sync(self._function)
+            if inspect.isawaitable(found):
+                if inspect.iscoroutine(found):
+                    found.close()
+                raise TypeError("a plain function returned an awaitable: write the tool as async def")
+            return found
         return await self._function()
 
     def items(self) -> AsyncIterator[Any]:

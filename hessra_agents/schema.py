@@ -132,7 +132,7 @@ def _keywords(branch: Branch, name: str) -> dict[str, Any] | None:
 
 def _clause(clause: Clause) -> dict[str, Any]:
     if clause.fact == "arg_null":
-        return {"const": None}
+        return {"const": None} if clause.equal is True else {}
     if clause.equal is not None:
         return {"const": clause.equal} if clause.fact in ("arg_str", "arg_int", "arg_bool") else {}
     found: dict[str, Any] = {}
@@ -150,7 +150,7 @@ def _test(fact: str, test: Test) -> dict[str, Any]:
     if fact == "arg_str" and test.op in ("starts", "ends"):
         text = re.escape(operand)
         return {"pattern": f"^{text}" if test.op == "starts" else f"{text}$"}
-    if fact == "arg_path" and test.op == "starts":
+    if fact == "arg_path" and test.op == "starts" and operand[:1] == "/" and operand[-1:] == "/":
         return {"pattern": "^" + re.escape(operand.rstrip("/")) + "(/|$)"}
     if fact == "arg_len" and test.op == "at_most":
         return {"maxLength": operand}

@@ -79,8 +79,9 @@ WRONG_PLACES = [
 @pytest.mark.parametrize("secret", ["token", "key"])
 def test_a_secret_is_in_no_message_and_no_hint(line: Line, form: list[str], secret: str) -> None:
     """Also with something around it, as a shell script with a mistake leaves it."""
-    token, pem = Path("bearer").read_text(), Path("hold/key.pem").read_text()
-    value, hidden = (token, token[8:40]) if secret == "token" else (pem, pem.splitlines()[1][20:40])
+    token, body = Path("bearer").read_text(), "MC4CAQAwBQYDK2VwBCIEI" + "Q/w+Zx9" * 6
+    pem = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+    value, hidden = (token, token[8:40]) if secret == "token" else (pem, body[20:40])
 
     done = line(shlex.join([one.replace("{}", value) for one in form]))
 

@@ -72,6 +72,20 @@ async def test_a_sync_tool_runs_in_a_thread(world: World) -> None:
     assert await world.call(world.issue(grant("pay", amount=must.at_most(5))), "pay", {"amount": 5}) == 5
 
 
+async def test_a_sync_tool_that_returns_an_awaitable_fails(world: World) -> None:
+    """It would never run, and be recorded as done."""
+
+    async def later() -> int:
+        return 1
+
+    def now_or_later() -> Any:
+        return later()
+
+    world.guard.add(now_or_later)
+    with pytest.raises(TypeError, match="async def"):
+        await world.guard.toolbox(world.issue(grant("now_or_later"))).call("now_or_later", {})
+
+
 async def test_the_functions_own_face_stays() -> None:
     """Signature, docstring, type hints and kind of a guarded function are those of the function."""
     guard = Guard(Authority.ephemeral().trust, audience="here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..call import Call
 from ..clauses import Branch, Clause, Pattern
 from ..errors import Problem, Reason
-from ..words import place_name, place_words
+from ..words import place_name, place_words, word
 
 __all__ = ["ORDER", "explain"]
 
@@ -60,11 +60,11 @@ def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str
     for test in clause.tests:
         if test.op == "in" and isinstance(test.operand, frozenset):
             extra = sorted(str(name) for name in there - test.operand)[:_MOST_NAMES]
-            found += [(Reason.UNNAMED_ARGUMENT, prefix + name, "") for name in extra]
+            found += [(Reason.UNNAMED_ARGUMENT, prefix + word(name), "") for name in extra]
         elif test.op == "has" and test.operand not in there:
-            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{test.operand}", "anything"))
+            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{word(str(test.operand))}", "anything"))
         elif test.op == "lacks" and test.operand in there:
-            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{test.operand}", "left out"))
+            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{word(str(test.operand))}", "left out"))
     return found
 
 
