@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from .canonical import MAX_DEPTH
 
-__all__ = ["ToolCall", "result_text"]
+__all__ = ["ToolCall", "calls_of", "result_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ class ToolCall:
             return cls("openai-responses", data.get("call_id"), *_named(data, "arguments"))
         if kind == "tool_use":
             return cls("anthropic", data.get("id"), *_named(data, "input"))
-        if isinstance(data.get("function"), Mapping) and kind in (None, "function"):
-            return cls("openai", data.get("id"), *_named(data["function"], "arguments"))
+        function = _mapping(data.get("function"))
+        if function and kind in (None, "function"):
+            return cls("openai", data.get("id"), *_named(function, "arguments"))
         if data.get("method") == "tools/call" and isinstance(data.get("params"), Mapping):
             return cls("mcp", data.get("id"), *_named(data["params"], "arguments"))
         raise ValueError("a tool call is of the openai, openai-responses, anthropic or mcp shape")
@@ -60,6 +61,31 @@ class ToolCall:
         if self.shape == "anthropic":
             return {"type": "tool_result", "tool_use_id": self.id, "content": text, "is_error": error}
         return {"content": [{"type": "text", "text": text}], "isError": error}
+
+
+def calls_of(message: object) -> list[ToolCall]:
+    """The tool calls of a message, or of a list of its parts; parts that are no calls are passed over.
+
+    Takes None (OpenAI's ``tool_calls`` where there are none), a list of calls, the ``content`` or ``output``
+    of a message with other parts in it, or the whole message.
+
+    Raises:
+        ValueError: a part is neither a call nor one of the known parts that are none.
+    """
+    if message is None:
+        return []
+    if isinstance(message, (list, tuple)):
+        return [ToolCall.of(part) for part in message if _mapping(part).get("type") not in _NO_CALLS]
+    data = _mapping(message)
+    for parts in ("tool_calls", "content", "output"):
+        if isinstance(data.get(parts), list):
+            return calls_of(data[parts])
+    return [] if data.get("role") == "assistant" else [ToolCall.of(message)]
+
+
+_NO_CALLS = frozenset(
+    ("text", "output_text", "message", "reasoning", "thinking", "redacted_thinking", "refusal")
+)
 
 
 def result_text(value: object) -> str:
@@ -129,10 +155,12 @@ def _mapping(message: object) -> Mapping[str, Any]:
     if isinstance(message, Mapping):
         return message
     dump = getattr(message, "model_dump", None)
-    found = dump() if callable(dump) else None
+    found = dump() if callable(dump) else getattr(message, "__dict__", None)
     return found if isinstance(found, Mapping) else {}
 
 
 def _named(data: Mapping[str, Any], key: str) -> tuple[str, Any]:
     name, arguments = data.get("name"), data.get(key)
-    return (name if isinstance(name, str) else ""), ({} if arguments is None else arguments)
+    # some models write nothing where a call has no arguments
+    nothing = arguments is None or (isinstance(arguments, str) and not arguments.strip())
+    return (name if isinstance(name, str) else ""), ({} if nothing else arguments)

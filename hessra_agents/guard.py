@@ -27,18 +27,17 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
 from .call import Call
 from .canonical import Malformed
 from .decide.permit import Permit
-from .decide.verifier import Possession, verify
-from .doubles import refusing
+from .decide.verifier import Possession, check_place, verify
 from .errors import Denied, Reason
 from .ledger.protocol import Ledger, Outcome
+from .registry import Registry
 from .running import Run
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
@@ -57,7 +56,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("hessra_agents")
 
 
-class Guard:
+class Guard(Registry):
     """Stands between agents and tools; knows public keys only.
 
     Protects the registered tools from calls that no capability names, by agents that reach them through
@@ -93,14 +92,13 @@ class Guard:
         reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
         if reserved:
             raise ValueError(f"the label {min(reserved)!r} is reserved")
+        super().__init__()
         self.trust = trust
         self.audience = audience
         self._ledger = ledger
         self._designations = dict(designations or {})
         self._require = require
         self._clock = clock
-        self._tools: dict[str, Tool] = {}
-        self._names: dict[Any, str] = {}
 
     def __repr__(self) -> str:
         return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"
@@ -108,65 +106,6 @@ class Guard:
     def now(self) -> int:
         """The guard's clock, in whole Unix seconds."""
         return int(self._clock())
-
-    @property
-    def tools(self) -> Mapping[str, Tool]:
-        """The registered tools by name."""
-        return MappingProxyType(self._tools)
-
-    def name_of(self, tool: Any) -> str:
-        """The name of a tool of this guard, given the function that was registered, or its double.
-
-        Raises:
-            ValueError: it is no tool of this guard, whatever its name says.
-        """
-        for function in (tool, getattr(tool, "__func__", None)):
-            try:
-                return self._names[function]
-            except (KeyError, TypeError):
-                continue
-        raise ValueError(f"{getattr(tool, '__name__', 'this')!r} is no tool of this guard")
-
-    @overload
-    def tool(self, function: F, /) -> F: ...
-    @overload
-    def tool(self, *, name: str | None = None, inject: Iterable[str] = ()) -> Callable[[F], F]: ...
-    def tool(  # type: ignore[misc]
-        self,
-        function: Any = None,
-        /,
-        *,
-        name: str | None = None,
-        inject: Iterable[str] = (),
-    ) -> Any:
-        """Register a function as a tool and return it guarded: to call it directly is refused.
-
-        Async functions, sync functions (run in a worker thread), async generators and methods. Signature,
-        docstring, type hints and `inspect.iscoroutinefunction` stay as they were.
-
-        Args:
-            name: the name under which it is granted; the function's own if left out.
-            inject: parameters that the host provides (a context, a database handle): hidden from schema,
-                facts and digest, and never settable by the caller.
-
-        Raises:
-            TypeError, ValueError: it cannot be guarded, or the name is taken.
-        """
-        if function is not None:
-            return self.add(function)
-        return lambda found: self.add(found, name=name, inject=inject)
-
-    def add(self, function: F, *, name: str | None = None, inject: Iterable[str] = ()) -> F:
-        """Register a function written elsewhere, or a bound method; like `tool`."""
-        if hasattr(function, "__hessra_tool__"):
-            raise ValueError("this function is guarded already")
-        tool = Tool.of(function, name=name, inject=tuple(inject))
-        if tool.name in self._tools:
-            raise ValueError(f"there is a tool named {tool.name!r} already")
-        double = refusing(tool)
-        self._tools[tool.name] = tool
-        self._names |= {function: tool.name, double: tool.name}
-        return cast(F, double)
 
     def toolbox(
         self,
@@ -185,9 +124,10 @@ class Guard:
             name: the agent's name; the capability's subject if left out.
 
         Raises:
-            Denied: the capability cannot be read, or the key is not its holder's.
+            Denied: the capability cannot be read, is for another guard, or the key is not its holder's.
         """
         found = self.read(capability)
+        check_place(found, self.audience, self._designations, require=self._require)
         if found.holder is not None and key is None:
             raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
         possession = Possession.show(found, key) if key is not None and found.holder is not None else None
@@ -291,7 +231,9 @@ class Guard:
             values = tool.read(call)
             positional, named = tool.arguments(values, injected)
             if tool.method and receiver is None:
-                raise Denied(Reason.UNAVAILABLE, "a method needs its object: add or bind the bound method")
+                raise Denied(
+                    Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
+                )
             if self._ledger is not None:
                 await self._ledger.admit(permit)
             elif permit.spends:

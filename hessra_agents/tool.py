@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, get_type_hints
@@ -55,6 +56,9 @@ _TYPED = "a value of the declared type"
 _AS_WRITTEN = "only what reaches the tool as it is written"
 
 
+_NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
     """One registered function. ``kind`` is ``async``, ``sync`` (run in a thread) or ``generator``.
@@ -93,11 +97,14 @@ class Tool:
         """
         if not (inspect.isfunction(function) or inspect.ismethod(function)):
             raise TypeError(
-                "a tool is a function or a bound method; decorate below @classmethod or @staticmethod"
+                "a tool is a Python function or a bound method: write a function of your own around others,"
+                " and decorate below @classmethod or @staticmethod"
             )
         if inspect.isgeneratorfunction(function):
             raise TypeError(f"{function.__name__}: write a generator tool as an async generator")
         called = name or function.__name__
+        if not _NAME.fullmatch(called):
+            raise TypeError(f"{called!r} is no name for a tool: letters, digits and _ . / - up to 128")
         signature = inspect.signature(function)
         hints = _hints(function)
         parameters = dict(signature.parameters)
@@ -110,7 +117,8 @@ class Tool:
         open_ended = [p.name for p in parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         if open_ended:
             raise TypeError(
-                f"{called}: *{open_ended[0]} cannot be named by a capability: name every argument"
+                f"{called}: the open-ended {open_ended[0]} cannot be named by a capability: write a function"
+                " around it that names every argument"
             )
         told = {n: p for n, p in parameters.items() if n not in inject}
         adapter = _adapter(called, told, hints)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import anyio
 
-from .answers import ToolCall, result_text
+from .answers import ToolCall, calls_of, result_text
 from .call import Call
 from .decide.verifier import Possession
 from .doubles import dressed
@@ -81,7 +81,8 @@ class Toolbox:
     def tools(self) -> tuple[str, ...]:
         """The names of the tools that can be reached, sorted."""
         reached = {name.removeprefix("tool:") for name in self._capability.tools if name.startswith("tool:")}
-        return tuple(sorted(reached & self._guard.tools.keys()))
+        # a method without its object cannot be called by name
+        return tuple(sorted(n for n, tool in self._guard.tools.items() if n in reached and not tool.method))
 
     async def call(
         self,
@@ -161,8 +162,10 @@ class Toolbox:
         tools = [self._guard.tools[name] for name in self.tools]
         return [wrapped(shape, tool, narrowed(tool, [*patterns, *tool.bounds])) for tool in tools]
 
-    async def answer(self, tool_calls: Sequence[object]) -> list[dict[str, Any]]:
+    async def answer(self, tool_calls: object) -> list[dict[str, Any]]:
         """Run a model's tool calls, side by side, and return their results in order and in their shape.
+
+        Takes a list of calls, a message with calls in it, or None; parts that are no calls are passed over.
 
         A refused call, an unknown tool, unreadable arguments and a tool's own exception become results
         that the model can read; only cancellation passes through.
@@ -170,7 +173,7 @@ class Toolbox:
         Raises:
             ValueError: a call has no shape that could be answered.
         """
-        calls = [ToolCall.of(message) for message in tool_calls]
+        calls = calls_of(tool_calls)
         answers = [call.answer("error: the call was broken off", error=True) for call in calls]
 
         async def run(index: int, call: ToolCall) -> None:
@@ -222,6 +225,12 @@ class Toolbox:
         strangers = sorted({one.tool for one in grants} - self._guard.tools.keys())
         if strangers:
             raise ValueError(f"this guard has no tool {', '.join(strangers)}")
+        for one in grants:
+            unknown = {name for name, _ in one.constraints} - self._guard.tools[one.tool].schema[
+                "properties"
+            ].keys()
+            if unknown:
+                raise ValueError(f"{one.tool} has no argument {', '.join(sorted(unknown))}")
         key = KeyPair.generate()
         child = self._capability.delegate(
             *grants, to=key.public, key=self._key, ttl=ttl, designations=designations, now=self._guard.now()

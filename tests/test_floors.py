@@ -30,6 +30,7 @@ FLOORS = {
     "schema": 4,
     "doubles": 4,
     "running": 4,
+    "registry": 4,
     "answers": 4,
     "toolbox": 4,
     "guard": 4,

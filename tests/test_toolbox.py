@@ -8,6 +8,8 @@ import json
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -246,7 +248,9 @@ async def test_a_call_that_cannot_be_read_is_answered_as_a_refusal(
     assert world.ran == []
 
 
-@pytest.mark.parametrize("call", [{}, {"type": "text"}, 5, None, "send_email", {"function": "send_email"}])
+@pytest.mark.parametrize(
+    "call", [{}, {"type": "image_url"}, 5, None, "send_email", {"function": "send_email"}]
+)
 async def test_what_is_no_call_has_no_answer(world: World, call: object) -> None:
     """Without a shape there is no form to answer in: the program is told, and nothing runs."""
     with pytest.raises(ValueError, match="shape"):
@@ -416,3 +420,114 @@ async def test_a_sub_agent_can_be_given_nothing_of_the_hosts(world: World) -> No
     assert await desk.delegate("agent:desk:a", grant("read")).call("read", {}) == "orders"
     with world.refuses("unavailable"):
         await desk.delegate("agent:desk:b", grant("read"), inject={}).call("read", {})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [CALLS["openai"]("send_email", MAIL)]},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "a"}, CALLS["anthropic"]("send_email", MAIL)],
+        },
+        {
+            "output": [
+                {"type": "reasoning"},
+                CALLS["openai-responses"]("send_email", MAIL),
+                {"type": "message"},
+            ]
+        },
+        [{"type": "thinking", "thinking": "..."}, CALLS["anthropic"]("send_email", MAIL)],
+        SimpleNamespace(
+            tool_calls=[
+                SimpleNamespace(
+                    id="1", function=SimpleNamespace(name="send_email", arguments=json.dumps(MAIL))
+                )
+            ]
+        ),
+        CALLS["mcp"]("send_email", MAIL),
+    ],
+)
+async def test_a_whole_message_is_answered(world: World, message: object) -> None:
+    """The calls in a message are run; its text and its reasoning are passed over."""
+    (answer,) = await world.guard.toolbox(world.issue()).answer(message)
+    assert told(answer) == f"sent to {ANA}"
+
+
+@pytest.mark.parametrize(
+    "message", [None, [], {"role": "assistant", "content": "no calls"}, {"tool_calls": []}]
+)
+async def test_a_message_without_calls_has_no_answers(world: World, message: object) -> None:
+    """As OpenAI's ``tool_calls``, None where there are none."""
+    assert await world.guard.toolbox(world.issue()).answer(message) == []
+
+
+async def test_a_call_without_arguments_may_say_nothing(world: World) -> None:
+    """Some models write an empty text there."""
+    call = {"id": "1", "function": {"name": "now", "arguments": ""}}
+    (answer,) = await world.guard.toolbox(world.issue(grant("now"))).answer([call])
+    assert told(answer) == "0"
+
+
+async def test_a_decorated_method_gets_its_object_by_add(world: World) -> None:
+    """Until then no model is told of it; afterwards it is called by name, on that object."""
+
+    class Box:
+        def __init__(self, owner: str) -> None:
+            self.owner = owner
+
+        @world.guard.tool
+        async def peek(self, label: str) -> str:
+            return f"{self.owner}:{label}"
+
+    mine, other = Box("ana"), Box("bo")
+    capability = world.issue(grant("peek", label="a"))
+    assert world.guard.toolbox(capability).tools == ()
+    world.guard.add(mine.peek)
+    desk = world.guard.toolbox(capability)
+    assert desk.tools == ("peek",)
+    assert await desk.call("peek", {"label": "a"}) == "ana:a"
+    with pytest.raises(ValueError, match="object already"):
+        world.guard.add(other.peek)
+
+
+async def test_a_toolbox_is_for_its_guard(world: World) -> None:
+    """A capability for another guard is told when the toolbox is made."""
+    for audience in (None, "files"):
+        with world.refuses("wrong_audience"):
+            world.guard.toolbox(world.issue(audience=audience))
+
+
+async def test_a_delegation_names_arguments_that_exist(world: World) -> None:
+    """A misspelt argument would make a sub-agent that can do nothing."""
+    with pytest.raises(ValueError, match="too"):
+        world.guard.toolbox(world.issue()).delegate("agent:desk:a", grant("send_email", too=ANA))
+
+
+@pytest.mark.parametrize("name", ["a b", "", "x" * 129, "<lambda>", "a\nb", "é"])
+async def test_a_tools_name_is_one_that_models_can_write(world: World, name: str) -> None:
+    """Providers take letters, digits and a few signs."""
+
+    async def tool() -> None: ...
+
+    if name:
+        with pytest.raises(TypeError, match="name"):
+            world.guard.add(tool, name=name)
+
+
+async def test_a_key_is_kept_in_a_file(tmp_path: Path) -> None:
+    """A holder's key is saved and loaded, sealed or not."""
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    key = KeyPair.generate()
+    key.save(folder / "a.pem")
+    key.save(folder / "b.pem", passphrase=b"secret")
+    assert KeyPair.load(folder / "a.pem").public == key.public
+    assert KeyPair.load(folder / "b.pem", passphrase=b"secret").public == key.public
+    with pytest.raises(ValueError):
+        KeyPair.load(folder / "b.pem")
+
+
+async def test_a_token_from_a_file_ends_in_a_line_break(world: World) -> None:
+    """White space at the ends is no part of a token."""
+    assert await world.guard.toolbox(world.issue().token + "\n").call("send_email", MAIL)

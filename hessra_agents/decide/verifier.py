@@ -37,7 +37,7 @@ from ..tokens.statements import Approval, Proof
 from .explain import ORDER, explain
 from .permit import _SEAL, Permit, Spent
 
-__all__ = ["PROOF_WINDOW", "Possession", "verify"]
+__all__ = ["PROOF_WINDOW", "Possession", "check_place", "verify"]
 
 PROOF_WINDOW = 30
 """Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
@@ -101,7 +101,7 @@ def verify(
     """
     try:
         moment = _check_time(capability, now)
-        _check_place(capability, audience, designations, require=require)
+        check_place(capability, audience, designations, require=require)
         handle, spends = _check_possession(capability, call, proof, audience, now)
         _check_right(capability, call)
         _check_arguments(capability, call, bounds)
@@ -144,10 +144,14 @@ def _check_time(capability: Capability, now: int) -> int:
     return moment
 
 
-def _check_place(
+def check_place(
     capability: Capability, audience: str, designations: Mapping[str, str], *, require: bool
 ) -> None:
-    """Step 2."""
+    """Step 2: the capability is for this guard.
+
+    Raises:
+        Denied: ``wrong_audience``.
+    """
     named = [pair for block in capability.blocks for pair in block.designations]
     first = {label for label, _ in capability.blocks[0].designations}
     if ANCHOR not in first:

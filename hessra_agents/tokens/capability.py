@@ -53,6 +53,7 @@ class Capability:
         """
         if not isinstance(token, str):
             raise Denied(Reason.MALFORMED, "a capability is a text")
+        token = token.strip(" \r\n\t")  # a file ends in a line break
         if len(token) > MAX_BYTES * 4 // 3 + 4:
             raise Denied(Reason.TOO_LARGE, f"a capability is at most {MAX_BYTES} bytes")
         try:
@@ -184,6 +185,8 @@ class Capability:
             ValueError: the key is not the current holder's, or the copy would be too large.
         """
         holder = self.holder
+        if not isinstance(to, PublicKey):
+            raise TypeError("the next holder is a PublicKey: key.public, or PublicKey.parse(text)")
         if holder is not None and (key is None or key.public.data != holder.key):
             raise ValueError("only the current holder delegates: pass its key")
         builder = BlockBuilder("")

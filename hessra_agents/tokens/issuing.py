@@ -40,6 +40,8 @@ def issue(
     found = tuple(grants)
     if not subject or not found:
         raise ValueError("a capability needs a subject and at least one grant")
+    if holder is not None and not isinstance(holder, PublicKey):
+        raise TypeError("a holder is a PublicKey: key.public, or PublicKey.parse(text)")
     builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
     for resource, operation in dict.fromkeys((one.resource, one.operation) for one in found):
         terms = {"s": subject, "r": resource, "o": operation}

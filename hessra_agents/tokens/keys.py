@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import biscuit_auth
@@ -114,6 +115,27 @@ class KeyPair:
     def of(cls, private: Ed25519PrivateKey) -> KeyPair:
         """The pair of a private key of the ``cryptography`` library."""
         return cls(private, PublicKey(private.public_key().public_bytes_raw()))
+
+    @classmethod
+    def load(cls, path: str | Path, *, passphrase: bytes | None = None) -> KeyPair:
+        """The key pair of a file that `save` or ``hessra-agents keys new`` wrote.
+
+        Raises:
+            KeyFileError: a ValueError; others can read the file, it is sealed, or it holds no such key.
+        """
+        from .keyfile import read_key
+
+        return read_key(Path(path), passphrase)
+
+    def save(self, path: str | Path, *, passphrase: bytes | None = None) -> None:
+        """Write this pair to a new file that only its owner can read, sealed if a passphrase is given.
+
+        Raises:
+            KeyFileError: a ValueError; the file exists, or its folder is open to others.
+        """
+        from .keyfile import write_key
+
+        write_key(Path(path), self, passphrase)
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public})"

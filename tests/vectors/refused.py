@@ -183,7 +183,7 @@ def _texts(file: Capabilities) -> None:
         "empty": "",
         "not base64": "~~~~",
         "the other base64": honest.token.replace("-", "+").replace("_", "/") + "++//",
-        "a line break": honest.token + "\n",
+        "a line break": honest.token[:40] + "\n" + honest.token[40:],
         "a prefix": "biscuit:" + honest.token,
         "no protobuf": forge.text(b"\xff" * 64),
         "no bytes": forge.text(b""),
