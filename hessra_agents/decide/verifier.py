@@ -24,6 +24,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from ..call import Call
@@ -46,6 +47,8 @@ MAX_APPROVALS = 16
 """Approvals that one call may carry."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+_public = lru_cache(maxsize=256)(PublicKey)  # the same holders prove one call after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,9 @@ def verify(
 
 def _check_time(capability: Capability, now: int) -> int:
     """Step 1: the moment of the call, moved to a start that is at most a clock's difference away."""
-    starts = max((block.starts for block in capability.blocks if block.starts is not None), default=now)
-    if now < starts - PROOF_WINDOW:
+    moment = max([now, *[block.starts for block in capability.blocks if block.starts is not None]])
+    if now < moment - PROOF_WINDOW:
         raise Denied(Reason.NOT_YET_VALID, "the capability is not valid yet")
-    moment = max(now, starts)
     for index, block in enumerate(capability.blocks):
         if block.expires is not None and not moment < block.expires:
             raise Denied(Reason.EXPIRED, "the capability has expired", detail=f"block {index}")
@@ -161,12 +163,14 @@ def check_place(
         if stated.get(label) != value:
             what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
             raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
-    missing = sorted(designations.keys() - first)
+    missing = designations.keys() - first
     if missing and require:
-        raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {missing[0]} it is for")
+        raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {min(missing)} it is for")
 
 
 def _stated(capability: Capability, designations: Mapping[str, str]) -> list[tuple[str, str]]:
+    if not designations:
+        return []
     # never a label for which the token asks for a key: the engine lets the verifier's own facts satisfy
     # every 'trusting' check
     keyed = {one.label for b in capability.blocks for check in b.attested for one in check} | RESERVED
@@ -194,9 +198,8 @@ def _check_possession(
         raise Denied(Reason.EXPIRED, f"the proof is older than {PROOF_WINDOW} seconds")
     if proof.time > now + PROOF_WINDOW:
         raise Denied(Reason.NOT_YET_VALID, "the proof comes from a clock that is ahead")
-    if not proof.signed_by(
-        PublicKey(holder.key), ids=capability.ids, handle=holder.handle, audience=audience
-    ):
+    key = _public(holder.key)
+    if not proof.signed_by(key, ids=capability.ids, handle=holder.handle, audience=audience):
         raise Denied(Reason.NOT_HOLDER, "the proof was not made by this capability's holder for this guard")
     used = Spent("proof", holder.key + proof.nonce, proof.time + PROOF_WINDOW + 1)
     return holder.handle, (used,)
@@ -204,7 +207,7 @@ def _check_possession(
 
 def _check_right(capability: Capability, call: Call) -> None:
     """Step 4."""
-    if not any(right[1:] == (call.resource, call.operation) for right in capability.blocks[0].rights):
+    if (capability.subject, call.resource, call.operation) not in capability.blocks[0].rights:
         tools = ", ".join(name.partition(":")[2] for name in capability.tools) or "none"
         raise Denied(Reason.WRONG_TOOL, f"the capability does not name this tool, granted: {tools}")
 
@@ -230,14 +233,12 @@ def _check_attestations(
     capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
 ) -> tuple[set[str], tuple[Spent, ...]]:
     """Step 6: the handles that were approved, and the approvals to remember."""
-    asked = [one for block in capability.blocks for check in block.attested for one in check]
+    asked = {(one.value, one.key) for b in capability.blocks for check in b.attested for one in check}
     approved: dict[str, Spent] = {}
     if len(approvals) > MAX_APPROVALS:
         raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
     for approval in approvals:
-        if approval.handle not in approved and any(
-            one.value == approval.handle and one.key == approval.key.data for one in asked
-        ):
+        if approval.handle not in approved and (approval.handle, approval.key.data) in asked:
             approved[approval.handle] = _check_approval(approval, capability, call, now)
     handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
     last = capability.holder

@@ -12,6 +12,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 
 from biscuit_auth import Biscuit, BlockBuilder
 
@@ -30,6 +31,8 @@ from .wire import MAX_BYTES, read_blocks, read_envelope
 
 __all__ = ["Capability"]
 
+_for_biscuit = lru_cache(maxsize=64)(PublicKey.for_biscuit)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Capability:
@@ -43,6 +46,19 @@ class Capability:
     blocks: tuple[Block, ...] = field(repr=False)
     """What each block says, the issuer's first."""
     _p256_root: bool = field(default=False, repr=False)
+    ids: tuple[str, ...] = field(init=False, repr=False)
+    """The id of each block; revoking one ends it and everything built on it."""
+    holder: Holder | None = field(init=False, repr=False)
+    """Whose key a call must be proved with; None for a bearer capability."""
+    expires: int = field(init=False, repr=False)
+    """When the first of its blocks expires, in Unix seconds."""
+
+    def __post_init__(self) -> None:
+        holders = [block.holder for block in self.blocks if block.attested]
+        expiries = [block.expires for block in self.blocks if block.expires is not None]
+        object.__setattr__(self, "ids", tuple([block.id for block in self.blocks]))
+        object.__setattr__(self, "holder", next(filter(None, reversed(holders)), None))
+        object.__setattr__(self, "expires", min(expiries))
 
     @classmethod
     def parse(cls, token: str, trust: Trust) -> Capability:
@@ -63,7 +79,7 @@ class Capability:
             raise Denied(Reason.MALFORMED, "the capability is not base64url") from None
         root = trust.key("capability", read_envelope(data))
         try:
-            biscuit = Biscuit.from_bytes(data, root.for_biscuit())
+            biscuit = Biscuit.from_bytes(data, _for_biscuit(root))
         except BaseException as error:
             raise rejected(error) from foreign(error)
         return cls._of(biscuit, p256_root=root.algorithm != "ed25519")
@@ -102,21 +118,6 @@ class Capability:
     def subject(self) -> str:
         """Who it was issued to."""
         return self.blocks[0].rights[0][0]
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The id of each block; revoking one ends it and everything built on it."""
-        return tuple(block.id for block in self.blocks)
-
-    @property
-    def holder(self) -> Holder | None:
-        """Whose key a call must be proved with; None for a bearer capability."""
-        return next((b.holder for b in reversed(self.blocks) if b.holder), None)
-
-    @property
-    def expires(self) -> int:
-        """When the first of its blocks expires, in Unix seconds."""
-        return min(block.expires for block in self.blocks if block.expires is not None)
 
     @property
     def tools(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
@@ -11,6 +12,7 @@ from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
 from ..call import Call
 from ..clauses import Pattern
 from ..errors import Denied, Reason
+from ..facts import SIGNATURES
 from .profile import ANCHOR
 
 __all__ = ["ENGINE_LIMIT", "authorize", "foreign", "limited", "rejected"]
@@ -47,20 +49,12 @@ def authorize(
         Denied: ``unavailable``; the engine was asked only after our own decision to permit, so its
             refusal, its overrun and its failures are all a fault of the guard.
     """
-    builder = AuthorizerBuilder(
-        "time({now}); resource({resource}); operation({operation}); designation({anchor}, {audience});"
-        "allow if right($subject, {resource}, {operation});",
-        {
-            "now": now,
-            "resource": call.resource,
-            "operation": call.operation,
-            "anchor": ANCHOR,
-            "audience": audience,
-        },
-    )
     try:
+        builder: Any = AuthorizerBuilder()
+        builder.merge(_asked(call.resource, call.operation, audience))
+        builder.add_fact(_time(now))
         for label, value in designations:
-            builder.add_fact(Fact("designation({l}, {v})", {"l": label, "v": value}))
+            builder.add_fact(_designation(label, value))
         for fact in _facts(call, patterns):
             builder.add_fact(fact)
         limited(builder).build(biscuit).authorize()
@@ -81,6 +75,42 @@ def limited(builder: AuthorizerBuilder) -> AuthorizerBuilder:
     return builder
 
 
+# What is kept between calls is what the calls of one tool, one capability or one second have in common: no
+# verdict, and no argument's value.
+
+
+@lru_cache(maxsize=256)
+def _asked(resource: str, operation: str, audience: str) -> AuthorizerBuilder:
+    """What the engine is told and asked in every call of one tool to one guard; it is only merged from."""
+    return AuthorizerBuilder(
+        "resource({resource}); operation({operation}); designation({anchor}, {audience});"
+        "allow if right($subject, {resource}, {operation});",
+        {"resource": resource, "operation": operation, "anchor": ANCHOR, "audience": audience},
+    )
+
+
+@lru_cache(maxsize=8)
+def _time(now: int) -> Fact:
+    return Fact("time({now})", {"now": now})
+
+
+@lru_cache(maxsize=256)
+def _designation(label: str, value: str) -> Fact:
+    return Fact("designation({label}, {value})", {"label": label, "value": value})
+
+
+@lru_cache(maxsize=256)
+def _names(names: frozenset[str]) -> Fact:
+    return Fact("arg_names({names})", {"names": set(names)})
+
+
+_TEXTS = {
+    name: f"{name}({{key}}, {', '.join(f'{{v{index}}}' for index in range(len(types)))})"
+    for name, types in SIGNATURES.items()
+}
+"""Each fact about an argument, with places for the key and the values."""
+
+
 def _facts(call: Call, patterns: Iterable[Pattern]) -> Iterator[Fact]:
     wanted = {
         (clause.fact, clause.key)
@@ -90,12 +120,16 @@ def _facts(call: Call, patterns: Iterable[Pattern]) -> Iterator[Fact]:
         for clause in branch.clauses
     }
     for name, key in wanted:
+        if name == "arg_names":
+            yield _names(call.names)
+            continue
         values = call.fact(name, key)
         if values is None:
             continue
-        params: dict[str, object] = {"k": key} if key else {}
-        params |= {f"v{i}": set(v) if isinstance(v, frozenset) else v for i, v in enumerate(values)}
-        yield Fact(f"{name}({', '.join(f'{{{p}}}' for p in params)})", params)
+        params: dict[str, object] = {"key": key}
+        for index, value in enumerate(values):
+            params[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
+        yield Fact(_TEXTS[name], params)
 
 
 def rejected(error: BaseException) -> Denied:

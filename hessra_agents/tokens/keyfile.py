@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .keys import KeyPair
@@ -79,8 +78,10 @@ def read_key(path: str | Path, passphrase: bytes | None = None) -> KeyPair:
         raise KeyFileError(f"{where}: is sealed: give its passphrase")
     if passphrase is not None and not sealed:
         raise KeyFileError(f"{where}: is not sealed: give no passphrase, or replace it by a sealed one")
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # see `_pem`
+
     try:
-        private = serialization.load_pem_private_key(data, passphrase)
+        private = load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         fault = "the passphrase is wrong, or the file is damaged" if sealed else "the file is damaged"
         raise KeyFileError(f"{where}: {fault}") from None
@@ -90,6 +91,9 @@ def read_key(path: str | Path, passphrase: bytes | None = None) -> KeyPair:
 
 
 def _pem(where: Path, pair: KeyPair, passphrase: bytes | None) -> bytes:
+    # here, since a guard imports this module and reads no key file
+    from cryptography.hazmat.primitives import serialization
+
     seal: serialization.KeySerializationEncryption = serialization.NoEncryption()
     try:
         if passphrase is not None:

@@ -46,6 +46,8 @@ RESERVED = frozenset({HOLDER, APPROVED})
 _HANDLE = re.compile(r"[0-9a-f]{32}")
 _LESS, _AT_MOST, _AT_LEAST, _CONTAINS, _STARTS, _ENDS, _ALL = 0, 2, 3, 5, 6, 7, 25
 _NEGATE = 0
+_NOT = Op("unary", code=_NEGATE)
+_BELOW, _NOT_BELOW = Op("binary", code=_LESS), Op("binary", code=_AT_LEAST)
 _COMPARISONS = {_AT_MOST: "at_most", _AT_LEAST: "at_least", _STARTS: "starts", _ENDS: "ends"}
 
 
@@ -99,9 +101,9 @@ def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
     Raises:
         Denied: ``outside_profile`` or ``too_large``.
     """
-    if sum(len(block.checks) for block in raw) > MAX_CHECKS:
+    if sum([len(block.checks) for block in raw]) > MAX_CHECKS:
         raise Denied(Reason.TOO_LARGE, detail="checks of a token")
-    blocks = tuple(_block(block, first=index == 0) for index, block in enumerate(raw))
+    blocks = tuple([_block(block, first=index == 0) for index, block in enumerate(raw)])
     each = [t for b in blocks for p in b.patterns for r in p for c in r.clauses for t in c.tests if t.each]
     if len(each) > MAX_EACH:
         raise Denied(Reason.TOO_LARGE, detail="tests on every element")
@@ -112,9 +114,12 @@ def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
 
 def _block(raw: RawBlock, *, first: bool) -> Block:
     rights, states, activates = _facts(raw, first=first)
-    expires, starts = list[int](), list[int]()
-    designations, attested = list[tuple[str, str]](), list[tuple[Attested, ...]]()
-    activators, patterns = list[bytes](), list[Pattern]()
+    expires: list[int] = []
+    starts: list[int] = []
+    designations: list[tuple[str, str]] = []
+    attested: list[tuple[Attested, ...]] = []
+    activators: list[bytes] = []
+    patterns: list[Pattern] = []
     right_checks = 0
     for check in raw.checks:
         query = check[0]
@@ -169,37 +174,29 @@ def _facts(
 
 
 def _right_check(query: Query) -> None:
-    (_, (resource, *a)), (_, (operation, *b)), (_, right) = _with_terms(query.body)
-    variables = [resource, operation, *right]
-    if a or b or len(right) != 3 or not all(isinstance(v, Var) for v in variables):
+    """``resource($r), operation($o), right($s, $r, $o)``, of three variables."""
+    (_, resource), (_, operation), (_, right) = query.body
+    if {type(term) for term in resource + operation + right} != {Var} or len(right) != 3:
         raise outside("another check of a right")
-    if right[1:] != (resource, operation) or len(set(variables)) != 3 or query.expressions or query.trusting:
+    if (resource, operation) != (right[1:2], right[2:]) or len(set(right)) != 3:
         raise outside("another check of a right")
-
-
-def _with_terms(body: tuple[Predicate, ...]) -> tuple[Predicate, ...]:
-    if not all(terms for _, terms in body):
-        raise outside("a predicate without terms")
-    return body
+    if query.expressions or query.trusting:
+        raise outside("another check of a right")
 
 
 def _time(query: Query) -> tuple[int, bool]:
     """(N, True) of ``$t < N``; (N, False) of ``$t >= N``."""
     ((_, terms),) = query.body
-    if len(terms) == 1 and isinstance(terms[0], Var) and len(query.expressions) == 1 and not query.trusting:
-        ops = query.expressions[0]
-        if (
-            len(ops) == 3
-            and isinstance(ops[0].value, Var)
-            and ops[0] == Op("value", terms[0])
-            and type(ops[1].value) is int
-        ):
-            bound, comparison = ops[1].value, ops[2]
-            if comparison == Op("binary", code=_LESS):
-                return bound, True
-            if comparison == Op("binary", code=_AT_LEAST):
-                return bound, False
+    if len(terms) == len(query.expressions) == 1 and len(query.expressions[0]) == 3 and not query.trusting:
+        variable, bound, comparison = query.expressions[0]
+        if _is(variable, terms[0]) and type(bound.value) is int and comparison in (_BELOW, _NOT_BELOW):
+            return bound.value, comparison == _BELOW
     raise outside("another check of the time")
+
+
+def _is(step: Op, variable: object) -> bool:
+    """Whether a step is this variable; the integer that is the number of its symbol is not."""
+    return type(step.value) is type(variable) is Var and step.kind == "value" and step.value == variable
 
 
 def _designation(query: Query) -> tuple[str, str]:
@@ -234,9 +231,10 @@ def _activation(query: Query) -> bytes:
 
 
 def _pattern(check: tuple[Query, ...], *, first: bool) -> Pattern:
-    branches = tuple(_branch(query) for query in check)
-    if first and not all(branch.closes for branch in branches):
-        raise outside("a first block that leaves argument names open")
+    branches = tuple([_branch(query) for query in check])
+    for branch in branches:
+        if first and not branch.closes:
+            raise outside("a first block that leaves argument names open")
     return branches
 
 
@@ -253,8 +251,9 @@ def _branch(query: Query) -> Branch:
         clause, test = _test(expression, bound)
         tests[clause].append(test)
     clauses = [Clause(*head, tuple(found)) for head, found in zip(heads, tests, strict=True)]
-    if not all(clause.well_formed() for clause in clauses):
-        raise outside("a test that does not fit its fact")
+    for one in clauses:
+        if not one.well_formed():
+            raise outside("a test that does not fit its fact")
     return Branch(terms[0], tuple(clauses))
 
 
@@ -281,36 +280,32 @@ def _head(
 
 def _test(ops: tuple[Op, ...], bound: dict[Var, tuple[int, int]]) -> tuple[int, Test]:
     """One test of a clause, from an expression in postfix form."""
-    if len(ops) not in (3, 4) or ops[2].kind != "binary":
+    lacks = len(ops) == 4 and ops[3] == _NOT
+    if len(ops) != 3 + lacks or ops[2].kind != "binary":
         raise outside("another expression")
     left, right, code = ops[0], ops[1], ops[2].code
-    lacks = len(ops) == 4
-    if lacks and (ops[3] != Op("unary", code=_NEGATE) or code != _CONTAINS):
+    if lacks and code != _CONTAINS:
         raise outside("another negation")
-    if code == _CONTAINS and isinstance(left.value, frozenset) and not lacks:
-        return _on(bound, right, "in", left.value)
     if code == _CONTAINS:
+        if isinstance(left.value, frozenset) and not lacks:
+            return _on(bound, right, "in", left.value)
         return _on(bound, left, "lacks" if lacks else "has", right.value)
     if code == _ALL and right.kind == "closure" and len(right.body) == 3:
         variable, literal, comparison = right.body
-        if (
-            isinstance(variable.value, Var)
-            and variable == Op("value", right.value)
-            and comparison.kind == "binary"
-        ):
-            op = _COMPARISONS.get(comparison.code, "")
-            return _on(bound, left, op, literal.value, each=True)
+        if _is(variable, right.value) and comparison.kind == "binary":
+            return _on(bound, left, _COMPARISONS.get(comparison.code, ""), literal.value, each=True)
     return _on(bound, left, _COMPARISONS.get(code, ""), right.value if right.kind == "value" else None)
 
 
 def _on(
     bound: dict[Var, tuple[int, int]], variable: Op, op: str, operand: object, *, each: bool = False
 ) -> tuple[int, Test]:
-    if not isinstance(variable.value, Var) or variable.kind != "value" or variable.value not in bound:
+    value = variable.value
+    if type(value) is not Var or variable.kind != "value" or value not in bound:
         raise outside("a test on no variable of its branch")
     if type(operand) not in (str, int, frozenset):
         raise outside("a test against another kind of value")
-    clause, index = bound[variable.value]
+    clause, index = bound[value]
     return clause, Test(op, operand, index, each)  # type: ignore[arg-type]
 
 

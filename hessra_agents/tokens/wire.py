@@ -1,8 +1,8 @@
 """A strict reader of a Biscuit's bytes: what the blocks say, as plain data.
 
 Source: Biscuit specification 3.3, ``schema.proto``. The messages are read strictly (`protobuf`), at most
-`MAX_FIELDS` fields of them. What our profile has no use for is refused here: rules, block scopes,
-contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
+`MAX_FIELDS` fields of them. What our profile has no use for is refused here and in `terms`: rules, block
+scopes, contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
 
 A `Dialect` says which few things more a token of another kind may hold; a capability holds none of them.
 
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 from ..errors import Denied, Reason
 from ..grants import MAX_BRANCHES
-from .protobuf import BYTES, VARINT, Field, Reader, Shape, outside
+from .protobuf import Reader, Shape, Span, content, number, outside, part, span, text
+from .terms import CHOICE, CLOSURE, Op, Predicate, Term, TermReader, Var, expression, predicate
 
 __all__ = [
     "CAPABILITY",
@@ -46,19 +47,11 @@ _DEFAULT_SYMBOLS = (
 )
 # fmt: on
 _FIRST_SYMBOL = 1024
+_DEFAULTS = dict(enumerate(_DEFAULT_SYMBOLS))
 _QUERY = _DEFAULT_SYMBOLS.index("query")
 _KEY_BYTES = (32, 33)  # by algorithm: Ed25519, secp256r1 (compressed)
 _CHECK_IF, _REJECT_IF = 0, 2
-
-
-class Var(int):
-    """A variable, by its symbol."""
-
-    __slots__ = ()
-
-
-Term: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int] | Var"
-Predicate: TypeAlias = "tuple[str, tuple[Term, ...]]"
+_HEAD = bytes([1 << 3, _QUERY])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +69,7 @@ class Dialect:
 CAPABILITY = Dialect()
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One step of an expression in postfix form: a value, a unary or binary operator, or a closure."""
-
-    kind: str
-    value: Term | None = None
-    code: int = -1
-    body: tuple[Op, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One alternative of a check. ``trusting`` holds the public keys of its scope."""
 
     body: tuple[Predicate, ...]
@@ -95,8 +77,7 @@ class Query:
     trusting: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RawBlock:
+class RawBlock(NamedTuple):
     """One block: who signed it beside the chain (None: nobody), its facts and its checks.
 
     ``id`` names the block: the revocation id (hex of its signature) of an unsigned block, the sha256 of
@@ -113,50 +94,15 @@ class RawBlock:
     rejects: tuple[tuple[Query, ...], ...] = ()
 
 
-class _Blocks(Reader):
-    """One token's bytes, and what its kind may hold."""
+class _Blocks(TermReader):
+    """One token's bytes, what its kind may hold, and the tables of the block that is being read."""
 
-    __slots__ = ("dialect",)
+    __slots__ = ("dialect", "keys")
 
     def __init__(self, data: bytes, dialect: Dialect = CAPABILITY) -> None:
-        super().__init__(data, MAX_FIELDS)
+        super().__init__(data, MAX_FIELDS, CHOICE if dialect.choices else CLOSURE)
         self.dialect = dialect
-
-
-_NUMBER, _PART = Field(VARINT, required=True), Field(BYTES, required=True)
-_ENVELOPE: Shape = {
-    1: Field(VARINT),
-    2: _PART,
-    3: Field(BYTES, MAX_BLOCKS - 1, name="further blocks"),
-    4: _PART,
-}
-_SIGNED: Shape = {1: _PART, 2: _PART, 3: _PART, 4: Field(BYTES), 5: Field(VARINT)}
-_EXTERNAL: Shape = {1: _PART, 2: _PART}
-_KEY: Shape = {1: _NUMBER, 2: _PART}
-_BLOCK: Shape = {
-    1: Field(BYTES, 2048, name="texts"),
-    3: _NUMBER,
-    4: Field(BYTES, 128, name="facts"),
-    6: Field(BYTES, MAX_CHECKS, name="checks"),
-    8: Field(BYTES, 64, name="keys"),
-}
-_FACT: Shape = {1: _PART}
-_CHECK: Shape = {1: Field(BYTES, MAX_BRANCHES, required=True, name="branches"), 2: Field(VARINT)}
-_RULE: Shape = {
-    1: _PART,
-    2: Field(BYTES, 128, name="facts in a branch"),
-    3: Field(BYTES, 128, name="tests in a branch"),
-    4: Field(BYTES, 2, name="keys of a check"),
-}
-_SCOPE: Shape = {2: _NUMBER}
-_PREDICATE: Shape = {1: _NUMBER, 2: Field(BYTES, 8, name="terms")}
-_TERM: Shape = dict.fromkeys((1, 2, 3, 6), Field(VARINT)) | dict.fromkeys((5, 7), Field(BYTES))
-_SET: Shape = {1: Field(BYTES, 1024, name="elements of a set")}
-_EXPRESSION: Shape = {1: Field(BYTES, 32, required=True, name="steps of a test")}
-_OP: Shape = dict.fromkeys((1, 2, 3, 4), Field(BYTES))
-_OPERATOR: Shape = {1: _NUMBER}
-_CLOSURE: Shape = {1: _NUMBER, 2: Field(BYTES, 8, required=True, name="steps of a closure")}
-_CHOICE: Shape = _CLOSURE | {1: Field(VARINT)}
+        self.keys: list[bytes] = []
 
 
 def read_envelope(data: bytes) -> int | None:
@@ -167,14 +113,13 @@ def read_envelope(data: bytes) -> int | None:
     """
     _check_size(data)
     try:
-        found = _Blocks(data).message((0, len(data)), _ENVELOPE)
+        key_id, *_ = Reader(data, MAX_FIELDS).message(0, len(data), _ENVELOPE)
     except Denied as error:
         reason = error.reason if error.reason is Reason.TOO_LARGE else Reason.MALFORMED
         raise Denied(reason, detail=error.detail) from None
-    key_id = found.get(1)
-    if key_id and key_id[0][0] >= 1 << 32:
+    if key_id and key_id[0] >= 1 << 32:
         raise Denied(Reason.MALFORMED, detail="root key id")
-    return key_id[0][0] if key_id else None
+    return key_id[0] if key_id else None
 
 
 def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPABILITY) -> list[RawBlock]:
@@ -185,34 +130,34 @@ def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPA
     """
     _check_size(data)
     reader = _Blocks(data, dialect)
-    envelope = reader.message((0, len(data)), _ENVELOPE)
-    symbols, keys = list[str](), list[bytes]()
-    blocks = list[RawBlock]()
-    for index, span in enumerate([envelope[2][0], *envelope.get(3, [])]):
-        signed = reader.message(span, _SIGNED)
-        signature = data[slice(*signed[3][0])]
+    _, first, further, _ = reader.message(0, len(data), _ENVELOPE)
+    texts = dict(_DEFAULTS)
+    keys: list[bytes] = []
+    blocks: list[RawBlock] = []
+    for index, (at, end) in enumerate(first + further):
+        [block], [next_key], [signature], external, _ = reader.message(at, end, _SIGNED)
         # an ECDSA signature by the next key could be changed by anyone, and with it the next block's id
-        _key(reader, signed[2][0])
-        if 4 in signed:
+        _key(reader, *next_key)
+        if external:
             if index == 0:
                 raise outside("the first block is signed from outside")
-            external = reader.message(signed[4][0], _EXTERNAL)
-            name = hashlib.sha256(data[slice(*external[1][0])]).hexdigest()
-            signer = _key(reader, external[2][0])
+            [(by, signer)] = external
+            name = hashlib.sha256(by).hexdigest()
             if len(signer) != _KEY_BYTES[0]:
-                name = _digest(data[slice(*signed[1][0])], signer, blocks[-1].id.encode())
+                name = _digest(content(reader, *block), signer, blocks[-1].id.encode())
             # a signed block has tables of its own, so that its signer need not know the token
-            blocks.append(_block(reader, signed[1][0], [], [], name, signer))
+            reader.texts, reader.keys = dict(_DEFAULTS), []
         else:
-            name = signature.hex()
+            signer, name = None, signature.hex()
             if index == 0 and p256_root:
-                name = _digest(data[slice(*signed[1][0])], data[slice(*signed[2][0])])
-            blocks.append(_block(reader, signed[1][0], symbols, keys, name, None))
+                name = _digest(content(reader, *block), content(reader, *next_key))
+            reader.texts, reader.keys = texts, keys
+        blocks.append(_block(reader, block, name, signer))
     return blocks
 
 
 def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
+    return hashlib.sha256(b"".join(len(one).to_bytes(4, "big") + one for one in parts)).hexdigest()
 
 
 def _check_size(data: bytes) -> None:
@@ -220,129 +165,107 @@ def _check_size(data: bytes) -> None:
         raise Denied(Reason.TOO_LARGE, detail="bytes of a token")
 
 
-def _block(
-    reader: _Blocks,
-    span: tuple[int, int],
-    symbols: list[str],
-    keys: list[bytes],
-    name: str,
-    signer: bytes | None,
-) -> RawBlock:
-    found = reader.message(span, _BLOCK)
-    if not 3 <= found[3][0][0] <= 6:
-        raise outside("a block of an unknown version")
-    symbols += [reader.text(span) for span in found.get(1, ())]
-    if len({*symbols, *_DEFAULT_SYMBOLS}) != len(symbols) + len(_DEFAULT_SYMBOLS):
-        raise outside("a symbol is declared twice")
-    keys += [_key(reader, span) for span in found.get(8, ())]
-    facts = [_predicate(reader, reader.only(s, _FACT)[1:], symbols) for s in found.get(4, ())]
-    checks, rejects = list[tuple[Query, ...]](), list[tuple[Query, ...]]()
-    for kind, queries in (_check(reader, s, symbols, keys) for s in found.get(6, ())):
-        (checks if kind == _CHECK_IF else rejects).append(queries)
-    return RawBlock(name, signer, tuple(facts), tuple(checks), tuple(rejects))
+def _external(reader: _Blocks, at: int, end: int) -> tuple[bytes, bytes]:
+    """A signature from outside, and its key."""
+    [signature], [key] = reader.message(at, end, _EXTERNAL)
+    return signature, key
 
 
-def _key(reader: _Blocks, span: tuple[int, int]) -> bytes:
-    found = reader.message(span, _KEY)
-    key = reader.data[slice(*found[2][0])]
-    algorithm = found[1][0][0]
+def _key(reader: _Blocks, at: int, end: int) -> bytes:
+    algorithm: int
+    key: bytes
+    [algorithm], [key] = reader.message(at, end, _KEY)
     known = _KEY_BYTES if reader.dialect.p256_signers else _KEY_BYTES[:1]
     if algorithm >= len(known) or len(key) != known[algorithm]:
         raise outside("a key that is not Ed25519")
     return key
 
 
-def _check(
-    reader: _Blocks, span: tuple[int, int], symbols: list[str], keys: list[bytes]
-) -> tuple[int, tuple[Query, ...]]:
+_ENVELOPE: Shape = (
+    number(1),
+    part(2, span, least=1),
+    part(3, span, most=MAX_BLOCKS - 1, name="further blocks"),
+    part(4, span, least=1),
+)
+_SIGNED: Shape = (
+    part(1, span, least=1),
+    part(2, span, least=1),
+    part(3, content, least=1),
+    part(4, _external),
+    number(5),
+)
+_EXTERNAL: Shape = (part(1, content, least=1), part(2, _key, least=1))
+_KEY: Shape = (number(1, least=1), part(2, content, least=1))
+
+
+def _block(reader: _Blocks, where: Span, name: str, signer: bytes | None) -> RawBlock:
+    symbols, [version], facts, asked, keys = reader.message(*where, _BLOCK)
+    if not 3 <= version <= 6:
+        raise outside("a block of an unknown version")
+    texts = reader.texts
+    fresh = set(symbols)
+    if len(fresh) != len(symbols) or not fresh.isdisjoint(texts.values()):
+        raise outside("a symbol is declared twice")
+    texts.update(enumerate(symbols, _FIRST_SYMBOL + len(texts) - len(_DEFAULTS)))
+    reader.keys += keys
+    # checks come before the keys that they name, so they are read only now
+    stated = tuple([_fact(reader, at, end) for at, end in facts])
+    checks: list[tuple[Query, ...]] = []
+    rejects: list[tuple[Query, ...]] = []
+    for at, end in asked:
+        kind, queries = _check(reader, at, end)
+        (checks if kind == _CHECK_IF else rejects).append(queries)
+    return RawBlock(name, signer, stated, tuple(checks), tuple(rejects))
+
+
+def _fact(reader: _Blocks, at: int, end: int) -> Predicate:
+    fact: Predicate
+    [[fact]] = reader.message(at, end, _FACT)
+    return fact
+
+
+def _check(reader: _Blocks, at: int, end: int) -> tuple[int, tuple[Query, ...]]:
     """The kind of a check, and its alternatives."""
-    found = reader.message(span, _CHECK)
-    kind = found[2][0][0] if 2 in found else _CHECK_IF
+    queries, kinds = reader.message(at, end, _CHECK)
+    kind = kinds[0] if kinds else _CHECK_IF
     if kind != _CHECK_IF and not (kind == _REJECT_IF and reader.dialect.rejects):
         raise outside("a check other than 'check if'")
-    return kind, tuple(_query(reader, s, symbols, keys) for s in found[1])
+    return kind, tuple(queries)
 
 
-def _query(reader: _Blocks, span: tuple[int, int], symbols: list[str], keys: list[bytes]) -> Query:
-    found = reader.message(span, _RULE)
+def _query(reader: _Blocks, at: int, end: int) -> Query:
+    _, body, expressions, trusting = reader.message(at, end, _RULE)
+    return Query(tuple(body), tuple(expressions), tuple(trusting))
+
+
+def _head(reader: _Blocks, at: int, end: int) -> None:
     # a head with variables would make the engine print to standard output
-    if reader.fields(found[1][0], _PREDICATE) != [(1, _QUERY, 0)]:
+    if reader.data[at:end] != _HEAD:
         raise outside("a query with a head")
-    scopes = [reader.only(s, _SCOPE)[1] for s in found.get(4, ())]
-    if any(index >= len(keys) for index in scopes):
+    reader.left -= 1
+
+
+def _scope(reader: _Blocks, at: int, end: int) -> bytes:
+    index: int
+    [[index]] = reader.message(at, end, _SCOPE)
+    if index >= len(reader.keys):
         raise outside("an unknown key")
-    return Query(
-        tuple(_predicate(reader, s, symbols) for s in found.get(2, ())),
-        tuple(_expression(reader, s, symbols) for s in found.get(3, ())),
-        tuple(keys[index] for index in scopes),
-    )
+    return reader.keys[index]
 
 
-def _symbol(index: int, symbols: list[str]) -> str:
-    own = index - _FIRST_SYMBOL
-    if 0 <= own < len(symbols):
-        return symbols[own]
-    if index < len(_DEFAULT_SYMBOLS):
-        return _DEFAULT_SYMBOLS[index]
-    raise outside("an unknown symbol")
-
-
-def _predicate(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Predicate:
-    found = reader.message(span, _PREDICATE)
-    terms = tuple(_term(reader, s, symbols) for s in found.get(2, ()))
-    return _symbol(found[1][0][0], symbols), terms
-
-
-def _term(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Term:
-    number, start, end = reader.only(span, _TERM)
-    if number == 3:
-        return _symbol(start, symbols)
-    if number == 1:
-        return Var(start)
-    if number == 2:
-        return start - (1 << 64) if start >> 63 else start
-    if number == 5:
-        return reader.data[start:end]
-    if number == 6:
-        if start > 1:
-            raise outside("a truth value that is neither 0 nor 1")
-        return start == 1
-    return _set(reader, (start, end), symbols)
-
-
-def _set(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> frozenset[str] | frozenset[int]:
-    terms = [_term(reader, (start, end), symbols) for _, start, end in reader.fields(span, _SET)]
-    kinds = {type(term) for term in terms}
-    values = frozenset(terms)
-    if len(kinds) > 1 or not kinds <= {str, int} or len(values) != len(terms):
-        raise outside("a set of anything but different texts or whole numbers")
-    return values  # type: ignore[return-value]
-
-
-def _expression(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> tuple[Op, ...]:
-    ops = []
-    for _, start, end in reader.fields(span, _EXPRESSION):
-        number, *inner = reader.only((start, end), _OP)
-        at = (inner[0], inner[1])
-        if number == 1:
-            ops.append(Op("value", _term(reader, at, symbols)))
-        elif number == 4:
-            ops.append(_closure(reader, at, symbols))
-        else:
-            kind = "unary" if number == 2 else "binary"
-            ops.append(Op(kind, code=reader.only(at, _OPERATOR)[1]))
-    return tuple(ops)
-
-
-def _closure(reader: _Blocks, span: tuple[int, int], symbols: list[str]) -> Op:
-    found = reader.message(span, _CHOICE if reader.dialect.choices else _CLOSURE)
-    body = []
-    for at in found[2]:
-        number, start, end = reader.only(at, _OP)
-        if number == 1:
-            body.append(Op("value", _term(reader, (start, end), symbols)))
-        elif number == 3:
-            body.append(Op("binary", code=reader.only((start, end), _OPERATOR)[1]))
-        else:
-            raise outside("a closure that holds more than one comparison")
-    return Op("closure", Var(found[1][0][0]) if 1 in found else None, body=tuple(body))
+_BLOCK: Shape = (
+    part(1, text, most=2048, name="texts"),
+    number(3, least=1),
+    part(4, span, most=128, name="facts"),
+    part(6, span, most=MAX_CHECKS, name="checks"),
+    part(8, _key, most=64, name="keys"),
+)
+_FACT: Shape = (part(1, predicate, least=1),)
+_CHECK: Shape = (part(1, _query, least=1, most=MAX_BRANCHES, name="branches"), number(2))
+_RULE: Shape = (
+    part(1, _head, least=1),
+    part(2, predicate, most=128, name="facts in a branch"),
+    part(3, expression, most=128, name="tests in a branch"),
+    part(4, _scope, most=2, name="keys of a check"),
+)
+_SCOPE: Shape = (number(2, least=1),)

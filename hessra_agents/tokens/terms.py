@@ -1,0 +1,146 @@
+"""What a Biscuit's block says in Datalog, as plain data: predicates, terms and the steps of expressions.
+
+Source: Biscuit specification 3.3, ``schema.proto``. Dates, nulls, arrays, maps and foreign functions are
+refused; so is a set of anything but texts or whole numbers, and a closure that holds more than one
+comparison.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from .protobuf import BYTES, Reader, Shape, number, outside, part
+
+__all__ = ["CHOICE", "CLOSURE", "Op", "Predicate", "Term", "TermReader", "Var", "expression", "predicate"]
+
+
+class Var(int):
+    """A variable, by its symbol."""
+
+    __slots__ = ()
+
+
+Term: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int] | Var"
+Predicate: TypeAlias = "tuple[str, tuple[Term, ...]]"
+
+
+class Op(NamedTuple):
+    """One step of an expression in postfix form: a value, a unary or binary operator, or a closure."""
+
+    kind: str
+    value: Term | None = None
+    code: int = -1
+    body: tuple[Op, ...] = ()
+
+
+class TermReader(Reader):
+    """A reader that knows the texts of the block it is in, by their numbers, and the shape of closures."""
+
+    __slots__ = ("closure", "texts")
+
+    def __init__(self, data: bytes, budget: int, closure: Shape) -> None:
+        super().__init__(data, budget)
+        self.closure = closure
+        self.texts: dict[int, str] = {}
+
+
+def predicate(reader: TermReader, at: int, end: int) -> Predicate:
+    """A name and its terms."""
+    [name], terms = reader.message(at, end, _PREDICATE)
+    if name not in reader.texts:
+        raise outside("a predicate of an unknown name")
+    return reader.texts[name], tuple(terms)
+
+
+_VARIABLE, _INTEGER, _TEXT, _TRUTH = 1 << 3, 2 << 3, 3 << 3, 6 << 3
+_BYTES, _SET = 5 << 3 | BYTES, 7 << 3 | BYTES
+
+
+def _term(reader: TermReader, at: int, end: int) -> Term:
+    # a `choice`, written out: no other message is read as often
+    data = reader.data
+    tag, value, at = data[at], data[at + 1], at + 2
+    if value > 0x7F:
+        value, at = reader.longer(value, at)
+    if (at + value if tag & BYTES else at) != end:
+        raise outside("a term has none or several members, or is cut off")
+    reader.left -= 1
+    if tag == _TEXT and value in reader.texts:
+        return reader.texts[value]
+    if tag == _VARIABLE:
+        return Var(value)
+    if tag == _INTEGER:
+        return value - (1 << 64) if value >> 63 else value
+    if tag == _SET:
+        return _set(reader, at, end)
+    if tag == _BYTES:
+        return data[at:end]
+    if tag == _TRUTH and value <= 1:
+        return value == 1
+    raise outside("a term of another kind, or of an unknown text")
+
+
+def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[int]:
+    (terms,) = reader.message(at, end, _ELEMENTS)
+    kinds = {type(term) for term in terms}
+    values = frozenset(terms)
+    if len(kinds) > 1 or not kinds <= {str, int} or len(values) != len(terms):
+        raise outside("a set of anything but different texts or whole numbers")
+    return values
+
+
+def _element(reader: TermReader, at: int, end: int) -> Term:
+    if reader.data[at] == _SET:
+        raise outside("a set of sets")
+    return _term(reader, at, end)
+
+
+_PREDICATE: Shape = (number(1, least=1), part(2, _term, most=8, name="terms"))
+_ELEMENTS: Shape = (part(1, _element, most=1024, name="elements of a set"),)
+
+
+def expression(reader: TermReader, at: int, end: int) -> tuple[Op, ...]:
+    """Its steps."""
+    (steps,) = reader.message(at, end, _EXPRESSION)
+    return tuple(steps)
+
+
+_VALUE, _CLOSURE = 1 << 3 | BYTES, 4 << 3 | BYTES
+_OPERATORS = {
+    bytes([field << 3 | BYTES, 2, 1 << 3, code]): Op(kind, code=code)
+    for field, kind in ((2, "unary"), (3, "binary"))
+    for code in range(32)
+}
+"""Every operator that there is, by the one way to spell it."""
+
+
+def _step(reader: TermReader, at: int, end: int) -> Op:
+    tag, _, start = reader.choice(at, end)
+    if tag == _VALUE:
+        return Op("value", _term(reader, start, end))
+    if tag == _CLOSURE:
+        return _closure(reader, start, end)
+    operator = _OPERATORS.get(reader.data[at:end])
+    if operator is None:
+        raise outside("a step of another kind")
+    reader.left -= 1
+    return operator
+
+
+def _closure(reader: TermReader, at: int, end: int) -> Op:
+    parameter, body = reader.message(at, end, reader.closure)
+    if not {op.kind for op in body} <= {"value", "binary"}:
+        raise outside("a closure that holds more than one comparison")
+    return Op("closure", Var(parameter[0]) if parameter else None, body=tuple(body))
+
+
+def _inner_step(reader: TermReader, at: int, end: int) -> Op:
+    if reader.data[at] == _CLOSURE:
+        raise outside("a closure in a closure")
+    return _step(reader, at, end)
+
+
+_EXPRESSION: Shape = (part(1, _step, least=1, most=32, name="steps of a test"),)
+CLOSURE: Shape = (number(1, least=1), part(2, _inner_step, least=1, most=8, name="steps of a closure"))
+CHOICE: Shape = (number(1), CLOSURE[1])
+"""A closure whose parameter may be left out, as the right side of ``a || b``."""
