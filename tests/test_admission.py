@@ -5,6 +5,7 @@ How long the worst tokens take is measured in the benchmarks; here is what bound
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from hessra_agents.facts import MAX_ELEMENTS
 from hessra_agents.grants import MAX_BRANCHES
 from hessra_agents.tokens import wire
 from hessra_agents.tokens.profile import MAX_CHECKS, MAX_EACH, admit
-from hessra_agents.tokens.wire import MAX_BYTES, read_blocks
+from hessra_agents.tokens.wire import MAX_BYTES, MAX_FIELDS, read_blocks
 
 from . import forge
 from .forge import write
@@ -70,6 +71,123 @@ def test_a_bomb_is_refused_after_a_bounded_number_of_fields(
         admit(read_blocks(data))
     assert caught.value.reason in ("too_large", "outside_profile")
     assert [reader.left >= -1 for reader in readers] == [True]
+
+
+NESTED: dict[str, dict[int, str]] = {
+    "token": {2: "signed", 3: "signed"},
+    "signed": {1: "block", 2: "key", 4: "external"},
+    "external": {2: "key"},
+    "key": {},
+    "block": {4: "fact", 6: "check", 8: "key"},
+    "fact": {1: "predicate"},
+    "check": {1: "query"},
+    "query": {1: "predicate", 2: "predicate", 3: "expression", 4: "scope"},
+    "scope": {},
+    "predicate": {2: "term"},
+    "term": {7: "set"},
+    "set": {1: "term"},
+    "expression": {1: "step"},
+    "step": {1: "term", 2: "operator", 3: "operator", 4: "closure"},
+    "operator": {},
+    "closure": {2: "step"},
+}
+"""The messages of a token, by the fields that hold them; the proof's are not read."""
+
+
+def changed(data: bytes, kind: str, change: Callable[[bytes], bytes]) -> Iterator[tuple[str, bytes]]:
+    """The token, once for each message in it, with that message changed; and what message that is."""
+    yield kind, change(data)
+    fields = forge.read(data)
+    for index, (number, value) in enumerate(fields):
+        if number in NESTED[kind] and isinstance(value, bytes):
+            for inner, other in changed(value, NESTED[kind][number], change):
+                yield inner, write(*fields[:index], (number, other), *fields[index + 1 :])
+
+
+def longer(message: bytes) -> bytes:
+    """The message with a byte more than it needs in its first number or length."""
+    value = forge.read(message)[0][1]
+    number = forge.varint(value if isinstance(value, int) else len(value))
+    return message[:1] + number[:-1] + bytes([number[-1] | 0x80, 0]) + message[1 + len(number) :]
+
+
+FAULTS: dict[str, Callable[[bytes], bytes]] = {
+    "a field that nobody knows": lambda message: message + write((15, 1)),
+    "a byte too many": lambda message: message + b"\0",
+    "a byte too few": lambda message: message[:-1],
+    "another wire type": lambda message: bytes([message[0] ^ 1]) + message[1:],
+    "a longer tag": lambda message: bytes([message[0] | 0x80, 0]) + message[1:],
+    "a longer number": longer,
+    "a number of 65 bits": lambda message: message[:1] + b"\xff" * 9 + b"\x02" + message[2:],
+    "fields from behind": lambda message: write(*sorted(forge.read(message), key=lambda one: -one[0])),
+    "the first field twice": lambda message: write(forge.read(message)[0]) + message,
+    "nothing": lambda message: b"",
+}
+NO_FAULT = {"the first field twice": {"check", "expression"}, "nothing": {"set"}}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_message_in_a_token_has_a_second_spelling(world: World, fault: str) -> None:
+    """Whatever is wrong with one message, anywhere in a token, the token is refused."""
+    desk, mailer = KeyPair.generate(), KeyPair.generate()
+    granted = grant("store", value=must.each(must.at_least(1)), place=must.one_of("a", "b"))
+    token = world.issue(granted, holder=desk.public).delegate(to=mailer.public, key=desk, now=world.now)
+    data = forge.raw(token)
+    assert len(read_blocks(data)) == 2
+    tried = set()
+    for kind, other in changed(data, "token", FAULTS[fault]):
+        if kind in NO_FAULT.get(fault, ()) or other == data:
+            continue
+        with pytest.raises(Denied, match="outside_profile"):
+            read_blocks(other)
+        tried.add(kind)
+    one_number = {"fact", "check", "scope", "term", "set", "expression", "step", "operator"}
+    harmless = one_number if fault == "fields from behind" else NO_FAULT.get(fault, set())
+    assert tried == NESTED.keys() - harmless
+
+
+NESTS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
+    "sets": (write((2, 1)), lambda term: write((7, write((1, term))))),
+    "closures": (write((1, write((2, 1)))), lambda step: write((4, write((1, 1), (2, step))))),
+}
+
+
+@pytest.mark.parametrize("what", NESTS)
+def test_a_set_in_a_set_or_a_closure_in_a_closure_is_refused_at_any_depth(what: str) -> None:
+    """There is one level; no token leads the reader deeper."""
+    nested, around = NESTS[what]
+    for depth in range(1, 1501):
+        nested = around(nested)
+        if depth not in (1, 2, 50, 1500):
+            continue
+        step = write((1, nested)) if what == "sets" else nested
+        data = token(write((3, 3), check(write(HEAD, (2, RESOURCE), (3, write((1, step)))))))
+        assert len(data) <= MAX_BYTES
+        if depth == 1:
+            assert read_blocks(data)
+        else:
+            with pytest.raises(Denied, match="outside_profile"):
+                read_blocks(data)
+
+
+def count(data: bytes, kind: str = "token") -> int:
+    """How many fields a message and all messages in it have."""
+    inner = [(NESTED[kind].get(number), value) for number, value in forge.read(data)]
+    return len(inner) + sum(count(v, name) for name, v in inner if name and isinstance(v, bytes))
+
+
+@pytest.mark.parametrize(("texts", "more"), [(26, 0), (27, 1)])
+def test_one_field_more_than_the_bound_is_too_many(texts: int, more: int) -> None:
+    """Every field counts, whatever message it is in."""
+    full = write((1, 2), *[(2, write((3, 1)))] * 8)
+    checks = [check(write(HEAD, (2, full), (2, full), (2, full)))] * 123
+    data = token(write(*[(1, bytes([65 + i])) for i in range(texts)], (3, 3), *checks))
+    assert (len(data) <= MAX_BYTES, count(data)) == (True, MAX_FIELDS + more)
+    if more:
+        with pytest.raises(Denied, match="too_large"):
+            read_blocks(data)
+    else:
+        assert read_blocks(data)
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
