@@ -18,7 +18,8 @@ from .clauses import Branch, Clause, Pattern, Test
 from .constraints import MAX_BRANCHES, Alternatives, Constraint, Place, combine
 from .must import as_constraint
 
-__all__ = ["MAX_BRANCHES", "MAX_OPTIONAL", "Grant", "grant", "pattern", "tool_name"]
+__all__ = ["MAX_BRANCHES", "MAX_OPTIONAL", "Grant"]
+__all__ += ["grant", "method", "pattern", "prompt", "resource", "tool_name"]
 
 MAX_OPTIONAL = 6
 """Arguments of one grant that may be left out and have a bound: each doubles the branches."""
@@ -66,20 +67,32 @@ def grant(
     Raises:
         ValueError: the tool has no such argument, an argument is named twice, or too many are optional.
     """
-    both = {*(arguments or {})} & {*named}
-    if both:
-        raise ValueError(f"named twice: {', '.join(sorted(both))}")
-    constraints = {name: as_constraint(value) for name, value in {**(arguments or {}), **named}.items()}
-    for name in constraints:
-        if not isinstance(name, str) or not name or name[0] == "/":
-            raise ValueError("an argument's name is a text that starts with no '/'")
-    name = tool_name(tool)
+    found = _object("tool", tool_name(tool), "invoke", arguments or {}, named)
     if not isinstance(tool, str):
-        _known(tool, name, constraints)
-    bounded = [n for n, c in constraints.items() if len(c.alternatives(Place.argument(n))) > 1]
-    if len(bounded) > MAX_OPTIONAL:
-        raise ValueError(f"{name}: at most {MAX_OPTIONAL} arguments with a choice, here {len(bounded)}")
-    return Grant(f"tool:{name}", "invoke", tuple(constraints.items()))
+        _known(tool, found)
+    return found
+
+
+def resource(uri: str) -> Grant:
+    """The right to read one resource, by its whole URI.
+
+    Raises:
+        ValueError: the URI is empty.
+    """
+    return _object("resource", uri, "read", {}, {})
+
+
+def prompt(name: str, arguments: Mapping[str, object] | None = None, /, **named: object) -> Grant:
+    """The right to get one prompt, with what each of its arguments must be: as for `grant`."""
+    return _object("prompt", name, "get", arguments or {}, named)
+
+
+def method(name: str, arguments: Mapping[str, object] | None = None, /, **named: object) -> Grant:
+    """The right to send one request that is neither of a tool, a resource nor a prompt, by its method.
+
+    Its parameters are its arguments: ``method("completion/complete", ref=must.anything(), ...)``.
+    """
+    return _object("method", name, "call", arguments or {}, named)
 
 
 def pattern(grants: tuple[Grant, ...], *, closed: bool) -> Pattern:
@@ -120,10 +133,28 @@ def tool_name(tool: str | Callable[..., Any]) -> str:
     return cast(str, name)
 
 
-def _known(tool: Callable[..., Any], name: str, constraints: Mapping[str, Constraint]) -> None:
+def _object(
+    kind: str, name: str, operation: str, arguments: Mapping[str, object], named: Mapping[str, object]
+) -> Grant:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a {kind} is granted by its name, a text")
+    both = {*arguments} & {*named}
+    if both:
+        raise ValueError(f"named twice: {', '.join(sorted(both))}")
+    constraints = {one: as_constraint(value) for one, value in {**arguments, **named}.items()}
+    for one in constraints:
+        if not isinstance(one, str) or not one or one[0] == "/":
+            raise ValueError("an argument's name is a text that starts with no '/'")
+    bounded = [n for n, c in constraints.items() if len(c.alternatives(Place.argument(n))) > 1]
+    if len(bounded) > MAX_OPTIONAL:
+        raise ValueError(f"{name}: at most {MAX_OPTIONAL} arguments with a choice, here {len(bounded)}")
+    return Grant(f"{kind}:{name}", operation, tuple(constraints.items()))
+
+
+def _known(tool: Callable[..., Any], found: Grant) -> None:
     parameters = inspect.signature(tool).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
-    unknown = sorted(constraints.keys() - parameters.keys())
+    unknown = sorted({name for name, _ in found.constraints} - parameters.keys())
     if unknown:
-        raise ValueError(f"{name} has no argument {', '.join(unknown)}")
+        raise ValueError(f"{found.tool} has no argument {', '.join(unknown)}")

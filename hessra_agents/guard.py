@@ -22,17 +22,18 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
 from .call import Call
 from .canonical import Malformed
+from .clauses import Pattern
 from .decide.permit import Permit
 from .decide.verifier import Possession, check_place, verify
 from .errors import Denied, Reason
@@ -44,7 +45,6 @@ from .tokens.keys import KeyPair
 from .tokens.profile import ANCHOR, RESERVED
 from .tokens.statements import Approval, Proof
 from .tokens.trust import Trust
-from .tool import Tool
 from .toolbox import Toolbox
 
 __all__ = ["Guard"]
@@ -54,6 +54,9 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _log = logging.getLogger("hessra_agents")
+
+MOST_KNOWN = 256
+"""Capabilities whose signatures a guard has checked and keeps. What was read is kept, never a decision."""
 
 
 class Guard(Registry):
@@ -103,6 +106,16 @@ class Guard(Registry):
     def __repr__(self) -> str:
         return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"
 
+    @property
+    def trust(self) -> Trust:
+        """The root keys that capabilities must come from; set another to add or remove some."""
+        return self._trust
+
+    @trust.setter
+    def trust(self, trust: Trust) -> None:
+        self._trust = trust
+        self._parse = lru_cache(MOST_KNOWN)(lambda text: Capability.parse(text, trust))
+
     def now(self) -> int:
         """The guard's clock, in whole Unix seconds."""
         return int(self._clock())
@@ -144,8 +157,10 @@ class Guard(Registry):
         if capability is None or capability == "":
             raise Denied(Reason.NO_CAPABILITY)
         text = capability.token if isinstance(capability, Capability) else capability
+        if type(text) is not str:
+            raise Denied(Reason.MALFORMED, "a capability is a text")
         try:
-            return Capability.parse(text, self.trust)
+            return self._parse(text)
         except Denied:
             raise
         except Exception as error:
@@ -181,6 +196,45 @@ class Guard(Registry):
             return await run.result()
 
     @asynccontextmanager
+    async def permit(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+        check: Callable[[Call], object] | None = None,
+    ) -> AsyncIterator[Permit]:
+        """Decide a call of something that is no tool of this guard, and that runs inside of the block.
+
+            async with guard.permit(token, Call.of("read_file", arguments), proof=proof):
+                result = await elsewhere(...)
+
+        After the block its outcome is recorded, shielded from cancellation. What is called must get
+        ``call.arguments`` and nothing else.
+
+        Args:
+            capability: its text, as it came with the call.
+            call: canonical; any object and operation.
+            proof: the holder's proof of this call; none for a bearer capability.
+            approvals: approvals of this call.
+            check: what the call's own schema says, asked once the capability permits it and before
+                anything is used up; raises `Denied`.
+
+        Raises:
+            Denied: the call is refused, and the block did not run.
+            Exception: whatever the block raised.
+        """
+        with self._closed(call.tool):
+            text = capability.token if isinstance(capability, Capability) else capability
+            permit = self._decide(self.read(text), call, (), proof, approvals)
+            if check is not None:
+                check(call)
+            await self._spend(permit)
+        async with self._recorded(permit):
+            yield permit
+
+    @asynccontextmanager
     async def _running(
         self,
         capability: Capability | str | None,
@@ -195,66 +249,42 @@ class Guard(Registry):
 
         A `Capability` object is one that this guard has read, as a toolbox's was.
         """
-        run, permit = await self._admitted(capability, name, arguments, proof, approvals, injected, receiver)
-        outcome = Outcome.CANCELLED
-        try:
-            yield run
-            outcome = Outcome.DONE
-        except Exception as error:
-            outcome = Outcome.FAILED
-            if isinstance(error, Denied):
-                error.from_tool = True
-            raise
-        finally:
-            if self._ledger is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._record(permit, outcome)
-
-    async def _admitted(
-        self,
-        capability: Capability | str | None,
-        name: str,
-        arguments: Mapping[str, Any] | str | bytes,
-        proof: Proof | Possession | str | None,
-        approvals: Iterable[Approval | str],
-        injected: Mapping[str, Any],
-        receiver: Any,
-    ) -> tuple[Run, Permit]:
-        """Steps 1 to 3."""
-        try:
+        with self._closed(name if isinstance(name, str) else ""):
             found = capability if isinstance(capability, Capability) else self.read(capability)
             tool = self._tools.get(name) if type(name) is str else None
             if tool is None:
                 raise Denied(Reason.WRONG_TOOL, "there is no such tool")
             call = Call.of(name, arguments)
-            permit = self._decide(found, call, tool, proof, approvals)
+            permit = self._decide(found, call, tool.bounds, proof, approvals)
             values = tool.read(call)
             positional, named = tool.arguments(values, injected)
             if tool.method and receiver is None:
                 raise Denied(
                     Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
                 )
-            if self._ledger is not None:
-                await self._ledger.admit(permit)
-            elif permit.spends:
-                raise Denied(
-                    Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals"
-                )
-        except Denied as denied:
-            raise denied.for_tool(name if isinstance(name, str) else "") from denied.__cause__
-        except Malformed as error:
-            raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
-        except Exception as error:
-            raise self._failed(error).for_tool(name) from error
+            await self._spend(permit)
         # a bound method that was added has its object already
         first = [receiver] if tool.method else []
-        return Run(tool, functools.partial(tool.function, *first, *positional, **named)), permit
+        async with self._recorded(permit):
+            yield Run(tool, partial(tool.function, *first, *positional, **named))
+
+    @contextmanager
+    def _closed(self, name: str) -> Iterator[None]:
+        """Steps 1 to 3: whatever goes wrong in here is a refusal."""
+        try:
+            yield
+        except Denied as denied:
+            raise denied.for_tool(name) from denied.__cause__
+        except Malformed as error:
+            raise Denied(Reason.MALFORMED, str(error), tool=name) from None
+        except Exception as error:
+            raise self._failed(error).for_tool(name) from error
 
     def _decide(
         self,
         capability: Capability,
         call: Call,
-        tool: Tool,
+        bounds: tuple[Pattern, ...],
         proof: Proof | Possession | str | None,
         approvals: Iterable[Approval | str],
     ) -> Permit:
@@ -269,8 +299,32 @@ class Guard(Registry):
             approvals=[Approval.parse(one) if isinstance(one, str) else one for one in approvals],
             designations=self._designations,
             require=self._require,
-            bounds=tool.bounds,
+            bounds=bounds,
         )
+
+    async def _spend(self, permit: Permit) -> None:
+        """Step 3."""
+        if self._ledger is not None:
+            await self._ledger.admit(permit)
+        elif permit.spends:
+            raise Denied(Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals")
+
+    @asynccontextmanager
+    async def _recorded(self, permit: Permit) -> AsyncIterator[None]:
+        """Steps 4 and 5."""
+        outcome = Outcome.CANCELLED
+        try:
+            yield
+            outcome = Outcome.DONE
+        except Exception as error:
+            outcome = Outcome.FAILED
+            if isinstance(error, Denied):
+                error.from_tool = True
+            raise
+        finally:
+            if self._ledger is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._record(permit, outcome)
 
     async def _record(self, permit: Permit, outcome: Outcome) -> None:
         try:

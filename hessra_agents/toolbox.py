@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -21,6 +21,7 @@ import anyio
 
 from .answers import ToolCall, calls_of, result_text
 from .call import Call
+from .decide.permit import Permit
 from .decide.verifier import Possession
 from .doubles import dressed
 from .errors import Denied, Reason
@@ -108,11 +109,26 @@ class Toolbox:
     ) -> Any:
         receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
         name = tool if isinstance(tool, str) else self._guard.name_of(tool)
+        return self._guard._running(
+            self._fresh(), name, arguments, self._possession, approvals, self._inject, receiver
+        )
+
+    def _fresh(self) -> Capability:
         if self._guard.trust is not self._trust:
             # a root was added or removed since: what was verified then is verified again
             self._capability, self._trust = self._guard.read(self._capability), self._guard.trust
-        return self._guard._running(
-            self._capability, name, arguments, self._possession, approvals, self._inject, receiver
+        return self._capability
+
+    def permit(
+        self,
+        call: Call,
+        *,
+        approvals: Iterable[Approval | str] = (),
+        check: Callable[[Call], object] | None = None,
+    ) -> AbstractAsyncContextManager[Permit]:
+        """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
+        return self._guard.permit(
+            self._fresh(), call, proof=self._possession, approvals=approvals, check=check
         )
 
     # an async generator, a coroutine function, a plain function: the first that fits

@@ -225,7 +225,7 @@ GRANTED = 'right("a", "tool:t", "invoke"); check if time($t), $t < 1900000000;'
         ("resource($r), operation($o), right($s, $o, $r)", False),
         ("resource($r), operation($o), right($r, $r, $o)", False),
         ("resource($r), operation($r), right($s, $r, $r)", False),
-        ("resource($r), operation($o), right($s, $r, $o, $o)", False),
+        ("resource($r), operation($o, $o), right($s, $r, $o, $o)", False),
         ("resource($r), operation($o, $x), right($s, $r, $o, $x)", False),
         ("resource($r, $x), operation($o), right($s, $r, $x, $o)", False),
         ('resource($r), operation("invoke"), right($s, $r, "invoke")', False),

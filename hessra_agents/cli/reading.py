@@ -6,8 +6,6 @@ reader and admission, and every answer that rests on it says that nothing was ch
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..clauses import Branch
-from ..errors import Denied, Reason
 from ..tokens.capability import Capability
-from ..tokens.profile import APPROVED, HOLDER, Block, admit
-from ..tokens.wire import MAX_BYTES, read_blocks, read_envelope
+from ..tokens.held import blocks_of
+from ..tokens.profile import APPROVED, HOLDER, Block
 from ..words import branch_words, word
 from .inputs import trust
 
@@ -44,15 +41,7 @@ class Reading:
         if trust_file is not None:
             found = Capability.parse(token, trust(trust_file))
             return cls(found.blocks, found)
-        try:
-            text = token.encode("ascii")
-            data = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except (ValueError, binascii.Error):
-            raise Denied(Reason.MALFORMED, "the capability is not base64url") from None
-        if len(data) > MAX_BYTES:
-            raise Denied(Reason.TOO_LARGE, f"a capability is at most {MAX_BYTES} bytes")
-        read_envelope(data)
-        return cls(admit(read_blocks(data)))
+        return cls(blocks_of(token))
 
     @property
     def signatures(self) -> str:
