@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .clauses import Branch, Clause, Pattern, Test, by_argument
@@ -20,14 +20,17 @@ __all__ = ["SHAPES", "narrowed", "wrapped"]
 SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
 
 
-def narrowed(tool: Tool, patterns: Sequence[Pattern]) -> dict[str, Any]:
-    """The schema of the tool's arguments under all of these patterns."""
-    schema = copy.deepcopy(tool.schema)
+def narrowed(schema: Mapping[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
+    """The schema of the arguments of one object under all of these patterns: a copy, and closed."""
+    schema = copy.deepcopy(dict(schema))
     schema.setdefault("properties", {})
+    opened = schema.get("additionalProperties", False)
     schema["additionalProperties"] = False
-    resource = f"tool:{tool.name}"
     for pattern in patterns:
         branches = [branch for branch in pattern if branch.resource == resource]
+        if opened is not False:  # to any name: to those that are granted
+            for name in set[str]().union(*(_named(branch) or () for branch in branches)):
+                schema["properties"].setdefault(name, {} if opened is True else copy.deepcopy(opened))
         if branches:
             _narrow(schema, branches)
     for name, field in schema["properties"].items():
@@ -82,7 +85,7 @@ def _tell(field: dict[str, Any], patterns: list[Pattern], resource: str, name: s
         if any(clause.fact in _WORDED for way in ways for clause in way):
             said[" or ".join(dict.fromkeys(place_words(way) for way in ways if way))] = None
     if said:
-        told = [field["description"]] if "description" in field else []
+        told = [field["description"]] if isinstance(field.get("description"), str) else []
         field["description"] = "; ".join([*told, *said])
     if field.get("type") == "array" and "maxLength" in field:
         field["maxItems"] = field.pop("maxLength")

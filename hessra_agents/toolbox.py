@@ -127,9 +127,7 @@ class Toolbox:
         check: Callable[[Call], object] | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
-        return self._guard.permit(
-            self._fresh(), call, proof=self._possession, approvals=approvals, check=check
-        )
+        return self._guard._permitted(self._fresh(), call, self._possession, approvals, check)
 
     # an async generator, a coroutine function, a plain function: the first that fits
     @overload
@@ -176,7 +174,10 @@ class Toolbox:
             # such a capability permits calls without arguments only
             patterns += [grant(name).branches(closed=True) for name in self.tools]
         tools = [self._guard.tools[name] for name in self.tools]
-        return [wrapped(shape, tool, narrowed(tool, [*patterns, *tool.bounds])) for tool in tools]
+        return [
+            wrapped(shape, tool, narrowed(tool.schema, f"tool:{tool.name}", [*patterns, *tool.bounds]))
+            for tool in tools
+        ]
 
     async def answer(self, tool_calls: object) -> list[dict[str, Any]]:
         """Run a model's tool calls, side by side, and return their results in order and in their shape.

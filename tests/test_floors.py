@@ -33,6 +33,7 @@ FLOORS = {
     "registry": 4,
     "answers": 4,
     "toolbox": 4,
+    "deciding": 4,
     "guard": 4,
     "authority": 4,
     "cli": 5,

@@ -38,7 +38,7 @@ from ..tokens.statements import Approval, Proof
 from .explain import ORDER, explain
 from .permit import _SEAL, Permit, Spent
 
-__all__ = ["PROOF_WINDOW", "Possession", "check_place", "verify"]
+__all__ = ["PROOF_WINDOW", "Possession", "check_place", "check_time", "verify"]
 
 PROOF_WINDOW = 30
 """Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
@@ -103,7 +103,7 @@ def verify(
         Denied: with the reason of the first step that fails.
     """
     try:
-        moment = _check_time(capability, now)
+        moment = check_time(capability, now)
         check_place(capability, audience, designations, require=require)
         handle, spends = _check_possession(capability, call, proof, audience, now)
         _check_right(capability, call)
@@ -135,8 +135,12 @@ def verify(
     )
 
 
-def _check_time(capability: Capability, now: int) -> int:
-    """Step 1: the moment of the call, moved to a start that is at most a clock's difference away."""
+def check_time(capability: Capability, now: int) -> int:
+    """Step 1: the moment of the call, moved to a start that is at most a clock's difference away.
+
+    Raises:
+        Denied: ``not_yet_valid`` or ``expired``.
+    """
     moment = max([now, *[block.starts for block in capability.blocks if block.starts is not None]])
     if now < moment - PROOF_WINDOW:
         raise Denied(Reason.NOT_YET_VALID, "the capability is not valid yet")

@@ -1,0 +1,250 @@
+"""`Decider`: decides calls, whatever it is that they call; `Guard` runs tools on top of it.
+
+Every way to a tool leads through `_closed` (whatever goes wrong is a refusal), `_decide` (pure), `_spend`
+(what the call uses up) and `_recorded` (what became of it).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
+
+import anyio
+
+from .call import Call
+from .canonical import Malformed
+from .clauses import Pattern
+from .decide.permit import Permit
+from .decide.verifier import Possession, check_place, check_time, verify
+from .errors import Denied, Reason
+from .ledger.protocol import Ledger, Outcome
+from .tokens.capability import Capability
+from .tokens.profile import ANCHOR, RESERVED
+from .tokens.statements import Approval, Proof
+from .tokens.trust import Trust
+
+__all__ = ["Decider"]
+
+_log = logging.getLogger("hessra_agents")
+
+MOST_KNOWN = 256
+"""Capabilities whose signatures a guard has checked and keeps. What was read is kept, never a decision."""
+
+
+class Decider:
+    """What decides: the keys that it trusts, its name, its memory and its clock. Made as a `Guard`."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        *,
+        audience: str,
+        ledger: Ledger | None = None,
+        designations: Mapping[str, str] | None = None,
+        require: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(trust, Trust):
+            raise TypeError("trust is a Trust, such as authority.trust or Trust.load('trust.json')")
+        if not audience or not isinstance(audience, str):
+            raise ValueError("a guard needs an audience: the name that capabilities must give for it")
+        reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
+        if reserved:
+            raise ValueError(f"the label {min(reserved)!r} is reserved")
+        self.trust = trust
+        self.audience = audience
+        self._ledger = ledger
+        self._designations = dict(designations or {})
+        self._require = require
+        self._clock = clock
+
+    @property
+    def trust(self) -> Trust:
+        """The root keys that capabilities must come from; set another to add or remove some."""
+        return self._trust
+
+    @trust.setter
+    def trust(self, trust: Trust) -> None:
+        self._trust = trust
+        self._parse = lru_cache(MOST_KNOWN)(lambda text: Capability.parse(text, trust))
+
+    def now(self) -> int:
+        """The guard's clock, in whole Unix seconds."""
+        return int(self._clock())
+
+    def read(self, capability: Capability | str | None) -> Capability:
+        """The capability, verified against this guard's trust and admitted.
+
+        A `Capability` object is read again from its text: another trust may have made it.
+
+        Raises:
+            Denied: ``no_capability``, or what `Capability.parse` raises.
+        """
+        if capability is None or capability == "":
+            raise Denied(Reason.NO_CAPABILITY)
+        text = capability.token if isinstance(capability, Capability) else capability
+        if type(text) is not str:
+            raise Denied(Reason.MALFORMED, "a capability is a text")
+        try:
+            return self._parse(text)
+        except Denied:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def honoured(self, capability: Capability | str | None) -> Capability:
+        """The capability, if this guard would honour it now: signatures, admission, time and place.
+
+        Whether its holder has it is not asked: this tells what to show, and decides on no call.
+
+        Raises:
+            Denied: it would not.
+        """
+        found = self.read(capability)
+        check_time(found, self.now())
+        check_place(found, self.audience, self._designations, require=self._require)
+        return found
+
+    def decide(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+    ) -> Permit:
+        """The decision alone: nothing is used up, nothing runs, nothing is recorded.
+
+        A statement that was used before is not noticed here.
+
+        Raises:
+            Denied: the call would be refused.
+        """
+        with self._closed(call.tool):
+            return self._decide(self.read(capability), call, (), proof, approvals)
+
+    @asynccontextmanager
+    async def permit(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+        check: Callable[[Call], object] | None = None,
+    ) -> AsyncIterator[Permit]:
+        """Decide a call of something that is no tool of this guard, and that runs inside of the block.
+
+            async with guard.permit(token, Call.of("read_file", arguments), proof=proof):
+                result = await elsewhere(...)
+
+        After the block its outcome is recorded, shielded from cancellation. What is called must get
+        ``call.arguments`` and nothing else.
+
+        Args:
+            capability: its text, as it came with the call.
+            call: canonical; any object and operation.
+            proof: the holder's proof of this call; none for a bearer capability.
+            approvals: approvals of this call.
+            check: what the call's own schema says, asked once the capability permits it and before
+                anything is used up; raises `Denied`.
+
+        Raises:
+            Denied: the call is refused, and the block did not run.
+            Exception: whatever the block raised.
+        """
+        text = capability.token if isinstance(capability, Capability) else capability
+        async with self._permitted(text, call, proof, approvals, check) as permit:
+            yield permit
+
+    @asynccontextmanager
+    async def _permitted(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        proof: Proof | Possession | str | None,
+        approvals: Iterable[Approval | str],
+        check: Callable[[Call], object] | None,
+    ) -> AsyncIterator[Permit]:
+        """As `permit`; a `Capability` object is one that this guard has read, as a toolbox's was."""
+        with self._closed(call.tool):
+            found = capability if isinstance(capability, Capability) else self.read(capability)
+            permit = self._decide(found, call, (), proof, approvals)
+            if check is not None:
+                check(call)
+            await self._spend(permit)
+        async with self._recorded(permit):
+            yield permit
+
+    @contextmanager
+    def _closed(self, name: str) -> Iterator[None]:
+        """Steps 1 to 3: whatever goes wrong in here is a refusal."""
+        try:
+            yield
+        except Denied as denied:
+            raise denied.for_tool(name) from denied.__cause__
+        except Malformed as error:
+            raise Denied(Reason.MALFORMED, str(error), tool=name) from None
+        except Exception as error:
+            raise self._failed(error).for_tool(name) from error
+
+    def _decide(
+        self,
+        capability: Capability,
+        call: Call,
+        bounds: tuple[Pattern, ...],
+        proof: Proof | Possession | str | None,
+        approvals: Iterable[Approval | str],
+    ) -> Permit:
+        if isinstance(approvals, str) or not isinstance(approvals, Iterable):
+            raise Denied(Reason.MALFORMED, "the approvals are not a list")
+        return verify(
+            capability,
+            call,
+            now=self.now(),
+            audience=self.audience,
+            proof=Proof.parse(proof) if isinstance(proof, str) else proof,
+            approvals=[Approval.parse(one) if isinstance(one, str) else one for one in approvals],
+            designations=self._designations,
+            require=self._require,
+            bounds=bounds,
+        )
+
+    async def _spend(self, permit: Permit) -> None:
+        """Step 3."""
+        if self._ledger is not None:
+            await self._ledger.admit(permit)
+        elif permit.spends:
+            raise Denied(Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals")
+
+    @asynccontextmanager
+    async def _recorded(self, permit: Permit) -> AsyncIterator[None]:
+        """Steps 4 and 5."""
+        outcome = Outcome.CANCELLED
+        try:
+            yield
+            outcome = Outcome.DONE
+        except Exception as error:
+            outcome = Outcome.FAILED
+            if isinstance(error, Denied):
+                error.from_tool = True
+            raise
+        finally:
+            if self._ledger is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._record(permit, outcome)
+
+    async def _record(self, permit: Permit, outcome: Outcome) -> None:
+        try:
+            assert self._ledger is not None
+            await self._ledger.record(permit, outcome)
+        except Exception:
+            # the tool has run; to hide its result now would not undo it
+            _log.exception("the outcome of a call could not be recorded")
+
+    def _failed(self, error: Exception) -> Denied:
+        _log.error("the guard failed, so it refused a call", exc_info=error)
+        return Denied(Reason.UNAVAILABLE)

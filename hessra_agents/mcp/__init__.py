@@ -1,0 +1,16 @@
+"""Capabilities for the Model Context Protocol: guard a server, present from a client, stand in front of any.
+
+guard = Guard(Trust.load("trust.json"), audience="files", ledger=Ledger.memory())
+protection = Protection(guard)
+server = MCPServer("files", extensions=[protection], middleware=[protection])
+
+async with Client(presenting("https://files.example/mcp", capability, key=key)) as client: ...
+"""
+
+from ..grants import method, prompt, resource
+from .client import presenting
+from .gate import Gate
+from .refusals import Refusals
+from .server import Protection, protect
+
+__all__ = ["Gate", "Protection", "Refusals", "method", "presenting", "prompt", "protect", "resource"]

@@ -1,0 +1,86 @@
+"""What a request asks for: the object, the operation and the arguments that a capability must name.
+
+| request | object | operation |
+|---|---|---|
+| ``tools/call`` | ``tool:<name>`` | ``invoke``, with the arguments |
+| ``resources/read``, ``resources/subscribe``, ``resources/unsubscribe`` | ``resource:<uri>`` | ``read`` |
+| ``prompts/get`` | ``prompt:<name>`` | ``get``, with the arguments |
+| every other request | ``method:<method>`` | ``call``, with its parameters |
+
+Only `OPEN` requests need no capability: they open and keep a connection, or list, and lists are filtered. A
+method that nobody thought of is one more object that a capability must name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..call import Call
+from ..canonical import Malformed
+
+__all__ = ["CAPABILITY", "LISTS", "OPEN", "OURS", "PROOF", "act", "stripped"]
+
+CAPABILITY = "dev.hessra/capability"
+PROOF = "dev.hessra/proof"
+OURS = "dev.hessra/"
+"""What begins so in ``_meta`` is between client and guard, and goes no further."""
+
+LISTS = {
+    "tools/list": "tools",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+    "prompts/list": "prompts",
+}
+"""Requests that list, and where in the result."""
+
+OPEN = frozenset({"initialize", "ping", "server/discover", "logging/setLevel", *LISTS})
+"""Requests that need no capability."""
+
+_READS = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
+
+
+def act(method: str, params: Mapping[str, Any] | None) -> Call | None:
+    """The call that a request asks for; None if it needs no capability.
+
+    Raises:
+        Malformed: it names nothing that could be decided on.
+    """
+    if method in OPEN:
+        return None
+    given = {} if params is None else params
+    if method == "tools/call":
+        return _call("tool", given.get("name"), _arguments(given), "invoke")
+    if method in _READS:
+        return _call("resource", given.get("uri"), {}, "read")
+    if method == "prompts/get":
+        return _call("prompt", given.get("name"), _arguments(given), "get")
+    return _call("method", method, {name: one for name, one in given.items() if name != "_meta"}, "call")
+
+
+def stripped(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without anything of ours; a ``_meta`` that held nothing else is left out."""
+    meta = params.get("_meta")
+    if not isinstance(meta, Mapping):
+        return dict(params)
+    kept = {key: value for key, value in meta.items() if not str(key).startswith(OURS)}
+    if len(kept) == len(meta):
+        return dict(params)
+    rest = {key: value for key, value in params.items() if key != "_meta"}
+    return {**rest, "_meta": kept} if kept else rest
+
+
+def _arguments(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    # absent and null both mean none (the SDK writes null for a call without arguments)
+    found = params.get("arguments")
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise Malformed("the arguments are not an object")
+    return found
+
+
+def _call(kind: str, name: object, arguments: Mapping[str, Any], operation: str) -> Call:
+    if not isinstance(name, str):
+        raise Malformed(f"the {kind} is not named by a text")
+    return Call.of(name, arguments, kind=kind, operation=operation)

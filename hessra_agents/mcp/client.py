@@ -1,0 +1,124 @@
+"""Present a capability from an MCP client.
+
+One changed line:
+
+    async with Client(presenting("https://files.example/mcp", capability, key=key)) as client:
+        await client.call_tool("read_file", {"path": "/srv/data/a.txt"})
+
+Every request that needs one carries the capability in its ``_meta``, and a fresh proof: one for each request
+on the wire, so that questions in several rounds and requests that are sent again work like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from mcp import StdioServerParameters, stdio_client
+from mcp.client import Transport
+from mcp.client._memory import InMemoryTransport
+from mcp.client._transport import TransportStreams, WriteStream
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server import MCPServer, Server
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCNotification, JSONRPCRequest
+
+from ..canonical import Malformed
+from ..tokens.capability import Capability
+from ..tokens.held import Held
+from ..tokens.keys import KeyPair
+from .acts import CAPABILITY, LISTS, PROOF, act
+from .quiet import keep_tokens_out_of_logs
+
+__all__ = ["presenting"]
+
+Target: TypeAlias = "Transport | StdioServerParameters | Server[Any] | MCPServer | str"
+
+
+def presenting(
+    server: Target,
+    capability: Capability | str,
+    *,
+    key: KeyPair | None = None,
+    audience: str | None = None,
+) -> AbstractAsyncContextManager[TransportStreams]:
+    """A transport whose requests carry this capability: pass it to `mcp.Client`.
+
+    Whoever reads the messages on their way reads the capability: over HTTP use TLS, and a capability with a
+    holder, whose copy is of no use.
+
+    Args:
+        server: a URL, the command of a server, any transport of the SDK, or a server in this process.
+        capability: or its text. Its signatures are for the guard to check.
+        key: the holder's, if the capability has a holder.
+        audience: the name of the server's guard; the one that the capability names if left out.
+
+    Raises:
+        ValueError: the capability cannot be read, names no guard, or the key is not its holder's.
+    """
+    text = capability.token if isinstance(capability, Capability) else capability
+    held = Held.of(text, key=key, audience=audience)
+    keep_tokens_out_of_logs()
+    return _presenting(_transport(server), held)
+
+
+@asynccontextmanager
+async def _presenting(transport: Transport, held: Held) -> AsyncIterator[TransportStreams]:
+    async with transport as (read, write):
+        yield read, _Presenting(write, held)
+
+
+def _transport(server: Target) -> Transport:
+    if isinstance(server, str):
+        return streamable_http_client(server)
+    if isinstance(server, StdioServerParameters):
+        return stdio_client(server)
+    if isinstance(server, (Server, MCPServer)):
+        return InMemoryTransport(server)
+    return server
+
+
+class _Presenting:
+    """A write stream that puts capability and proof into what goes out."""
+
+    def __init__(self, inner: WriteStream[SessionMessage], held: Held) -> None:
+        self._inner = inner
+        self._held = held
+
+    async def send(self, item: SessionMessage, /) -> None:
+        message = item.message
+        if isinstance(message, (JSONRPCRequest, JSONRPCNotification)):
+            params = self._presented(message.method, message.params)
+            if params is not None:
+                item = replace(item, message=message.model_copy(update={"params": params}))
+        await self._inner.send(item)
+
+    def _presented(self, method: str, params: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The parameters with what is presented; None if the request needs nothing."""
+        given = params or {}
+        try:
+            call = act(method, given)
+        except Malformed:
+            return None  # the guard refuses it, whatever it carries
+        if call is None and method not in LISTS:
+            return None
+        proof = None if call is None else self._held.prove(call)
+        shown = {CAPABILITY: self._held.token} | ({} if proof is None else {PROOF: proof.token})
+        return {**given, "_meta": {**(given.get("_meta") or {}), **shown}}
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> _Presenting:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
