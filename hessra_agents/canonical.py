@@ -30,7 +30,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 from uuid import UUID
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "encode", "parse", "plain"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "decode", "encode", "parse", "plain"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -63,16 +63,29 @@ def parse(text: str | bytes) -> Json:
     Raises:
         Malformed: and nothing else, whatever the text.
     """
+    return plain(decode(text))
+
+
+def decode(text: str | bytes, *, most: int = MAX_BYTES) -> object:
+    """Read JSON text once, as `parse` does, without judging numbers, surrogates and how much there is in it.
+
+    For a message of which some part is an argument: that part is judged when it becomes a call.
+
+    Args:
+        most: bytes of UTF-8.
+
+    Raises:
+        Malformed: it is too large or too deep, not JSON, or gives a name twice.
+    """
     try:
-        _refuse_large(len(text))
+        _refuse_large(len(text), most)
         data = text.encode() if isinstance(text, str) else text
-        _refuse_large(len(data))
+        _refuse_large(len(data), most)
         source = data.decode()
         _refuse_deep_nesting(source)
-        value = _DECODER.decode(source)
+        return _DECODER.decode(source)
     except (json.JSONDecodeError, UnicodeError, RecursionError):  # the last: a stack that was almost full
         raise Malformed("not json text in utf-8") from None
-    return plain(value)
 
 
 def plain(value: object) -> Json:
@@ -115,9 +128,9 @@ _USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def _refuse_large(size: int) -> None:
-    if size > MAX_BYTES:
-        raise Malformed(f"more than {MAX_BYTES} bytes")
+def _refuse_large(size: int, most: int = MAX_BYTES) -> None:
+    if size > most:
+        raise Malformed(f"more than {most} bytes")
 
 
 def _refuse_deep_nesting(source: str) -> None:

@@ -212,8 +212,10 @@ def _check_possession(
 def _check_right(capability: Capability, call: Call) -> None:
     """Step 4."""
     if (capability.subject, call.resource, call.operation) not in capability.blocks[0].rights:
-        tools = ", ".join(name.partition(":")[2] for name in capability.tools) or "none"
-        raise Denied(Reason.WRONG_TOOL, f"the capability does not name this tool, granted: {tools}")
+        kind = call.resource.partition(":")[0]
+        names = [name.partition(":")[2] for name in capability.tools if name.startswith(f"{kind}:")]
+        granted = ", ".join(names) or "none"
+        raise Denied(Reason.WRONG_TOOL, f"the capability does not name this {kind}, granted: {granted}")
 
 
 def _check_arguments(capability: Capability, call: Call, bounds: tuple[Pattern, ...]) -> None:
