@@ -5,10 +5,10 @@
 | ``tools/call`` | ``tool:<name>`` | ``invoke``, with the arguments |
 | ``resources/read``, ``resources/subscribe``, ``resources/unsubscribe`` | ``resource:<uri>`` | ``read`` |
 | ``prompts/get`` | ``prompt:<name>`` | ``get``, with the arguments |
-| every other request | ``method:<method>`` | ``call``, with its parameters |
+| any other request or notification | ``method:<method>`` | ``call``, with its parameters |
 
-Only `OPEN` requests need no capability: they open and keep a connection, or list, and lists are filtered. A
-method that nobody thought of is one more object that a capability must name.
+Only what is `OPEN` needs no capability: it opens and keeps a connection, tells of one's own state, or lists,
+and lists are filtered. A method that nobody thought of is one more object that a capability must name.
 """
 
 from __future__ import annotations
@@ -34,8 +34,19 @@ LISTS = {
 }
 """Requests that list, and where in the result."""
 
-OPEN = frozenset({"initialize", "ping", "server/discover", "logging/setLevel", *LISTS})
-"""Requests that need no capability."""
+_TOLD = ("initialized", "cancelled", "progress", "roots/list_changed")
+
+OPEN = frozenset(
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "logging/setLevel",
+        *LISTS,
+        *(f"notifications/{n}" for n in _TOLD),
+    }
+)
+"""Requests and notifications that need no capability."""
 
 _READS = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
 

@@ -153,15 +153,21 @@ class Protection(Extension):
         return MCPError(told["code"], told["message"], told.get("data"))
 
 
-def protect(server: Server[Any], guard: Guard, **options: Any) -> Protection:
-    """Guard a low-level server, whose handlers are registered already; the options are `Protection`'s.
+def protect(server: Any, guard: Guard, **options: Any) -> Protection:
+    """Guard a low-level `Server` whose handlers are registered already, or a FastMCP server.
 
     A handler for tool calls that is registered later takes the place of the guarded one, and is then refused.
+    FastMCP's own middleware runs behind the guard: what it changes in a call was not decided on.
+
+    Args:
+        options: those of `Protection`.
 
     Raises:
-        TypeError: the server is not a low-level one.
+        TypeError: it is another kind of server.
         ValueError: it is guarded already.
     """
+    # FastMCP stands on a low-level server, which it gives no public name
+    server = getattr(server, "_mcp_server", server)
     if not isinstance(server, Server):
         raise TypeError("an MCPServer takes a Protection: MCPServer(..., extensions=[p], middleware=[p])")
     if any(isinstance(one, Protection) for one in server.middleware):
