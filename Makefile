@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench interop lock clean
+.PHONY: help demo test check soak bench interop real lock clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,15 +38,25 @@ interop: .venv-node/.installed ## the test vectors, read by the JavaScript imple
 	@cd tests/interop && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
 	@.venv-node/bin/node tests/interop/verify.mjs tests/vectors/*.json
 
+real: .venv/.installed .venv-node/.installed .venv-servers/.installed
+real: .venv-legacy/.installed .venv-vulnerable/.installed
+real: ## servers and clients that others wrote, and weaknesses published of them
+	@echo "installing tests/real/package-lock.json"
+	@cd tests/real && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
+	@.venv/bin/python -m pytest tests/real $(PYTEST_ARGS)
+
 lock: ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
 	@$(call environment,.venv-lock)
 	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
 	@$(PIN) pyproject.toml --all-extras --group dev -o constraints/dev.txt
 	@$(PIN) pyproject.toml --group bench -c constraints/dev.txt -o constraints/bench.txt
 	@$(PIN) --group node -o constraints/node.txt
+	@for group in servers servers-legacy servers-vulnerable; do \
+		$(PIN) --no-strip-extras --group $$group -o constraints/$$group.txt || exit 1; done
 
 clean: ## remove the environments and all that tools leave behind
-	rm -rf .venv .venv-bench .venv-node .venv-lock tests/interop/node_modules
+	rm -rf .venv .venv-bench .venv-node .venv-lock .venv-servers .venv-legacy .venv-vulnerable
+	rm -rf tests/interop/node_modules tests/real/node_modules
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,4 +90,16 @@ editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e 
 
 .venv-node/.installed: constraints/node.txt
 	$(call install,.venv-node,constraints/node.txt)
+	@touch $@
+
+.venv-servers/.installed: constraints/servers.txt
+	$(call install,.venv-servers,constraints/servers.txt)
+	@touch $@
+
+.venv-legacy/.installed: constraints/servers-legacy.txt
+	$(call install,.venv-legacy,constraints/servers-legacy.txt)
+	@touch $@
+
+.venv-vulnerable/.installed: constraints/servers-vulnerable.txt
+	$(call install,.venv-vulnerable,constraints/servers-vulnerable.txt)
 	@touch $@
