@@ -62,8 +62,8 @@ def act(method: str, params: Mapping[str, Any] | None) -> Call | None:
     given = {} if params is None else params
     if method == "tools/call":
         return _call("tool", given.get("name"), _arguments(given), "invoke")
-    if method in _READS:
-        return _call("resource", given.get("uri"), {}, "read")
+    if method in _READS and "uri" in given:
+        return _call("resource", given["uri"], {}, "read")
     if method == "prompts/get":
         return _call("prompt", given.get("name"), _arguments(given), "get")
     return _call("method", method, {name: one for name, one in given.items() if name != "_meta"}, "call")
