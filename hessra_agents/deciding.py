@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import lru_cache
 
 import anyio
@@ -126,8 +126,7 @@ class Decider:
         with self._closed(call.tool):
             return self._decide(self.read(capability), call, (), proof, approvals)
 
-    @asynccontextmanager
-    async def permit(
+    def permit(
         self,
         capability: Capability | str | None,
         call: Call,
@@ -135,7 +134,7 @@ class Decider:
         proof: Proof | Possession | str | None = None,
         approvals: Iterable[Approval | str] = (),
         check: Callable[[Call], object] | None = None,
-    ) -> AsyncIterator[Permit]:
+    ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard, and that runs inside of the block.
 
             async with guard.permit(token, Call.of("read_file", arguments), proof=proof):
@@ -157,8 +156,7 @@ class Decider:
             Exception: whatever the block raised.
         """
         text = capability.token if isinstance(capability, Capability) else capability
-        async with self._permitted(text, call, proof, approvals, check) as permit:
-            yield permit
+        return self._permitted(text, call, proof, approvals, check)
 
     @asynccontextmanager
     async def _permitted(

@@ -15,12 +15,13 @@ from hessra_agents import Reason, must
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DOCS = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+PROGRAMS = [program for text in DOCS for program in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_a_pasted_program_runs(program: str) -> None:
-    """A snippet of the README is a program that runs as it stands."""
+    """A snippet of the README or of a page in docs is a program that runs as it stands."""
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     for said in re.findall(r"print\(denied\)\s+# (.*?)\.\.\.", program):
