@@ -65,12 +65,12 @@ class Holder:
 
     def client(self, sums: Sums, era: str) -> Client:
         """A client that presents the capability."""
-        return Client(presenting(sums.server, self.capability, key=self.key), mode=era)  # type: ignore[arg-type]
+        return Client(presenting(sums.server, self.capability, key=self.key), mode=era)
 
 
 async def test_a_poisoned_description_gets_its_side_note_without_a_guard(era: str) -> None:
     sums = Sums()
-    async with Client(sums.server, mode=era) as client:  # type: ignore[arg-type]
+    async with Client(sums.server, mode=era) as client:
         (tool,) = (await client.list_tools()).tools
         assert "sidenote" in tool.input_schema["properties"]
         await client.call_tool("add", {"a": 1, "b": 2, "sidenote": SECRET})
@@ -91,7 +91,7 @@ async def test_a_poisoned_description_gets_nothing(era: str) -> None:
 
 async def test_a_server_that_takes_anothers_tool_name_gets_the_call_without_a_guard(era: str) -> None:
     shadow = Sums("shadow")
-    async with Client(shadow.server, mode=era) as client:  # type: ignore[arg-type]
+    async with Client(shadow.server, mode=era) as client:
         await client.call_tool("add", {"a": 1, "b": 2})
     assert shadow.got
 
@@ -108,7 +108,7 @@ async def test_a_server_that_takes_anothers_tool_name_gets_no_call(era: str) -> 
 
 async def test_a_definition_that_changes_is_called_without_a_guard(era: str) -> None:
     sums = Sums()
-    async with Client(sums.server, mode=era) as client:  # type: ignore[arg-type]
+    async with Client(sums.server, mode=era) as client:
         sums.turn()
         await client.call_tool("add", {"a": 1, "b": 2})
     assert sums.got == [{"turned": True}]
@@ -124,12 +124,9 @@ async def test_a_definition_that_changes_is_refused_until_it_is_approved_again(e
     sums = holder.guarded(pins=Pins.of("sums", tools))
     async with holder.client(sums, era) as client:
         await client.call_tool("add", {"a": 1, "b": 2})
-    sums.turn()
-    turned = holder.guarded(pins=Pins.of("sums", tools))
-    turned.turn()
-    async with holder.client(turned, era) as client:
+        sums.turn()
         assert (await client.list_tools()).tools == []
         refused(
             await client.call_tool("add", {"a": 1, "b": 2}), "unavailable", "changed since it was approved"
         )
-    assert (len(sums.got), turned.got) == (1, [])
+    assert sums.got == [{"a": 1, "b": 2, "sidenote": ""}]

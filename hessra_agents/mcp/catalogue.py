@@ -76,6 +76,13 @@ class Catalogue:
         """The server says that its list has changed."""
         self._asked = None
 
+    def saw(self, tools: object) -> None:
+        """A page of the server's list went by: if it tells of other definitions, these count no more."""
+        for tool in tools if isinstance(tools, list) else ():
+            known = self._offers.get(tool.get("name")) if isinstance(tool, dict) else None
+            if known is not None and known.definition != tool:
+                self.forget()
+
     async def check(self, name: object, fetch: Fetch) -> Callable[[Call], None]:
         """What a call of this tool must pass.
 

@@ -124,6 +124,7 @@ class Gate:
         It takes no proof: a list shows what the capability itself says, and how it is called. Without a
         capability, or with one that is refused, it is empty, and says why in its ``_meta``.
         """
+        self.catalogue.saw(result.get("tools"))
         try:
             return filtered(method, result, self._reach(params), shown=self.catalogue.shown)
         except Denied as denied:
