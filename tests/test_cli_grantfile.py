@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from hessra_agents import Grant, grant, must
 from hessra_agents.cli.grantfile import _READERS, read_grants
+from hessra_agents.cli.grantwriting import Entry, comment, exact, one_of, written
 from hessra_agents.constraints import Constraint
+from hessra_agents.grants import method, pattern, prompt, resource
 
 SAME = {
     '"anything"': must.exact("anything"),
@@ -57,7 +60,7 @@ SAME = {
 }
 
 
-def written(constraint: str) -> Grant:
+def granted(constraint: str) -> Grant:
     """The grant of a file with one argument."""
     (found,) = read_grants(f"[[grant]]\ntool = 't'\narguments.x = {constraint}\n")
     return found
@@ -68,10 +71,10 @@ def test_a_constraint_in_a_file_is_the_one_of_the_same_name(text: str) -> None:
     """The file and the library write the same clauses into a token."""
     expected = grant("t", x=SAME[text])
 
-    assert written(text).branches(closed=True) == expected.branches(closed=True)
+    assert granted(text).branches(closed=True) == expected.branches(closed=True)
 
 
-def test_every_constraint_can_be_written() -> None:
+def test_every_constraint_has_a_word() -> None:
     """A new member of `must` without a word in grant files fails here."""
     names = {
         name
@@ -89,12 +92,34 @@ def test_each_table_is_one_grant() -> None:
     assert list(map(str, found)) == ["a()", "a(x: exactly 1)"]
 
 
+def test_what_else_a_server_offers_is_granted_by_its_kind() -> None:
+    """A resource to read, a prompt to get, any other method to call."""
+    found = read_grants(
+        "[[grant]]\nresource = 'file:///a'\n[[grant]]\nprompt = 'p'\narguments.x = 1\n"
+        "[[grant]]\nmethod = 'v/reindex'\narguments.full = true"
+    )
+    expected = (resource("file:///a"), prompt("p", x=1), method("v/reindex", full=True))
+
+    assert [(one.resource, one.operation) for one in found] == [
+        ("resource:file:///a", "read"),
+        ("prompt:p", "get"),
+        ("method:v/reindex", "call"),
+    ]
+    assert pattern(found, closed=True) == pattern(expected, closed=True)
+
+
 WRONG = {
     "": "the file: has no grant",
     "grant = []": "the file: has no grant",
     "grants = []": "the file: unknown field 'grants', did you mean 'grant'?",
     "[[grant": "this is not TOML",
-    "[[grant]]": "grant 1: tool: is no text",
+    "[[grant]]": "grant 1: has exactly one of tool, resource, prompt, method",
+    "[[grant]]\ntool = 't'\nprompt = 'p'": "grant 1: has exactly one of tool, resource, prompt, method",
+    "[[grant]]\ntool = 7": "grant 1: tool: is no text",
+    "[[grant]]\nresource = ''": "grant 1: resource: is a text of 1 to 256 characters",
+    "[[grant]]\nresource = 'a:b'\narguments = {}": "grant 1 (a:b): arguments: a resource has none",
+    "[[grant]]\nprompts = 'p'": "grant 1: unknown field 'prompts', did you mean 'prompt'?",
+    "[[grant]]\nprompt = 'p'\narguments.x = []": "grant 1 (p): x: a list says too little",
     "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
     "[grant]\ntool = 't'": "the file: has no grant",
     "[[grant]]\ntool = 't'\ntools = 1": "grant 1: unknown field 'tools', did you mean 'tool'?",
@@ -114,6 +139,8 @@ def test_a_mistake_in_a_file_names_its_place(text: str) -> None:
 
 WRONG_CONSTRAINTS = {
     "['a']": "x: a list says too little: write { one_of = [...] } or { exact = [...] }",
+    "{ CHOOSE = 'a text' }": "x: not decided yet: write a constraint in place of CHOOSE",
+    "{ optional = { CHOOSE = 'a text' } }": "x.optional: not decided yet",
     "{}": "x: an empty table: write { anything = true } for any value",
     "{ emial = ['a.org'] }": "x: unknown constraint 'emial', did you mean 'email'?",
     "{ zzz = 1 }": "x: unknown constraint 'zzz': there are anything, at_least",
@@ -159,7 +186,7 @@ WRONG_CONSTRAINTS = {
 def test_a_mistake_in_a_constraint_names_its_place(text: str) -> None:
     """Grant, tool, argument, and the way down to the fault."""
     with pytest.raises(ValueError) as caught:
-        written(text)
+        granted(text)
 
     assert str(caught.value).startswith(f"grant 1 (t): {WRONG_CONSTRAINTS[text]}")
     assert "\n" not in str(caught.value)
@@ -181,3 +208,71 @@ def test_whatever_a_file_says_it_is_grants_or_a_value_error(text: str) -> None:
     """The reader is total."""
     with suppress(ValueError):
         assert read_grants(text)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+names = texts.filter(lambda name: name and name[0] != "/")
+
+
+@given(names, st.dictionaries(names, json, max_size=4), texts)
+def test_what_is_written_is_what_is_read(name: str, arguments: dict[str, Any], words: str) -> None:
+    """Names and values of any kind; notes, whatever they say, stay in their comment."""
+    entry = Entry(
+        "tool",
+        name,
+        {one: exact(value) for one, value in arguments.items()},
+        about=words,
+        notes=dict.fromkeys(arguments, words),
+        omitted={f"{words}, not granted": words},
+    )
+
+    (found,) = read_grants(written([entry], head=[words]))
+
+    assert found.branches(closed=True) == grant(name, arguments).branches(closed=True)
+
+
+@given(st.lists(json.filter(lambda value: not isinstance(value, (list, dict))), min_size=1, max_size=5))
+def test_a_choice_is_read_as_it_is_written(values: list[Any]) -> None:
+    """Null and numbers among them."""
+    (found,) = read_grants(written([Entry("prompt", "p", {"x": one_of(values)})]))
+
+    assert found.branches(closed=True) == prompt("p", x=must.one_of(*values)).branches(closed=True)
+
+
+@pytest.mark.parametrize(
+    "words", ["a\ntool = 'b'", "a\r[[grant]]", "a\u2028b", "a\x1b[2J", "\u202egrant", "\x00"]
+)
+def test_a_comment_is_one_line_of_what_can_be_seen(words: str) -> None:
+    """Nothing ends it, hides in it, or moves a terminal's cursor."""
+    assert comment(words).isprintable()
+    assert len(comment("x" * 10_000)) < 300
+
+
+def test_a_grant_file_is_written_to_be_read() -> None:
+    """This is how it looks."""
+    entry = Entry(
+        "tool",
+        "read file",
+        {"path": {"under": "/srv"}, "odd name": one_of(["a", None])},
+        about="what it does",
+        notes={"path": "wider than what was seen"},
+        omitted={"all": True},
+    )
+
+    assert written([entry], head=["from a session"]) == (
+        "# from a session\n"
+        '\n[[grant]]\n# what it does\ntool = "read file"\n[grant.arguments]\n'
+        "# wider than what was seen\n"
+        'path = { under = "/srv" }\n'
+        '"odd name" = { one_of = ["a", { json = "null" }] }\n'
+        "# all = true\n"
+    )

@@ -280,7 +280,7 @@ def test_a_schema_is_never_narrower_than_the_grant() -> None:
 
     tool = Tool.of(t)
     for clause in CLAUSES:
-        made = narrowed(tool, [(Branch("tool:t", (clause,)),)])["properties"]
+        made = narrowed(tool.schema, "tool:t", [(Branch("tool:t", (clause,)),)])["properties"]
         for value in VALUES:
             if clause.holds(Call.of("t", {"x": value})) and "x" in made:
                 assert not rejects(made["x"], value), (clause, value, made)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import authority, deciding, holding, inspecting
+from . import authority, deciding, holding, inspecting, mcp, mcp_config
 from .options import Json
 from .terminal import USAGE, Answer, Mistake
 
@@ -25,6 +25,7 @@ _OPTIONS: dict[str, Any] = {
 
 app = typer.Typer(**_OPTIONS)
 keys = typer.Typer(**_OPTIONS)
+mcp_group = typer.Typer(**_OPTIONS)
 
 
 def run(arguments: Sequence[str]) -> Answer | int:
@@ -83,6 +84,12 @@ def _keys(context: typer.Context) -> None:
     _help_if_alone(context)
 
 
+@mcp_group.callback()
+def _mcp(context: typer.Context) -> None:
+    """Guard servers of the Model Context Protocol that nobody here can change."""
+    _help_if_alone(context)
+
+
 def demo(
     model: Annotated[
         str | None,
@@ -108,6 +115,15 @@ keys.command("show")(authority.show)
 keys.command("init")(authority.init)
 keys.command("list")(authority.list_keys)
 keys.command("rotate")(authority.rotate)
+app.add_typer(mcp_group, name="mcp")
+for _name, _that in (
+    ("proxy", mcp.proxy),
+    ("inspect", mcp.inspect),
+    ("learn", mcp.learn),
+    ("config", mcp_config.config),
+):
+    # what follows the server's command belongs to it, options included
+    mcp_group.command(_name, context_settings={"allow_interspersed_args": False})(_that)
 for _command in (
     authority.trust,
     authority.issue,

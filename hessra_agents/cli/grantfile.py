@@ -1,4 +1,4 @@
-"""Grants from a file: TOML, one ``[[grant]]`` for each way to call a tool.
+"""Grants from a file: TOML, one ``[[grant]]`` for each way to call a tool (and what else MCP servers offer).
 
     [[grant]]
     tool = "send_email"
@@ -10,10 +10,17 @@
     cc = { optional = { one_of = ["ana@acme.com", "bo@acme.com"] } }
     mode = "fast"                                         # a plain value: exactly that value
 
+    [[grant]]
+    resource = "file:///srv/handbook.md"                  # to read it; it has no arguments
+
+    [[grant]]
+    prompt = "summarise"                                  # or: method = "vendor/reindex", any other request
+
 1. A text, a number or a truth value means exactly that value; so ``"anything"`` is the text. A table names
    constraints. A list alone is refused: it could mean ``one_of`` or ``exact``.
 2. An argument that is not there may not occur in the call; in an attenuation it keeps its earlier bounds.
-3. A field or a constraint that is not known is an error, with its place.
+3. A field or a constraint that is not known is an error, with its place. So is ``{ CHOOSE = "..." }``, where
+   somebody has yet to decide.
 
 The constraints are those of `must`, by the same names:
 
@@ -45,7 +52,7 @@ from typing import Any, TypeVar
 from ..call import MAX_NAME
 from ..canonical import parse
 from ..constraints import Constraint
-from ..grants import Grant, grant
+from ..grants import Grant, grant, method, prompt, resource
 from ..must import must
 
 __all__ = ["read_grants"]
@@ -77,14 +84,30 @@ def read_grants(text: str) -> tuple[Grant, ...]:
 
 
 def _grant(data: object, at: str) -> Grant:
-    found = _table(data, at, {"tool", "arguments"})
-    tool = _text(found.get("tool"), f"{at}: tool")
-    if not 0 < len(tool) <= MAX_NAME:
-        raise ValueError(f"{at}: tool: is a text of 1 to {MAX_NAME} characters")
-    at = f"{at} ({tool})"
+    found = _table(data, at, {*_KINDS, "arguments"})
+    kinds = [kind for kind in _KINDS if kind in found]
+    if len(kinds) != 1:
+        raise ValueError(f"{at}: has exactly one of {', '.join(_KINDS)}")
+    kind = kinds[0]
+    name = _text(found[kind], f"{at}: {kind}")
+    if not 0 < len(name) <= MAX_NAME:
+        raise ValueError(f"{at}: {kind}: is a text of 1 to {MAX_NAME} characters")
+    at = f"{at} ({name})"
+    if kind == "resource":
+        if "arguments" in found:
+            raise ValueError(f"{at}: arguments: a resource has none")
+        return _made(at, resource, name)
     arguments = _table(found.get("arguments", {}), f"{at}: arguments")
     constraints = {name: _constraint(value, _step(f"{at}: ", name)) for name, value in arguments.items()}
-    return _made(at, grant, tool, constraints)
+    return _made(at, _KINDS[kind], name, constraints)
+
+
+_KINDS: dict[str, Callable[..., Grant]] = {
+    "tool": grant,
+    "resource": resource,
+    "prompt": prompt,
+    "method": method,
+}
 
 
 def _constraint(value: object, at: str) -> Constraint:
@@ -94,6 +117,8 @@ def _constraint(value: object, at: str) -> Constraint:
         return _exact(value, at)
     if not value:
         raise ValueError(f"{at}: an empty table: write {{ anything = true }} for any value")
+    if "CHOOSE" in value:
+        raise ValueError(f"{at}: not decided yet: write a constraint in place of CHOOSE")
     for name in value:
         if name not in _READERS:
             raise ValueError(f"{at}: unknown constraint {name!r}{_meant(name, _READERS)}")

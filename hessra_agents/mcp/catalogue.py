@@ -79,7 +79,8 @@ class Catalogue:
     def saw(self, tools: object) -> None:
         """A page of the server's list went by: if it tells of other definitions, these count no more."""
         for tool in tools if isinstance(tools, list) else ():
-            known = self._offers.get(tool.get("name")) if isinstance(tool, dict) else None
+            name = tool.get("name") if isinstance(tool, dict) else None
+            known = self._offers.get(name) if isinstance(name, str) else None
             if known is not None and known.definition != tool:
                 self.forget()
 
