@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .clauses import Branch, Clause, Pattern, Test, by_argument
@@ -20,9 +20,9 @@ __all__ = ["SHAPES", "narrowed", "wrapped"]
 SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
 
 
-def narrowed(schema: Mapping[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
+def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
     """The schema of the arguments of one object under all of these patterns: a copy, and closed."""
-    schema = copy.deepcopy(dict(schema))
+    schema = copy.deepcopy(schema)
     schema.setdefault("properties", {})
     opened = schema.get("additionalProperties", False)
     schema["additionalProperties"] = False

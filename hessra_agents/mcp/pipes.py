@@ -1,0 +1,286 @@
+"""Pipes: lines that come in, bytes that go out, and a child process between two of them.
+
+Nothing here blocks the event loop, keeps more than a limit, or needs a thread: whoever does not read is
+waited for by those who write to it, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import Process
+
+__all__ = ["Child", "Lines", "NotStarted", "Outlet"]
+
+_CHUNK = 1 << 16
+_WAITING = 1 << 20
+"""Bytes that wait to be written before their writers wait, too."""
+
+_LEAVES, _STOPS = 5.0, 1.0
+"""Seconds that a child gets to end by itself, and once it was told to."""
+
+
+class NotStarted(OSError):  # noqa: N818 -- it says what happened
+    """A program cannot be started."""
+
+
+class Lines:
+    """The lines of a file descriptor, without their ends; None for one that is longer than ``most`` bytes.
+
+    Of such a line nothing is kept: it is passed over up to its end.
+    """
+
+    def __init__(self, fd: int, most: int) -> None:
+        self._fd = fd
+        self._most = most
+        self._held = bytearray()
+        self._searched = 0
+        self._passing = False
+        self._ended = False
+        self._waits = True
+
+    def __aiter__(self) -> Lines:
+        return self
+
+    async def __anext__(self) -> bytes | None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        while not self._ended:
+            end = self._held.find(b"\n", self._searched)
+            if end < 0:
+                if self._passing:
+                    self._held.clear()
+                elif len(self._held) > self._most:
+                    self._held.clear()
+                    self._passing, self._searched = True, 0
+                    return None
+                self._searched = len(self._held)
+                await self._read()
+                continue
+            line = bytes(self._held[:end])
+            del self._held[: end + 1]
+            self._searched = 0
+            if self._passing:
+                self._passing = False
+                continue
+            return line if len(line) <= self._most else None
+        last, self._held = bytes(self._held), bytearray()
+        if not last or self._passing:
+            raise StopAsyncIteration
+        return last
+
+    async def _read(self) -> None:
+        if self._waits:
+            try:
+                await anyio.wait_readable(self._fd)
+            except OSError as error:
+                # a file or /dev/null cannot be waited for: it is always ready
+                if error.errno != errno.EPERM:
+                    raise
+                self._waits = False
+        else:
+            await anyio.lowlevel.checkpoint()
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:  # a terminal that hung up, a connection that was reset
+            data = b""
+        self._held += data
+        self._ended = not data
+
+
+class Outlet:
+    """Bytes that go out of a file descriptor, in order; `run` writes what its reader does not take at once.
+
+    The descriptor may be one that other programs share, so it is not made non-blocking: a pipe that is
+    ready takes ``PIPE_BUF`` bytes without blocking (POSIX, write).
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.broken = False
+        self._piece = select.PIPE_BUF if os.get_blocking(fd) else _CHUNK
+        self._ready = select.poll()
+        self._ready.register(fd, select.POLLOUT)
+        self._parts: deque[memoryview] = deque()
+        self._size = 0
+        self._changed = anyio.Event()
+
+    async def send(self, line: bytes) -> None:
+        """Write a line, after what was sent before; wait first while too much is waiting. All or nothing.
+
+        Raises:
+            anyio.BrokenResourceError: nobody reads any more.
+        """
+        while self._size > _WAITING and not self.broken:
+            await self._changed.wait()
+        if self.broken:
+            raise anyio.BrokenResourceError
+        self.push(line)
+
+    def push(self, line: bytes) -> None:
+        """Write a line without waiting; for short ones. Where nobody reads any more, nothing happens."""
+        if self.broken:
+            return
+        self._parts.append(memoryview(line + b"\n"))
+        self._size += len(line) + 1
+        if len(self._parts) == 1:
+            self._write()
+        if self._parts:
+            self._notify()
+
+    async def flush(self) -> None:
+        """Wait until all is written, or nobody reads."""
+        while self._parts and not self.broken:
+            await self._changed.wait()
+
+    async def run(self) -> None:
+        """Write what waits, until nobody reads."""
+        while not self.broken:
+            if not self._parts:
+                await self._changed.wait()
+                continue
+            try:
+                await anyio.wait_writable(self.fd)
+            except anyio.ClosedResourceError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EPERM:  # a file is always ready
+                    raise
+                await anyio.lowlevel.checkpoint()
+            self._write()
+            self._notify()
+
+    def close(self) -> None:
+        """Close the descriptor; what still waits is lost."""
+        if self.fd >= 0:
+            self.broken = True
+            anyio.notify_closing(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+            self._notify()
+
+    def _write(self) -> None:
+        """Write what is taken without waiting, and not so much that others wait."""
+        for _ in range(64):
+            if self.broken or not self._parts or not self._ready.poll(0):
+                return
+            part = self._parts.popleft()
+            try:
+                count = os.write(self.fd, part[: self._piece])
+            except BlockingIOError:
+                count = 0
+            except OSError:
+                self.broken = True
+                return
+            self._size -= count
+            if count < len(part):
+                self._parts.appendleft(part[count:])
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+
+class Child:
+    """A program that reads lines from us and writes lines to us. Its standard error is our own."""
+
+    def __init__(self, process: Process, lines: Lines, outlet: Outlet) -> None:
+        self._process = process
+        self.lines = lines
+        self.outlet = outlet
+
+    @classmethod
+    @asynccontextmanager
+    async def started(
+        cls,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        most: int,
+    ) -> AsyncIterator[Child]:
+        """Start it; at the end of the block it and all that it started have ended.
+
+        Args:
+            env: its environment; ours if left out.
+            most: bytes of a line that it may write.
+
+        Raises:
+            NotStarted: it cannot be.
+        """
+        its_input, to_it = os.pipe()
+        from_it, its_output = os.pipe()
+        try:
+            process = await anyio.open_process(
+                list(command),
+                stdin=its_input,
+                stdout=its_output,
+                stderr=None,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,  # a group of its own, which can be ended as a whole
+            )
+        except BaseException as error:
+            os.close(to_it)
+            os.close(from_it)
+            if isinstance(error, OSError):
+                raise NotStarted(error.errno, error.strerror) from None
+            raise
+        finally:
+            os.close(its_input)
+            os.close(its_output)
+        os.set_blocking(to_it, False)
+        child = cls(process, Lines(from_it, most), Outlet(to_it))
+        try:
+            yield child
+        finally:
+            with anyio.CancelScope(shield=True):
+                child.outlet.close()
+                await child._end()
+                anyio.notify_closing(from_it)
+                os.close(from_it)
+
+    async def leave(self) -> None:
+        """Close its input, which tells it to end, and wait a little; the end of the block does the rest."""
+        self.outlet.close()
+        with anyio.move_on_after(_LEAVES):
+            await self._process.wait()
+
+    async def exited(self) -> None:
+        """Wait until it has ended."""
+        await self._process.wait()
+
+    @property
+    def status(self) -> int:
+        """Its exit status as a shell says it: 128 + n if signal n ended it. Of a child that has ended."""
+        code = self._process.returncode
+        return 0 if code is None else code if code >= 0 else 128 - code
+
+    async def _end(self) -> None:
+        """End it, and whatever it started and left behind, in at most two bounded waits."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+            with anyio.move_on_after(_STOPS):
+                await self._process.wait()
+                while _exists(self._process.pid):  # noqa: ASYNC110 -- nobody tells
+                    await anyio.sleep(0.01)
+                return
+
+
+def _exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

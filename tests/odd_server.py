@@ -1,0 +1,92 @@
+"""A server of raw frames that behaves as it is told: ``odd_server.py LOG``. It writes down what it gets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LOG = Path(sys.argv[1]).open("a", encoding="utf-8")  # noqa: SIM115 -- until this program ends
+MORE = sys.argv[2:]
+EXTRA: dict[str, object] = {}
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def say(**fields: object) -> None:
+    write(json.dumps({"jsonrpc": "2.0", **fields}))
+
+
+def tools() -> list[dict[str, object]]:
+    anything = {"type": "object", "properties": {"x": {"type": "integer"}}, **EXTRA}
+    names = ("echo", "silent", "crash", "junk", "odd", "flood", "changes", "asks", "late", "big")
+    return [{"name": name, "inputSchema": anything} for name in names]
+
+
+def listed(id: object, params: dict[str, object]) -> None:
+    """Two pages."""
+    half = len(tools()) // 2
+    if "cursor" in params:
+        say(id=id, result={"tools": tools()[half:], "ttlMs": 9000, "cacheScope": "public"})
+    else:
+        say(id=id, result={"tools": tools()[:half], "nextCursor": "2"})
+
+
+def called(id: object, name: object) -> None:
+    if name == "silent":
+        return
+    if name == "crash":
+        os._exit(7)
+    if name == "junk":
+        write("this is not JSON\n\n[1]\n7\n" + '{"jsonrpc": "2.0"}')
+    if name == "odd":
+        say(id="hessra-0-1", result={"tools": []})
+        say(id=12345, result={})
+        say(method="x", id=id, result={})
+        write('{"jsonrpc":"2.0","ID":5,"result":{}}')
+        write(f'{{"jsonrpc":"2.0","id":12345,"result":{{"first":1}},"result":{{"odd":1}},"id":{id}}}')
+        return
+    if name == "flood":
+        for number in range(1000):
+            say(method="notifications/message", params={"number": number, "text": "x" * 9000})
+    if name == "changes":
+        EXTRA["title"] = "changed"
+        say(method="notifications/tools/list_changed")
+    if name == "asks":
+        say(id="q1", method="sampling/createMessage", params={"unknown": [1.50]})
+        say(id=id, result={"got": json.loads(sys.stdin.readline())})
+        return
+    if name == "late":
+        time.sleep(0.3)
+    if name == "big":
+        say(id=id, result={"text": "x" * 70_000})
+        return
+    write(
+        f'{{"jsonrpc": "2.0",  "id":  {json.dumps(id)}, "result": {{"n": 1.50,   "new": null}}, "more": 1}}'
+    )
+
+
+if "deaf" in MORE:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "parent" in MORE:
+    child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    LOG.write(f'{{"child": {child.pid}}}\n')
+    LOG.flush()
+for line in iter(sys.stdin.readline, ""):
+    LOG.write(line)
+    LOG.flush()
+    got = json.loads(line)
+    if got.get("method") == "tools/list" and "mute" not in MORE:
+        listed(got["id"], got.get("params", {}))
+    elif got.get("method") == "tools/call":
+        called(got["id"], got["params"]["name"])
+    elif "id" in got and "mute" not in MORE:
+        say(id=got["id"], result={"serverInfo": {"name": "odd"}, "capabilities": {"tools": {}}, "got": got})
+if "deaf" in MORE:
+    time.sleep(600)
+sys.exit(3 if "three" in MORE else 0)
