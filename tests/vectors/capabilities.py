@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from hessra_agents import Call, Capability, grant, must
-from hessra_agents.grants import Grant
+from hessra_agents.grants import Grant, method, prompt
 
 from . import constrained, keyed, refused, run
 from .frozen import Frozen
@@ -122,6 +122,21 @@ def _names(file: Capabilities) -> None:
     file.case(
         "a resource, another operation", "an operation", {}, "wrong_tool", tool="file:///a", kind="resource"
     )
+    file.token(
+        "objects of MCP",
+        "a prompt and a method, each with its arguments",
+        lambda: bearer(prompt("hello", name="bo"), method("acme/reindex", depth=must.at_most(3))),
+    )
+    hello, reindex = {"kind": "prompt", "operation": "get"}, {"kind": "method", "operation": "call"}
+    file.case("a prompt", "objects of MCP", {"name": "bo"}, tool="hello", **hello)
+    file.case(
+        "a prompt, another argument", "objects of MCP", {"name": "eve"}, "constraint", tool="hello", **hello
+    )
+    file.case("a method", "objects of MCP", {"depth": 3}, tool="acme/reindex", **reindex)
+    file.case(
+        "a method, too much", "objects of MCP", {"depth": 4}, "constraint", tool="acme/reindex", **reindex
+    )
+    file.case("a method, called as a tool", "objects of MCP", {"depth": 3}, "wrong_tool", tool="acme/reindex")
 
 
 def _optional(file: Capabilities) -> None:
