@@ -127,15 +127,12 @@ def _names(file: Capabilities) -> None:
         "a prompt and a method, each with its arguments",
         lambda: bearer(prompt("hello", name="bo"), method("acme/reindex", depth=must.at_most(3))),
     )
-    hello, reindex = {"kind": "prompt", "operation": "get"}, {"kind": "method", "operation": "call"}
-    file.case("a prompt", "objects of MCP", {"name": "bo"}, tool="hello", **hello)
-    file.case(
-        "a prompt, another argument", "objects of MCP", {"name": "eve"}, "constraint", tool="hello", **hello
-    )
-    file.case("a method", "objects of MCP", {"depth": 3}, tool="acme/reindex", **reindex)
-    file.case(
-        "a method, too much", "objects of MCP", {"depth": 4}, "constraint", tool="acme/reindex", **reindex
-    )
+    hello: dict[str, Any] = {"tool": "hello", "kind": "prompt", "operation": "get"}
+    reindex: dict[str, Any] = {"tool": "acme/reindex", "kind": "method", "operation": "call"}
+    file.case("a prompt", "objects of MCP", {"name": "bo"}, **hello)
+    file.case("a prompt, another argument", "objects of MCP", {"name": "eve"}, "constraint", **hello)
+    file.case("a method", "objects of MCP", {"depth": 3}, **reindex)
+    file.case("a method, too much", "objects of MCP", {"depth": 4}, "constraint", **reindex)
     file.case("a method, called as a tool", "objects of MCP", {"depth": 3}, "wrong_tool", tool="acme/reindex")
 
 
