@@ -1,4 +1,4 @@
-"""The small MCP world as a command, unguarded: ``python stdio_server.py [old] [log FILE]``.
+"""The small MCP world as a command, unguarded: ``python stdio_server.py [old]``.
 
 With ``old`` it answers as servers do that know only the handshake.
 """
@@ -52,7 +52,7 @@ def main() -> None:
     @server.tool()
     def large() -> str:
         """More than is taken."""
-        return "a" * (40 << 20)
+        return "a" * (1 << 20)
 
     @server.tool()
     def environment() -> str:

@@ -75,6 +75,13 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"o": {"p": {"name": "a", "x": 1}}},
         "'o' is not allowed",
     ),
+    "too many of a kind": (of(a={"contains": {"const": 1}, "maxContains": 1}), {"a": [1, 2, 1]}, "'a'"),
+    "none of a kind": (of(a={"contains": {"const": 1}}), {"a": [2]}, "'a' is not allowed"),
+    "a field of the branch that is not taken": (
+        of(p={"if": PERSON, "then": {}, "else": {"properties": {"id": {}}}}),
+        {"p": {"name": "a", "id": 1}},
+        "'p' is not allowed",
+    ),
     "too much at once": (of(a={"maximum": 3}, b={"enum": ["x"]}), {"a": 4, "b": "y"}, "'a' is not allowed"),
 }
 
@@ -106,6 +113,15 @@ ALLOWED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "what hangs on a pattern": (
         of(a={"if": {"pattern": "^a"}, "then": {"maxLength": 1}, "else": {"minLength": 5}}),
         {"a": "bbbbb"},
+    ),
+    "enough of a kind": (of(a={"contains": {"const": 1}, "minContains": 0}), {"a": []}),
+    "a field of the branch that is taken": (
+        of(p={"if": PERSON, "then": {}, "else": {"properties": {"id": {}}}}),
+        {"p": {"id": 1}},
+    ),
+    "old dependencies": (
+        of(p={"dependencies": {"a": ["b"], "b": {"properties": {"a": {}, "b": {}}}}}),
+        {"p": {"a": 1, "b": 2}},
     ),
     "draft 7": (
         of(p={"$ref": "#/definitions/P"})
