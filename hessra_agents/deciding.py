@@ -1,16 +1,17 @@
 """`Decider`: decides calls, whatever it is that they call; `Guard` runs tools on top of it.
 
-Every way to a tool leads through `_closed` (whatever goes wrong is a refusal), `_decide` (pure), `_spend`
-(what the call uses up) and `_recorded` (what became of it).
+Every way to a tool leads through `_Permitted`: it decides (pure), takes what the call uses up, and records
+what became of it; whatever goes wrong before the call runs is a refusal.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
+from types import TracebackType
 
 import anyio
 
@@ -123,8 +124,11 @@ class Decider:
         Raises:
             Denied: the call would be refused.
         """
-        with self._closed(call.tool):
+        try:
             return self._decide(self.read(capability), call, (), proof, approvals)
+        except Exception as error:
+            denied = self._refused(error, call.tool)
+            raise denied from denied.__cause__
 
     def permit(
         self,
@@ -158,36 +162,35 @@ class Decider:
         text = capability.token if isinstance(capability, Capability) else capability
         return self._permitted(text, call, proof, approvals, check)
 
-    @asynccontextmanager
-    async def _permitted(
+    def _permitted(
         self,
         capability: Capability | str | None,
         call: Call,
         proof: Proof | Possession | str | None,
         approvals: Iterable[Approval | str],
         check: Callable[[Call], object] | None,
-    ) -> AsyncIterator[Permit]:
+        bounds: tuple[Pattern, ...] = (),
+    ) -> AbstractAsyncContextManager[Permit]:
         """As `permit`; a `Capability` object is one that this guard has read, as a toolbox's was."""
-        with self._closed(call.tool):
+
+        def decided() -> Permit:
             found = capability if isinstance(capability, Capability) else self.read(capability)
-            permit = self._decide(found, call, (), proof, approvals)
+            permit = self._decide(found, call, bounds, proof, approvals)
             if check is not None:
                 check(call)
-            await self._spend(permit)
-        async with self._recorded(permit):
-            yield permit
+            return permit
 
-    @contextmanager
-    def _closed(self, name: str) -> Iterator[None]:
-        """Steps 1 to 3: whatever goes wrong in here is a refusal."""
-        try:
-            yield
-        except Denied as denied:
-            raise denied.for_tool(name) from denied.__cause__
-        except Malformed as error:
-            raise Denied(Reason.MALFORMED, str(error), tool=name) from None
-        except Exception as error:
-            raise self._failed(error).for_tool(name) from error
+        return _Permitted(self, call.tool, decided)
+
+    def _refused(self, error: Exception, name: str) -> Denied:
+        """Steps 1 to 3: whatever goes wrong in them is a refusal."""
+        if isinstance(error, Denied):
+            return error.for_tool(name)
+        if isinstance(error, Malformed):
+            return Denied(Reason.MALFORMED, str(error), tool=name)
+        denied = self._failed(error).for_tool(name)
+        denied.__cause__ = error
+        return denied
 
     def _decide(
         self,
@@ -218,23 +221,6 @@ class Decider:
         elif permit.spends:
             raise Denied(Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals")
 
-    @asynccontextmanager
-    async def _recorded(self, permit: Permit) -> AsyncIterator[None]:
-        """Steps 4 and 5."""
-        outcome = Outcome.CANCELLED
-        try:
-            yield
-            outcome = Outcome.DONE
-        except Exception as error:
-            outcome = Outcome.FAILED
-            if isinstance(error, Denied):
-                error.from_tool = True
-            raise
-        finally:
-            if self._ledger is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._record(permit, outcome)
-
     async def _record(self, permit: Permit, outcome: Outcome) -> None:
         try:
             assert self._ledger is not None
@@ -246,3 +232,36 @@ class Decider:
     def _failed(self, error: Exception) -> Denied:
         _log.error("the guard failed, so it refused a call", exc_info=error)
         return Denied(Reason.UNAVAILABLE)
+
+
+class _Permitted(AbstractAsyncContextManager[Permit]):
+    """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
+
+    __slots__ = ("_decided", "_decider", "_name", "_permit")
+
+    def __init__(self, decider: Decider, name: str, decided: Callable[[], Permit]) -> None:
+        self._decider = decider
+        self._name = name
+        self._decided = decided
+
+    async def __aenter__(self) -> Permit:
+        try:
+            self._permit = self._decided()
+            await self._decider._spend(self._permit)
+        except Exception as error:
+            denied = self._decider._refused(error, self._name)
+            raise denied from denied.__cause__
+        return self._permit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome = Outcome.DONE if error is None else Outcome.CANCELLED
+        if isinstance(error, Exception):
+            outcome = Outcome.FAILED
+            if isinstance(error, Denied):
+                error.from_tool = True
+        ledger = self._decider._ledger
+        if ledger is not None and ledger.keeps_records:
+            with anyio.CancelScope(shield=True):
+                await self._decider._record(self._permit, outcome)

@@ -157,21 +157,26 @@ class Guard(Decider, Registry):
 
         A `Capability` object is one that this guard has read, as a toolbox's was.
         """
-        with self._closed(name if isinstance(name, str) else ""):
-            found = capability if isinstance(capability, Capability) else self.read(capability)
+        try:
             tool = self._tools.get(name) if type(name) is str else None
+            found = capability if isinstance(capability, Capability) else self.read(capability)
             if tool is None:
                 raise Denied(Reason.WRONG_TOOL, "there is no such tool")
             call = Call.of(name, arguments)
-            permit = self._decide(found, call, tool.bounds, proof, approvals)
-            values = tool.read(call)
-            positional, named = tool.arguments(values, injected)
+        except Exception as error:
+            denied = self._refused(error, name if isinstance(name, str) else "")
+            raise denied from denied.__cause__
+        run: list[Run] = []
+
+        def prepare(call: Call) -> None:
+            positional, named = tool.arguments(tool.read(call), injected)
             if tool.method and receiver is None:
                 raise Denied(
                     Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
                 )
-            await self._spend(permit)
-        # a bound method that was added has its object already
-        first = [receiver] if tool.method else []
-        async with self._recorded(permit):
-            yield Run(tool, partial(tool.function, *first, *positional, **named))
+            # a bound method that was added has its object already
+            first = [receiver] if tool.method else []
+            run.append(Run(tool, partial(tool.function, *first, *positional, **named)))
+
+        async with self._permitted(found, call, proof, approvals, prepare, tool.bounds):
+            yield run.pop()

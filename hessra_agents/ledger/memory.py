@@ -19,6 +19,8 @@ class MemoryLedger(Ledger):
     a restart, and keeps no record of calls.
     """
 
+    keeps_records = False
+
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError("a ledger remembers at least one statement")

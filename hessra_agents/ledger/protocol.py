@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..decide.permit import Permit
 
@@ -31,6 +31,9 @@ class Outcome(StrEnum):
 
 class Ledger(ABC):
     """The memory of one guard, or of several that share a store."""
+
+    keeps_records: ClassVar[bool] = True
+    """Whether `record` keeps anything; if not, it is not called."""
 
     @abstractmethod
     async def admit(self, permit: Permit) -> None:

@@ -140,8 +140,8 @@ def routed(frame: Frame, headers: Mapping[str, str]) -> None:
         if isinstance(found, Rejection):
             raise Failure(found.code, found.message, status=400)
     meta = frame.params.get("_meta")
-    version = meta.get(VERSION) if isinstance(meta, Mapping) else None
-    if version is not None and version != headers.get("mcp-protocol-version"):
+    own = meta.get(VERSION) if isinstance(meta, Mapping) else None
+    if own is not None and own != headers.get("mcp-protocol-version"):
         raise _mismatch("mcp-protocol-version")
     if headers.get("mcp-method", frame.method) != frame.method:
         raise _mismatch("mcp-method")

@@ -32,12 +32,12 @@ from mcp.client.stdio import StdioServerParameters, get_default_environment
 
 from .frames import INTERNAL_ERROR, INVALID_REQUEST, Frame, error_frame, write_frame
 from .gate import Gate
+from .names import for_client, named_by, renamed
 from .pipes import Child
 from .reply import MAX_ANSWER, PERSON, Failure, Reply, heard, told
 
 __all__ = ["Session"]
 
-_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 _UNBOUNDED = "subscriptions/listen"
 _MOST = 256
 """Messages that wait for one client."""
@@ -122,7 +122,10 @@ class Session:
                 for one in [*self._waiting.values(), *([self._listener] if self._listener else [])]:
                     one.end(why)
                 with anyio.CancelScope(shield=True):
-                    await child.leave()
+                    async with anyio.create_task_group() as last:
+                        last.start_soon(_drained, child)  # who cannot write does not end
+                        await child.leave()
+                        last.cancel_scope.cancel()
                 group.cancel_scope.cancel()
 
     def end(self) -> None:
@@ -141,13 +144,13 @@ class Session:
             self._waiting[id] = waiting
             try:
                 with anyio.move_on_after(self._timeout) as patience:
-                    await self._write(_renamed(frame, id).message)
+                    await self._write(renamed(frame, id).message)
                     async for message in waiting.get:
                         if "method" not in message:
-                            return _for_client(message, waiting)
+                            return for_client(message, waiting.id, waiting.token)
                         patience.deadline = math.inf  # now it is the client who is waited for
                         if reply is not None:
-                            await reply.message(_for_client(message, waiting))
+                            await reply.message(for_client(message, waiting.id, waiting.token))
                         if frame.method != _UNBOUNDED:
                             asked = "id" in message
                             patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
@@ -242,29 +245,22 @@ class Session:
             if answered is not None:
                 answered.say(message)
             return
-        place = self._place(message)
+        named, request = named_by(message)
+        place = self._waiting.get(request) if named else self._place()
         if id is not None and (self._shared or not self._asks(id)):
             self._refuse(id)
         elif place is not None:
             place.say(message)
-        elif not self._shared:
+        elif not self._shared and not named:
             if len(self._unheard) == _MOST:
                 lost = self._unheard.popleft().get("id")
                 if lost is not None:
                     self._refuse(lost)
             self._unheard.append(message)
 
-    def _place(self, message: Mapping[str, Any]) -> _Waiting | None:
-        """Who hears what is no response."""
-        params = message.get("params")
-        given = params if isinstance(params, dict) else {}
-        meta = given.get("_meta")
-        named = [given.get("progressToken")] if message["method"] == "notifications/progress" else []
-        named += [meta.get(_SUBSCRIPTION)] if isinstance(meta, dict) else []
-        for id in named:
-            if type(id) is int and id in self._waiting:
-                return self._waiting[id]
-        if self._shared or any(named):
+    def _place(self) -> _Waiting | None:
+        """Who hears what names no request."""
+        if self._shared:
             return None
         return next(iter(self._waiting.values())) if len(self._waiting) == 1 else self._listener
 
@@ -276,30 +272,12 @@ class Session:
         return True
 
     def _refuse(self, id: object) -> None:
-        self._questions.discard(id)  # type: ignore[arg-type]
         if self._child is not None and isinstance(id, str | int):
+            self._questions.discard(id)
             error = error_frame(id, -32601, "there is no client that could be asked")
             self._child.outlet.push(told(error).encode())
 
 
-def _renamed(frame: Frame, id: int) -> Frame:
-    """The request under an id of our own, which is its progress token, too."""
-    meta = frame.params.get("_meta")
-    sent = Frame({**frame.message, "id": id})
-    if not isinstance(meta, Mapping) or "progressToken" not in meta:
-        return sent
-    return sent.with_params({**frame.params, "_meta": {**meta, "progressToken": id}})
-
-
-def _for_client(message: dict[str, Any], waiting: _Waiting) -> dict[str, Any]:
-    """A message with the names that the client gave."""
-    place = "params" if "method" in message else "result"
-    body = message.get(place)
-    if not isinstance(body, dict):
-        return message
-    if message.get("method") == "notifications/progress":
-        body = {**body, "progressToken": waiting.token}
-    meta = body.get("_meta")
-    if isinstance(meta, dict) and _SUBSCRIPTION in meta:
-        body = {**body, "_meta": {**meta, _SUBSCRIPTION: waiting.id}}
-    return {**message, place: body}
+async def _drained(child: Child) -> None:
+    async for _ in child.lines:
+        pass
