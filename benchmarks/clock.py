@@ -73,6 +73,10 @@ class Times:
     def __contains__(self, name: str) -> bool:
         return name in self._found
 
+    def us(self, name: str) -> Spread:
+        """What an operation takes."""
+        return Spread.of(self._found[name])
+
     def ratio(self, name: str, base: str) -> Spread:
         """How many times ``base`` an operation takes."""
         pairs = zip(self._found[name], self._found[base], strict=True)
@@ -84,7 +88,7 @@ class Times:
             {
                 "group": one.group,
                 "name": one.name,
-                "us": Spread.of(self._found[one.name]).rounded(),
+                "us": self.us(one.name).rounded(),
                 "per_ed25519_verify": self.ratio(one.name, ED25519_VERIFY).rounded(),
             }
             for one in self._operations

@@ -12,7 +12,18 @@ from typing import Any
 
 from cryptography.hazmat.backends.openssl import backend
 
-_LIBRARIES = ("hessra-agents", "biscuit-python", "cryptography", "pydantic", "anyio", "PyJWT", "tenuo")
+_LIBRARIES = (
+    "hessra-agents",
+    "biscuit-python",
+    "cryptography",
+    "pydantic",
+    "anyio",
+    "mcp",
+    "uvicorn",
+    "PyJWT",
+    "tenuo",
+    "fastmcp",
+)
 
 
 def now() -> dict[str, Any]:

@@ -127,6 +127,17 @@ class Tenuo:
         """The proof of possession for one call."""
         return (bytes(warrant.sign(key, tool, arguments, int(time.time()))),)
 
+    def middleware(self) -> Any:
+        """For a server of FastMCP."""
+        library = importlib.import_module("tenuo.mcp")
+        return library.TenuoMiddleware(library.MCPVerifier(authorizer=self.authorizer))
+
+    def presented(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What its client sends with a call of ``pay``: the warrant, and a new proof of possession."""
+        text = importlib.import_module("tenuo.meta").argument_json(arguments)
+        sign = importlib.import_module("tenuo_core").sign_meta
+        return {"tenuo": sign([self.payment], self.keys[0], "pay", text, int(time.time()), None)}
+
     def operations(self) -> list[Operation]:
         """All of them."""
         group, first = "peers: tenuo", self.mint()

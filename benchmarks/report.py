@@ -11,13 +11,11 @@ _WIDE = 48
 
 def text(found: dict[str, Any]) -> str:
     """All that was found, for a terminal."""
-    parts = [
-        _head(found),
-        _timings(found),
-        _tokens(found),
-        _imports(found["imports"]),
-        _memory(found["memory"]),
-    ]
+    parts = [_head(found)]
+    if "timings" in found:
+        parts += [_timings(found), _tokens(found), _imports(found["imports"]), _memory(found["memory"])]
+    if "mcp" in found:
+        parts.append(_mcp(found["mcp"]))
     return "\n\n".join([*filter(None, parts), _targets(found["targets"])])
 
 
@@ -74,6 +72,25 @@ def _memory(found: dict[str, int]) -> str:
         return ""
     lines = [f"{'resident bytes of one that is held':{_WIDE}}"]
     return "\n".join(lines + [f"  {name:{_WIDE - 2}}{size:11}" for name, size in found.items()])
+
+
+def _mcp(found: dict[str, Any]) -> str:
+    busy = " to ".join(str(found[when]["load"][0]) for when in ("start", "end"))
+    verify = found["ed25519_verify_us"]["median"]
+    lines = [
+        f"calls over MCP, load {busy}; meanwhile an Ed25519 verify of `cryptography` takes {verify:.0f} us",
+        "added: beside the bare call of the same group, by the medians within each block",
+    ]
+    group = None
+    for row in found["latency"]:
+        if row["group"] != group:
+            group = row["group"]
+            titles = ("median us", "p10", "p90", "added us", "p10", "p90", "x bare")
+            lines += ["", f"{group:{_WIDE}}" + "".join(f"{title:>11}" for title in titles)]
+        spreads = [row["us"], row["added_us"]] if "beside" in row else [row["us"]]
+        ratio = f"{row['ratio']['median']:11.2f}" if "beside" in row else ""
+        lines.append(f"  {row['name']:{_WIDE - 2}}" + "".join(map(_three, spreads)) + ratio)
+    return "\n".join(lines)
 
 
 def _targets(found: list[dict[str, Any]]) -> str:

@@ -1,146 +1,184 @@
-"""The routes of a call over MCP to the one tool `workload.pay`: bare, and guarded in each way that there is.
+"""The routes of a call over MCP to the tool `workload.pay`: bare, and guarded in every way there is.
 
-*Bound*: the client sends no capability; the guard holds one, with its holder's key, and has read it.
-*With a proof*: the client sends the capability with each call, and a new proof by its holder's key.
+*Bound*: the client sends no capability; the guard has read one, and holds its key. *With a proof*: the client
+sends the capability with every call, and a new proof by its holder's key. One guard serves both.
 
-Servers and proxies are processes of their own on this machine. All servers and clients are the SDK's, with
-what they do by default; those of `fastmcp_routes` are FastMCP's.
+Clients and servers are the SDK's, and FastMCP's in the last group, and do what they do by default; proxies
+are those of ``hessra-agents mcp proxy``. Tenuo's middleware for FastMCP gets the same work as in `peers`; its
+client signs a proof for every call, too. That it remembers signatures is off, as by default: two signatures
+of the same call within one second are equal, and here the same call is made over and over.
 """
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import importlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
-import anyio
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from mcp.types import CallToolResult
 
 from hessra_agents import Call
-from hessra_agents.mcp import presenting
+from hessra_agents.mcp import Protection, presenting, protect
 from hessra_agents.mcp.acts import CAPABILITY, PROOF
 
 from . import workload as work
+from .children import SERVER, command, kept, listening, proxy
 from .latency import Arguments, Route
 from .ours import Ours
-from .server import kept, protection, server
+from .peers import Tenuo
+from .server import server
 
-ROOT = Path(__file__).parent.parent
-DIRECT, STREAMS = "in memory, direct", "in memory, streams"
-STDIO, HTTP = "stdio", "HTTP"
+DIRECT, STREAMS, STDIO, HTTP = "in memory, direct", "in memory, streams", "stdio", "streamable HTTP"
+FASTMCP = "FastMCP, in memory, direct"
 
 BARE, BOUND, PROVED = "bare", "guarded, bound", "guarded, with a proof"
-RELAYED, RELAYED_PROVED = "relay, bound", "relay, with a proof"
+RELAYS = ("behind the relay, bound", "behind the relay, with a proof")
+TENUO = "tenuo's middleware, with a proof"
 
-_PATIENCE = 30  # seconds until a server listens
-
-
-def call(client: Client, meta: Callable[[Arguments], Any] | None = None) -> Callable[..., Any]:
-    """Call the tool, with such a ``_meta``."""
-
-    async def called(arguments: Arguments) -> CallToolResult:
-        return await client.call_tool("pay", arguments, meta=meta(arguments) if meta else None)
-
-    return called
+Meta = Callable[[Arguments], Any]
 
 
-def shown(here: Ours) -> Callable[[Arguments], Any]:
-    """What the client sends with a call where no transport does it: the capability and a new proof."""
+class Routes(AsyncExitStack):
+    """Routes by clients that stay connected until the end of the block."""
 
-    def meta(arguments: Arguments) -> Any:
-        proof = here.held.prove(Call.of("pay", arguments), key=here.key, audience=work.AUDIENCE)
-        return {CAPABILITY: here.held.token, PROOF: proof.token}
+    def __init__(self, here: Ours) -> None:
+        super().__init__()
+        self._here = here
+        self.found: list[Route] = []
 
-    return meta
+    async def add(
+        self,
+        name: str,
+        target: Any,
+        *,
+        beside: str | None = BARE,
+        mode: Literal["auto", "legacy"] = "auto",
+        proving: bool = False,
+        meta: Meta | None = None,
+    ) -> None:
+        """Connect to a server, and ask for its tools as every client does.
 
-
-class Clients(AsyncExitStack):
-    """Clients that are open until the end of the block."""
-
-    async def open(self, target: Any, mode: Literal["auto", "legacy"] = "auto") -> Client:
-        """Connect, and ask for the tools, as every client does."""
+        Args:
+            proving: by a transport that sends the capability, and a proof with each call.
+            meta: made for each call, and sent with it.
+        """
+        if proving:
+            target = presenting(target, self._here.held, key=self._here.key)
         client = await self.enter_async_context(Client(target, mode=mode, cache=None))
         await client.list_tools()
-        return client
+
+        async def call(arguments: Arguments) -> CallToolResult:
+            return await client.call_tool("pay", arguments, meta=None if meta is None else meta(arguments))
+
+        self.found.append(Route(name, call, beside))
 
 
 @asynccontextmanager
 async def direct(here: Ours) -> AsyncIterator[list[Route]]:
-    """Client and server in one event loop, without messages: what the SDK does since 2026-07-28."""
-    guarded = server(protection(here.guard, here.held.token, here.key))
-    async with Clients() as clients:
-        client = await clients.open(guarded)
-        yield [
-            Route(BARE, call(await clients.open(server()))),
-            Route(BOUND, call(client), BARE),
-            Route(PROVED, call(client, shown(here)), BARE),
-        ]
+    """Client and server in one event loop, with no messages: how the SDK connects them in one process."""
+    guarded = server(_protection(here))
+    async with Routes(here) as routes:
+        await routes.add(BARE, server(), beside=None)
+        await routes.add(BOUND, guarded)
+        await routes.add(PROVED, guarded, meta=_presented(here))  # there is no transport that could do it
+        yield routes.found
 
 
 @asynccontextmanager
 async def streams(here: Ours) -> AsyncIterator[list[Route]]:
-    """Client and server in one event loop, with messages over streams in memory."""
-    guarded = server(protection(here.guard, here.held.token, here.key))
-    proving = presenting(guarded, here.held, key=here.key)
-    async with Clients() as clients:
-        yield [
-            Route(BARE, call(await clients.open(server(), "legacy"))),
-            Route(BOUND, call(await clients.open(guarded, "legacy")), BARE),
-            Route(PROVED, call(await clients.open(proving, "legacy")), BARE),
-        ]
+    """Client and server in one event loop, with the messages of a session between them."""
+    guarded = server(_protection(here))
+    async with Routes(here) as routes:
+        await routes.add(BARE, server(), beside=None, mode="legacy")
+        await routes.add(BOUND, guarded, mode="legacy")
+        await routes.add(PROVED, guarded, mode="legacy", proving=True)
+        yield routes.found
 
 
 @asynccontextmanager
 async def stdio(here: Ours) -> AsyncIterator[list[Route]]:
-    """A server that is a command: bare, guarded by itself, and behind the relay and the bridge."""
-    with _folder(here) as folder, _listening([*_proxy(folder), "--listen", "{}", "--", *_SERVER]) as url:
-        bare, guarded = _command(*_SERVER), _command(*_SERVER, "--guarded", str(folder))
-        relay = _command(*_proxy(folder), "--", *_SERVER)
-        async with Clients() as clients:
-
-            async def route(name: str, target: Any, beside: str | None = BARE) -> Route:
-                return Route(name, call(await clients.open(target)), beside)
-
-            def proving(target: Any) -> Any:
-                return presenting(target, here.held, key=here.key)
-
-            yield [
-                await route(BARE, bare, None),
-                await route(BOUND, guarded),
-                await route(PROVED, proving(guarded)),
-                await route(RELAYED, relay),
-                await route(RELAYED_PROVED, proving(relay)),
-                await route("HTTP bridge, bound", url),
-                await route("HTTP bridge, with a proof", proving(url)),
-            ]
+    """A server that is a command; it guards itself, or the relay or the HTTP bridge stands in front of it."""
+    with kept(here) as folder, listening(proxy(folder, "--listen", "127.0.0.1:{port}", "--", *SERVER)) as url:
+        guarded = command([*SERVER, "--guarded", str(folder)])
+        relay = command(proxy(folder, "--", *SERVER))
+        async with Routes(here) as routes:
+            await routes.add(BARE, command(SERVER), beside=None)
+            await routes.add(BOUND, guarded)
+            await routes.add(PROVED, guarded, proving=True)
+            await routes.add(RELAYS[0], relay)
+            await routes.add(RELAYS[1], relay, proving=True)
+            await routes.add("behind the HTTP bridge, bound", url)
+            await routes.add("behind the HTTP bridge, with a proof", url, proving=True)
+            yield routes.found
 
 
 @asynccontextmanager
 async def http(here: Ours) -> AsyncIterator[list[Route]]:
-    """A server over streamable HTTP: bare, guarded by itself, and behind the reverse proxy."""
+    """A server that listens; it guards itself, or the reverse proxy stands in front of it."""
     with (
-        _folder(here) as folder,
-        _listening([*_SERVER, "--port", "{port}"]) as bare,
-        _listening([*_SERVER, "--port", "{port}", "--guarded", str(folder)]) as guarded,
-        _listening([*_proxy(folder), "--listen", "{}", "--upstream", bare]) as proxied,
+        kept(here) as folder,
+        listening([*SERVER, "--port", "{port}"]) as bare,
+        listening([*SERVER, "--port", "{port}", "--guarded", str(folder)]) as guarded,
+        listening(proxy(folder, "--listen", "127.0.0.1:{port}", "--upstream", bare)) as proxied,
     ):
-        async with Clients() as clients:
+        async with Routes(here) as routes:
+            await routes.add(BARE, bare, beside=None)
+            await routes.add(BOUND, guarded)
+            await routes.add(PROVED, guarded, proving=True)
+            await routes.add("behind the reverse proxy, bound", proxied)
+            await routes.add("behind the reverse proxy, with a proof", proxied, proving=True)
+            yield routes.found
 
-            async def route(name: str, url: str, beside: str | None = BARE, *, proving: bool = False) -> Route:
-                target = presenting(url, here.held, key=here.key) if proving else url
-                return Route(name, call(await clients.open(target)), beside)
 
-            yield [
-                await route(BARE, bare, None),
-                await route(BOUND, guarded),
-                await route(PROVED, guarded, proving=True),
-                await route("reverse proxy, bound", proxied),
-                await route("reverse proxy, with a proof", proxied, proving=True),
-            ]
+@asynccontextmanager
+async def fastmcp(here: Ours, tenuo: Tenuo | None) -> AsyncIterator[list[Route]]:
+    """A server of FastMCP; our guard in it, or tenuo's middleware. None where FastMCP is not installed."""
+    try:
+        library = importlib.import_module("fastmcp")
+    except ImportError:
+        yield []
+        return
+
+    def made(**options: Any) -> Any:
+        found = library.FastMCP("bank", **options)
+        found.tool(work.pay)
+        return found
+
+    guarded = made()
+    protect(guarded, here.guard, bound=here.guard.toolbox(here.held, key=here.key))
+    async with Routes(here) as routes:
+        await routes.add(BARE, made()._mcp_server, beside=None)
+        await routes.add(BOUND, guarded._mcp_server)
+        await routes.add(PROVED, guarded._mcp_server, meta=_presented(here))
+        if tenuo is not None:
+            theirs = made(middleware=[tenuo.middleware()])
+            await routes.add(TENUO, theirs._mcp_server, meta=tenuo.presented)
+        yield routes.found
+
+
+def _protection(here: Ours) -> Protection:
+    return Protection(here.guard, bound=here.guard.toolbox(here.held, key=here.key))
+
+
+def _presented(here: Ours) -> Meta:
+    """The capability, and a new proof for each call."""
+    token = here.held.token
+
+    def meta(arguments: Arguments) -> Any:
+        proof = here.held.prove(Call.of("pay", arguments), key=here.key, audience=work.AUDIENCE)
+        return {CAPABILITY: token, PROOF: proof.token}
+
+    return meta
+
+
+def groups(here: Ours, tenuo: Tenuo | None) -> dict[str, AbstractAsyncContextManager[list[Route]]]:
+    """All routes, by what is measured together. Each group is opened, measured and closed by itself."""
+    return {
+        DIRECT: direct(here),
+        STREAMS: streams(here),
+        FASTMCP: fastmcp(here, tenuo),
+        STDIO: stdio(here),
+        HTTP: http(here),
+    }

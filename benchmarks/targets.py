@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import fresh, ours, peers
+from . import fresh, ours, peers, routes
 from . import workload as work
 from .clock import ED25519_VERIFY, Spread, Times
+from .latency import Group
 
 PER_BLOCK = 4  # Ed25519 verifies
 LATER = 0.1  # of tenuo's guarded call
 IMPORT_MS = 40
 TOKEN = 3500  # characters, after 4 delegations
+
+BOUND_US, PROVED_US = 150, 350  # added to a call over MCP in memory
+RELAY_US = 1500
 
 ADDED = f"to {fresh.BASE}, processor"
 
@@ -31,6 +35,33 @@ def judge(times: Times, sizes: dict[str, list[int]], imports: dict[str, Any]) ->
         _target("frameworks imported", len(frameworks), 1, note=", ".join(frameworks)),
         _target(f"characters, {last} delegations", sizes["hessra_agents"][-1], TOKEN, note=chain),
     ]
+
+
+def of_mcp(found: dict[str, Group]) -> list[dict[str, Any]]:
+    """Each target of the part on MCP, the worst of the routes that it is about."""
+    memory = [found[title] for title in (routes.DIRECT, routes.STREAMS)]
+    judged = []
+    for name, limit in ((routes.BOUND, BOUND_US), (routes.PROVED, PROVED_US)):
+        added = {one.title: one.added(name, routes.BARE) for one in memory}
+        judged.append(_worst(f"MCP in memory, {name}: us added", added, limit))
+    relays = {name: found[routes.STDIO].added(name, routes.BARE) for name in routes.RELAYS}
+    judged.append(_worst("MCP over stdio, the relay: us added", relays, RELAY_US))
+    return [*judged, _beside_tenuo(found.get(routes.FASTMCP))]
+
+
+def _beside_tenuo(group: Group | None) -> dict[str, Any]:
+    name = "FastMCP, with a proof: added / tenuo's added"
+    if group is None or routes.TENUO not in group.found:
+        return _target(name, None, 1)
+    ratio = group.of_added(routes.PROVED, routes.TENUO, routes.BARE)
+    added = [group.added(one, routes.BARE).median for one in (routes.PROVED, routes.TENUO)]
+    return _target(name, ratio, 1, note="{:.0f} and {:.0f} us".format(*added))
+
+
+def _worst(name: str, found: dict[str, Spread], limit: float) -> dict[str, Any]:
+    worst = max(found, key=lambda each: found[each].median)
+    note = "; ".join(f"{one.median:.0f} {each}" for each, one in found.items())
+    return _target(name, found[worst], limit, note=note)
 
 
 def _calls(times: Times) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def old() -> None:
     """A server of 2025-11-25 in a few lines, which keeps what it is told."""
     for line in sys.stdin:
         message = json.loads(line)
-        answer: dict[str, object] = {"error": {"code": -32601, "message": "Method not found"}}
+        answer: dict[str, object]
         match message.get("method"):
             case "initialize":
                 told = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
@@ -31,6 +31,8 @@ def old() -> None:
                 answer = {"result": {"tools": [{"name": "read_file", "inputSchema": schema}]}}
             case "tools/call":
                 answer = {"result": {"content": [{"type": "text", "text": json.dumps(message["params"])}]}}
+            case _:
+                answer = {"error": {"code": -32601, "message": "Method not found"}}
         if "id" in message:
             print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
 

@@ -125,11 +125,11 @@ async def test_a_list_that_has_changed_is_asked_for_again(files: HttpWorld) -> N
 async def test_what_a_tool_says_meanwhile_comes_through(files: HttpWorld, era: str) -> None:
     heard: list[float] = []
 
-    async def progress(done: float, total: float | None, text: str | None) -> None:
-        heard.append(done)
+    async def heard_of(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(progress)
 
     async with through(files, era) as client:
-        result = await client.call_tool("count", {}, progress_callback=progress)
+        result = await client.call_tool("count", {}, progress_callback=heard_of)
     assert (text_of(result), heard) == ("counted", [1])
 
 
@@ -375,3 +375,41 @@ for line in sys.stdin:
             while (same := said(await post(url, ping))["result"]["same"]) is None:
                 pass
         assert same is True
+
+
+async def test_what_a_server_asks_while_we_ask_waits_for_the_client(files: HttpWorld) -> None:
+    """A question that came up while the guard asked for the tools is not lost with that request."""
+    ask = """
+import json, sys
+held = None
+for line in sys.stdin:
+    message = json.loads(line)
+    told = {"id": message.get("id"), "result": {}}
+    match message.get("method"):
+        case "tools/list":
+            print(json.dumps({"jsonrpc": "2.0", "id": "q", "method": "roots/list"}), flush=True)
+            told["result"] = {"tools": [{"name": "process", "inputSchema": {"type": "object"}}]}
+        case "tools/call":
+            held = message["id"]
+            continue
+        case None:
+            told = {"id": held, "result": message["result"]}
+    print(json.dumps({"jsonrpc": "2.0", **told}), flush=True)
+"""
+    params = {"name": "process", "arguments": {}, "_meta": files.meta(allowed(files), "process", {})}
+    app = bridge(files.gate, StdioServerParameters(command=sys.executable, args=["-c", ask]))
+    async with served(app) as url, httpx2.AsyncClient() as client, anyio.create_task_group() as group:
+        headers = await opened(url)
+        told: list[Any] = []
+
+        async def call() -> None:
+            told.append(said(await post(url, request("tools/call", params), headers)))
+
+        async with client.stream("GET", url, headers=headers) as stream:
+            group.start_soon(call)
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            assert json.loads((await anext(lines))[6:])["id"] == "q"
+        answer = {"jsonrpc": "2.0", "id": "q", "result": {"roots": []}}
+        while not (await post(url, answer, headers)).is_success:
+            pass
+    assert told[0]["result"] == {"roots": []}

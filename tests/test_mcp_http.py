@@ -393,24 +393,25 @@ async def test_a_method_that_nobody_thought_of_needs_a_capability(files: HttpWor
 
 async def test_a_client_that_leaves_cancels_its_call(files: HttpWorld) -> None:
     call = files.call(everything_permitted(files), "wait", {})
-    async with files.reversed() as url, anyio.create_task_group() as group:
-        group.start_soon(post, url, call)
-        await files.started.wait()
-        group.cancel_scope.cancel()
-    with anyio.fail_after(5):
-        await files.cancelled.wait()
+    async with files.reversed() as url:
+        async with anyio.create_task_group() as group:
+            group.start_soon(post, url, call)
+            await files.started.wait()
+            group.cancel_scope.cancel()
+        with anyio.fail_after(5):
+            await files.cancelled.wait()
 
 
 @each_era
 async def test_what_a_tool_says_meanwhile_comes_through(files: HttpWorld, era: str) -> None:
     heard: list[float] = []
 
-    async def progress(done: float, total: float | None, text: str | None) -> None:
-        heard.append(done)
+    async def heard_of(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(progress)
 
     capability = everything_permitted(files)
     async with files.presented(capability, era) as client:
-        result = await client.call_tool("count", {}, progress_callback=progress)
+        result = await client.call_tool("count", {}, progress_callback=heard_of)
     assert (text_of(result), heard) == ("counted", [1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import anyio
 import pytest
 
 from hessra_agents import Call, KeyPair, Ledger, grant, must
-from hessra_agents.mcp import Gate, Refusals, method, pipes
+from hessra_agents.mcp import Gate, Refusals, method, pipes, waiting
 from hessra_agents.mcp import relay as relaying
 from hessra_agents.mcp.fronting import VERSION
 from hessra_agents.mcp.pins import Pins
@@ -42,6 +43,7 @@ class Line:
         self.over = anyio.Event()
         self._number = 0
         from_us, self._to = os.pipe()
+        fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 1 << 20)  # a test writes without waiting
         self._from, to_us = os.pipe()
         self.ends = from_us, to_us
         self._lines = Lines(self._from, 1 << 28)
@@ -177,7 +179,8 @@ BAD = {
     "an id that is a fraction": ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, -32600),
     "params that are a list": (_frame("[]"), 1, -32602),
     "too deep": (_call('"arguments":{"x":' + "[" * 99 + "]" * 99 + "}"), None, -32700),
-    "not a number": (_call('"arguments":{"x":NaN}'), None, -32700),
+    "not a number": (_call('"arguments":{"x":NaN}'), 1, "malformed"),
+    "not a number elsewhere": (_call('"other":NaN'), 1, -32600),
     "too large": (_call('"arguments":{"x":"' + "y" * (5 << 20) + '"}'), None, -32600),
     "half of a character": (_call('"arguments":{"x":"\\ud800"}'), 1, "malformed"),
     "too many digits": (_call('"arguments":{"x":' + "9" * 500 + "}"), 1, "malformed"),
@@ -573,7 +576,7 @@ async def test_too_many_requests_that_wait_are_refused(
         for _ in range(5):
             line.call("silent")
         told = await line.receive()
-        assert (told["id"], told["error"]["code"]) == (5, -32603)
+        assert (told["id"], told["error"]["code"]) == (4, -32603)
 
 
 async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:

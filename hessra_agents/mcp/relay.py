@@ -267,7 +267,7 @@ class _Relay:
                 except Unheard as fault:
                     _log.warning("a line that the server wrote %s: left out", fault)
                 except anyio.BrokenResourceError:
-                    break
+                    continue  # the client is gone: what it does not hear must not hold up the server
         self._heard_all.set()
         self._ending.set()
 

@@ -47,10 +47,14 @@ _log = logging.getLogger("hessra_agents")
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request that waits, with the id and the progress token that its client gave it."""
+    """A request that waits, with the id and the progress token that its client gave it.
+
+    A request of our own hears nothing but its answer.
+    """
 
     id: str | int | None
     token: object
+    hears: bool
     put: MemoryObjectSendStream[dict[str, Any]]
     get: MemoryObjectReceiveStream[dict[str, Any]]
     why: Failure = field(default_factory=lambda: Failure(INTERNAL_ERROR, "the server ended"))
@@ -140,7 +144,7 @@ class Session:
             Failure: there is none.
         """
         id = next(self._ids)
-        with self._used(), self._wait(frame) as waiting:
+        with self._used(), self._wait(frame, hears=reply is not None) as waiting:
             self._waiting[id] = waiting
             try:
                 with anyio.move_on_after(self._timeout) as patience:
@@ -203,12 +207,12 @@ class Session:
                 self._scope.deadline = anyio.current_time() + self._idle
 
     @contextmanager
-    def _wait(self, frame: Frame | None) -> Iterator[_Waiting]:
+    def _wait(self, frame: Frame | None, *, hears: bool = True) -> Iterator[_Waiting]:
         put, get = anyio.create_memory_object_stream[dict[str, Any]](_MOST)
         meta = None if frame is None else frame.params.get("_meta")
         token = meta.get("progressToken") if isinstance(meta, Mapping) else None
         with put, get:
-            yield _Waiting(None if frame is None else frame.id, token, put, get)
+            yield _Waiting(None if frame is None else frame.id, token, hears, put, get)
 
     async def _write(self, message: Mapping[str, Any]) -> None:
         if self._child is None:
@@ -262,7 +266,8 @@ class Session:
         """Who hears what names no request."""
         if self._shared:
             return None
-        return next(iter(self._waiting.values())) if len(self._waiting) == 1 else self._listener
+        clients = [one for one in self._waiting.values() if one.hears]
+        return clients[0] if len(clients) == 1 else self._listener
 
     def _asks(self, id: object) -> bool:
         """Note that the server asks the client."""
