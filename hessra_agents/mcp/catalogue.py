@@ -90,14 +90,24 @@ class Catalogue:
         Raises:
             Denied: ``unavailable``: the server does not list its tools.
         """
+        offer = await self.offer(name, fetch)
+        return _no_tool if offer is None else offer.check
+
+    async def offer(self, name: object, fetch: Fetch) -> Offer | None:
+        """The tool as the server offers it; None if there is no such tool.
+
+        Raises:
+            Denied: as for `check`.
+        """
+        if not isinstance(name, str):
+            return None
         if not self._fresh(name):
             async with self._asking:  # one question for all who wait
                 if not self._fresh(name):
                     await self._ask(fetch)
-        offer = self._offers.get(name) if isinstance(name, str) else None
-        return _no_tool if offer is None else offer.check
+        return self._offers.get(name)
 
-    def _fresh(self, name: object) -> bool:
+    def _fresh(self, name: str) -> bool:
         if self._asked is None:
             return False
         age = time.monotonic() - self._asked

@@ -27,7 +27,8 @@ from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import ClientDisconnect, Request
 
 from .frames import MAX_FRAME, Frame
-from .reply import VERSION, Failure
+from .fronting import VERSION
+from .reply import Failure
 
 __all__ = ["Door", "held_to_parameters", "modern_header", "routed"]
 

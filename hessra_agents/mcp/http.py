@@ -10,6 +10,7 @@ What stands behind (`Behind`) is another HTTP server (`reverse`) or a command (`
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,23 +22,21 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ..errors import Denied, Reason
+from ..errors import Denied
 from .acts import LISTS, stripped
 from .catalogue import Fetch
 from .door import Door, held_to_parameters, modern_header, routed
 from .frames import INTERNAL_ERROR, Broken, Frame, read_frame
+from .fronting import questions, refused, whole_list
 from .gate import Gate
 from .quiet import keep_tokens_out_of_logs
-from .refusals import Refusals, refusal
-from .reply import Failure, Left, Reply, is_modern
+from .refusals import Refusals
+from .reply import Failure, Left, Reply
 
 __all__ = ["LOOPBACK", "Behind", "front"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """The names of this machine, for those who are on it."""
-
-_PAGES = 100
-"""Pages of a list that are asked for, at most."""
 
 _log = logging.getLogger("hessra_agents")
 
@@ -159,24 +158,14 @@ class _Front:
             cause = denied.__cause__
             if isinstance(cause, Failure) and cause.status != 200:
                 raise cause from None  # such as a session that is gone, found when the tools were asked for
-            return self._refused(denied, frame)
+            return refused(denied, frame, self._refusals)
 
     async def _hold_parameters(self, frame: Frame, headers: Mapping[str, str], fetch: Fetch) -> None:
         """Step 2, for the arguments that a tool's definition wants in headers, too."""
         name, arguments = frame.params.get("name"), frame.params.get("arguments")
-        await self._gate.catalogue.check(name, fetch)
-        offer = self._gate.catalogue._offers.get(name) if isinstance(name, str) else None
+        offer = await self._gate.catalogue.offer(name, fetch)
         if offer is not None and isinstance(arguments or {}, dict):
             held_to_parameters(offer.definition.get("inputSchema"), arguments or {}, headers)
-
-    def _refused(self, denied: Denied, frame: Frame) -> dict[str, Any]:
-        named = frame.params.get("name", frame.params.get("uri"))
-        name = named if isinstance(named, str) else ""
-        told = refusal(denied, frame.method or "", name, self._refusals)
-        if told.result is None:
-            return {"jsonrpc": "2.0", "error": told.error}
-        kind = {"resultType": "complete"} if is_modern(frame) else {}
-        return {"jsonrpc": "2.0", "result": {**kind, **told.result}}
 
     async def _pass_on(self, frame: Frame, headers: Mapping[str, str], reply: Reply) -> None:
         """A notification, or the client's response to what the server asked."""
@@ -210,28 +199,19 @@ async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
 
 async def _tools(behind: Behind, frame: Frame, headers: Mapping[str, str]) -> list[dict[str, Any]]:
     """All tools of the server, asked for on the way that the call itself takes."""
-    meta = stripped(frame.params).get("_meta", {})
-    asked = {"_meta": {key: value for key, value in meta.items() if key != "progressToken"}} if meta else {}
     ours = {
         name: "tools/list" if name == "mcp-method" else value
         for name, value in headers.items()
         if name != "mcp-name" and not name.startswith("mcp-param-")
     }
-    tools: list[dict[str, Any]] = []
-    cursor = None
-    for page in range(_PAGES):
-        params = asked if cursor is None else {**asked, "cursor": cursor}
-        message = {"jsonrpc": "2.0", "id": f"hessra-{frame.id}-{page}", "method": "tools/list"}
-        answer = await behind.ask(Frame({**message, "params": params}), ours, None)
-        result = answer.get("result")
-        found = result.get("tools") if isinstance(result, dict) else None
-        if not isinstance(result, dict) or not isinstance(found, list):
-            raise Denied(Reason.UNAVAILABLE, "the server does not list its tools")
-        tools += [one for one in found if isinstance(one, dict)]
-        cursor = result.get("nextCursor")
-        if not isinstance(cursor, str):
-            return tools
-    raise Denied(Reason.UNAVAILABLE, "the server's list of tools has no end")
+    numbers = itertools.count()
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        id = f"hessra-{frame.id}-{next(numbers)}"
+        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+        return await behind.ask(Frame(message), ours, None)
+
+    return await whole_list(ask, "tools/list", questions(frame.params))
 
 
 async def _no_tools() -> list[dict[str, Any]]:

@@ -8,12 +8,9 @@ from typing import Any
 
 from starlette.types import Send
 
-from .frames import INTERNAL_ERROR, Frame, error_frame
+from .frames import INTERNAL_ERROR, error_frame
 
-__all__ = ["MAX_ANSWER", "PERSON", "Failure", "Left", "Reply", "heard", "is_modern", "told"]
-
-VERSION = "io.modelcontextprotocol/protocolVersion"
-"""The key in ``_meta`` that a request of the era without sessions has."""
+__all__ = ["MAX_ANSWER", "PERSON", "Failure", "Left", "Reply", "message_of", "told"]
 
 MAX_ANSWER = 32 << 20
 """Bytes of one message from a server."""
@@ -43,13 +40,7 @@ class Left(Exception):  # noqa: N818
     """The server closed the stream before the answer: the client may ask for the rest of it."""
 
 
-def is_modern(frame: Frame) -> bool:
-    """Whether a request belongs to the era without sessions: it names its version itself."""
-    meta = frame.params.get("_meta")
-    return isinstance(meta, dict) and VERSION in meta
-
-
-def heard(data: bytes | str) -> dict[str, Any] | None:
+def message_of(data: bytes | str) -> dict[str, Any] | None:
     """A server's message, if it is one. What the protocol does not know is kept."""
     try:
         message = json.loads(data)

@@ -24,7 +24,7 @@ from .frames import INTERNAL_ERROR, INVALID_REQUEST, Frame, write_frame
 from .gate import Gate
 from .http import LOOPBACK, front
 from .refusals import Refusals
-from .reply import MAX_ANSWER, PERSON, Failure, Left, Reply, heard, told
+from .reply import MAX_ANSWER, PERSON, Failure, Left, Reply, message_of, told
 
 __all__ = ["reverse"]
 
@@ -96,7 +96,7 @@ class _Upstream:
             _take_over(response, reply)
             if _kind(response) == _EVENTS and response.status_code == 200:
                 return await self._streamed(response, frame, reply, patience)
-            message = heard(await _read(response))
+            message = message_of(await _read(response))
             status = response.status_code
             if message is not None and _answers(message, frame):
                 if reply is not None:
@@ -109,14 +109,14 @@ class _Upstream:
             _take_over(response, reply)
             status = response.status_code
             if not 200 <= status < 300:
-                raise _unanswered(status, heard(await _read(response)), response)
+                raise _unanswered(status, message_of(await _read(response)), response)
             await reply.accepted()
 
     async def listen(self, headers: Mapping[str, str], reply: Reply) -> None:
         async with self._sent("GET", headers) as (response, patience):
             _take_over(response, reply)
             if _kind(response) != _EVENTS or response.status_code != 200:
-                raise _unanswered(response.status_code, heard(await _read(response)), response)
+                raise _unanswered(response.status_code, message_of(await _read(response)), response)
             patience.deadline = math.inf
             await reply.begin()
             async for block in blocks(response.aiter_bytes()):
@@ -128,7 +128,7 @@ class _Upstream:
             _take_over(response, reply)
             status = response.status_code
             if not 200 <= status < 300:
-                raise _unanswered(status, heard(await _read(response)), response)
+                raise _unanswered(status, message_of(await _read(response)), response)
             await reply.accepted(status)
 
     @asynccontextmanager
@@ -165,7 +165,7 @@ class _Upstream:
         """The response at the end of a stream of events."""
         resumable = False
         async for block in blocks(response.aiter_bytes()):
-            message = heard(block.data) if block.data else None
+            message = message_of(block.data) if block.data else None
             if message is not None and _answers(message, frame):
                 return message
             resumable = resumable or block.resumable
@@ -183,7 +183,7 @@ class _Upstream:
 
     def _seen(self, block: Block, message: dict[str, Any] | None = None) -> Block:
         """An event as the client may see it. It belongs to no request here, so nothing says who asks."""
-        message = message or heard(block.data)
+        message = message or message_of(block.data)
         if message is None:
             return block
         if message.get("method") == "notifications/tools/list_changed":

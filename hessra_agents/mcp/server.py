@@ -32,6 +32,7 @@ from ..guard import Guard
 from ..toolbox import Toolbox
 from .acts import CAPABILITY, LISTS, PROOF, stripped
 from .catalogue import Fetch
+from .fronting import questions, whole_list
 from .gate import Gate
 from .quiet import keep_tokens_out_of_logs
 from .refusals import Refusals, refusal
@@ -44,9 +45,6 @@ __all__ = ["Protection", "protect"]
 Context = ServerRequestContext[Any, Any]
 
 _CALL = "tools/call"
-_PAGES = 100
-"""Pages of a list that are asked for, at most."""
-
 _fetch: ContextVar[Fetch] = ContextVar("hessra_fetch")
 """How this request's server is asked for its tools; set by the middleware, read by the extension."""
 
@@ -203,18 +201,11 @@ def _with(ctx: Context, params: dict[str, Any]) -> Context:
 
 async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
     """All tools of the server, asked for on the way that the call itself takes."""
-    meta = stripped(ctx.params or {}).get("_meta", {})
-    asked = {"_meta": {key: value for key, value in meta.items() if key != "progressToken"}} if meta else {}
-    tools: list[dict[str, Any]] = []
-    cursor = None
-    for _ in range(_PAGES):
-        params = asked if cursor is None else {**asked, "cursor": cursor}
-        page = _wire(await call_next(_with(replace(ctx, method="tools/list"), params)))
-        tools += page.get("tools", [])
-        cursor = page.get("nextCursor")
-        if not isinstance(cursor, str):
-            return tools
-    raise Denied(Reason.UNAVAILABLE, "the server's list of tools has no end")
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        return {"result": _wire(await call_next(_with(replace(ctx, method=method), params)))}
+
+    return await whole_list(ask, "tools/list", questions(ctx.params or {}))
 
 
 async def _no_tools() -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from .frames import INTERNAL_ERROR, INVALID_REQUEST, Frame, error_frame, write_f
 from .gate import Gate
 from .names import for_client, named_by, renamed
 from .pipes import Child
-from .reply import MAX_ANSWER, PERSON, Failure, Reply, heard, told
+from .reply import MAX_ANSWER, PERSON, Failure, Reply, message_of, told
 
 __all__ = ["Session"]
 
@@ -236,7 +236,7 @@ class Session:
                 waiting.end(Failure(-32800, "the request was cancelled"))
 
     def _hear(self, line: bytes) -> None:
-        message = heard(line)
+        message = message_of(line)
         if message is None:
             if line.strip():
                 _log.warning("a server wrote a line that is no message")
