@@ -52,7 +52,7 @@ lock: ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
 	@$(PIN) pyproject.toml --group bench -c constraints/dev.txt -o constraints/bench.txt
 	@$(PIN) --group node -o constraints/node.txt
 	@for group in servers servers-legacy servers-vulnerable; do \
-		$(PIN) --no-strip-extras --group $$group -o constraints/$$group.txt || exit 1; done
+		$(PIN) --group $$group -o constraints/$$group.txt || exit 1; done
 
 clean: ## remove the environments and all that tools leave behind
 	rm -rf .venv .venv-bench .venv-node .venv-lock .venv-servers .venv-legacy .venv-vulnerable
@@ -68,11 +68,12 @@ PIN = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile -q --u
 environment = echo "making $(1)"; test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13"; exit 1; }; \
 	$(PYTHON) -m venv $(1)
 
-# $(call install,directory,pinned file): an environment with what the file names, and nothing unpinned.
+# $(call install,directory,pinned file): an environment with what the file names, and nothing unpinned. The
+# file constrains, too: else pip takes pydantic[email] for another package than the pydantic that is pinned.
 define install
 	@$(call environment,$(1))
 	@echo "installing $(2)"
-	@$(1)/bin/python -m pip install -qq --require-hashes -r $(2)
+	@$(1)/bin/python -m pip install -qq --require-hashes -c $(2) -r $(2)
 endef
 
 # $(call editable,directory): the package itself, built by the pinned hatchling.

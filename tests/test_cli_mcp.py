@@ -111,11 +111,11 @@ def text_of(result: CallToolResult) -> str:
 
 async def decides(client: Client) -> None:
     """What is granted runs, what is not does not, and is not shown."""
-    assert [tool.name for tool in (await client.list_tools()).tools] in ([], ["add"])
+    assert [tool.name for tool in (await client.list_tools()).tools] == ["add"]
     assert text_of(await client.call_tool("add", {"a": 2, "b": 3})) == "5"
     refused = await client.call_tool("add", {"a": 10, "b": 3})
     assert refused.is_error
-    assert text_of(refused).startswith("refused: add: argument 'a' is not allowed, granted: between 0 and 9")
+    assert text_of(refused).startswith("refused: add: argument 'a' is not allowed, granted: a whole number")
     assert (await client.call_tool("negate", {"a": 1})).is_error
 
 
@@ -138,10 +138,10 @@ BOUND = {
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("way", BOUND)
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("way", "era"), [*((way, "legacy") for way in BOUND), ("a file", "2026-07-28")])
 async def test_a_client_that_cannot_present_is_served_by_a_bound_proxy(
-    place: Place, way: str, era: str
+    place: Place, way: str, era: str, anyio_backend: str
 ) -> None:
     place.write("safe.py", KEYRING.replace("TOKEN", place.bearer.token))
     variables = {"SUMS_CAPABILITY": place.bearer.token, "PYTHON_KEYRING_BACKEND": "safe.Safe"}
@@ -156,6 +156,8 @@ class Safe(KeyringBackend):
     priority = 1
     def get_password(self, service, username):
         return "TOKEN" if (service, username) == ("hessra/sums", "desk") else None
+    def set_password(self, service, username, password): ...
+    def delete_password(self, service, username): ...
 """
 
 
@@ -221,9 +223,9 @@ def test_a_signal_ends_the_proxy_and_the_server(place: Place, number: signal.Sig
         os.kill(server, 0)
 
 
-MISTAKES = {
+MISTAKES: dict[str, tuple[list[str], list[str] | None, int, str]] = {
     "no command": ([], [], 2, "there is no server"),
-    "capability twice": (["--capability", "bearer", "--capability-env", "X"], None, 2, "exclude each other"),
+    "two ways": (["--capability", "bearer", "--capability-env", "X"], None, 2, "exclude each other"),
     "no token in the environment": (
         ["--capability-env", "X"],
         None,
@@ -369,7 +371,7 @@ async def test_learn_proposes_what_a_session_needed(place: Place, anyio_backend:
         for number in (1, 2):
             assert not (await client.call_tool("add", {"a": number, "b": 3})).is_error
     written = (place.folder / "learned.toml").read_text()
-    assert [str(one) for one in read_grants(written)] == ["add(a: 1 or 2, b: exactly 3)"]
+    assert [str(one) for one in read_grants(written)] == ["add(a: one of 1, 2, b: exactly 3)"]
     again = place.run(*command)
     assert (again.returncode, (place.folder / "learned.toml").read_text()) == (2, written)
 

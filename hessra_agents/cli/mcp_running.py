@@ -109,6 +109,8 @@ def serve(app: ASGIApp, host: str, port: int, path: str) -> int:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise Mistake(f"--listen: {(error.strerror or 'cannot be listened on').lower()}") from None
+    # what is accepted inherits it: else an answer's body waits for the receiver's delayed acknowledgement
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     shown = f"[{host}]" if ":" in host else host
     warn(f"listening on http://{shown}:{listener.getsockname()[1]}{path}")
     config = uvicorn.Config(app, access_log=False, log_config=None, server_header=False, lifespan="on")

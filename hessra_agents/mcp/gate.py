@@ -12,7 +12,6 @@ decided on; or it is refused with `Denied`, and is not.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from ..call import Call
+from ..call import Call, digest
 from ..canonical import Malformed
 from ..decide.permit import Permit
 from ..decide.verifier import PROOF_WINDOW
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Forward", "Gate"]
 
 R = TypeVar("R")
+
+_REQUEST = "hessra-agents/mcp-request/1"
 
 Forward = Callable[[dict[str, Any]], Awaitable[R]]
 """Sends a request on with these parameters, and returns its result."""
@@ -205,8 +206,8 @@ def _decided(params: dict[str, Any], call: Call) -> dict[str, Any]:
 def _fingerprint(token: str | None, proof: Proof, method: str, params: dict[str, Any]) -> bytes:
     """The same for the same request: all that is sent on, but for how its progress is told."""
     rest = {key: value for key, value in params.items() if key != "_meta"}
-    text = json.dumps([token, proof.token, method, rest], sort_keys=True)
-    return hashlib.sha256(text.encode()).digest()
+    text = json.dumps(rest, sort_keys=True)
+    return digest(_REQUEST, *(part.encode() for part in (token or "", proof.token, method, text)))
 
 
 def _size(result: object) -> int:

@@ -181,6 +181,7 @@ class Outlet:
                 count = 0
             except OSError:
                 self.broken = True
+                self._notify()
                 return
             self._size -= count
             if count < len(part):

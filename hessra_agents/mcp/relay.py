@@ -24,7 +24,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..errors import Denied
+from ..errors import Denied, Reason
 from .acts import LISTS, stripped
 from .catalogue import Catalogue, Fetch
 from .frames import (
@@ -49,7 +49,7 @@ __all__ = ["MAX_ANSWER", "Decides", "relay"]
 MAX_ANSWER = 64 << 20
 """Bytes of one message from a server."""
 
-_TURN = 0.05
+_TURN = 0.01
 """Seconds for which the next message waits until a request went on."""
 
 _LAST_WORDS = 1.0
@@ -153,21 +153,25 @@ class _Relay:
     async def _from_client(self, group: TaskGroup) -> None:
         async for line in self._lines:
             try:
-                if line is None:
-                    raise Broken(INVALID_REQUEST, f"the message has more than {MAX_FRAME} bytes")
-                if line.strip():
-                    await self._message(read_frame(line), len(line), group)
-            except Broken as broken:
-                id = None if self._room.find(broken.id) else broken.id
-                await self._tell(error_frame(id, broken.code, str(broken)))
+                await self._line(line, group)
             except anyio.BrokenResourceError:
-                continue  # the server takes nothing any more: its end is on its way
+                continue  # one side takes nothing any more: the end is on its way
         with anyio.move_on_after(_LAST_WORDS):
             while self._room:
                 await self._room.all()[0].done.wait()
                 await anyio.lowlevel.checkpoint()
             await self._up.flush()
         self._ending.set()
+
+    async def _line(self, line: bytes | None, group: TaskGroup) -> None:
+        try:
+            if line is None:
+                raise Broken(INVALID_REQUEST, f"the message has more than {MAX_FRAME} bytes")
+            if line.strip():
+                await self._message(read_frame(line), len(line), group)
+        except Broken as broken:
+            id = None if self._room.find(broken.id) else broken.id
+            await self._tell(error_frame(id, broken.code, str(broken)))
 
     async def _message(self, frame: Frame, size: int, group: TaskGroup) -> None:
         if frame.is_request:
@@ -251,7 +255,7 @@ class _Relay:
         else:
             try:
                 with anyio.move_on_after(self._seconds):
-                    await self._gate.run(frame.method or "", frame.params, forward, fetch=_no_tools)
+                    await self._gate.run(frame.method or "", frame.params, forward, fetch=_refuse_call)
             except Denied as denied:
                 _log.warning("a notification was refused: %s", denied)
 
@@ -319,5 +323,5 @@ def _written(message: Mapping[str, Any]) -> bytes:
         return write_frame(error_frame(message.get("id"), INTERNAL_ERROR, str(broken)))
 
 
-async def _no_tools() -> list[dict[str, Any]]:
-    return []
+async def _refuse_call() -> list[dict[str, Any]]:
+    raise Denied(Reason.MALFORMED, "a tool is called by a request, which has an id")

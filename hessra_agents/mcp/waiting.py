@@ -21,6 +21,8 @@ __all__ = ["Questions", "Waiting", "WaitingRoom", "cancelled"]
 MAX_WAITING = 64 << 20
 """Bytes of requests that wait, each counted with 4 KiB more."""
 
+MAX_ID = 256
+
 MAX_GIVEN_UP = 4096
 """Requests that were given up and whose answers may still come."""
 
@@ -71,9 +73,11 @@ class WaitingRoom:
         """Let a request wait for so long.
 
         Raises:
-            Broken: its id is in use, or too much is waiting.
+            Broken: its id is in use or too long, or too much is waiting.
         """
         key, size = str(frame.id), size + 4096
+        if len(key) > MAX_ID:
+            raise Broken(INVALID_REQUEST, f"the id has more than {MAX_ID} characters")
         if key in self._waiting or key in self._given_up:
             # without the id: under it, the error would be taken for the other request's answer
             raise Broken(INVALID_REQUEST, "the id is in use for another request")

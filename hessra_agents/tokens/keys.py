@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class PublicKey:
         if self.algorithm != "ed25519":
             return False
         try:
-            Ed25519PublicKey.from_public_bytes(self.data).verify(signature, message)
+            _loaded(self.data).verify(signature, message)
         except InvalidSignature:
             return False
         return True
@@ -94,6 +95,9 @@ class PublicKey:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
             raise ValueError("these bytes are no public key") from None
+
+
+_loaded = lru_cache(maxsize=256)(Ed25519PublicKey.from_public_bytes)  # the same keys sign again and again
 
 
 @dataclass(frozen=True, slots=True)
