@@ -37,7 +37,7 @@ def listed(id: object, params: dict[str, object]) -> None:
         say(id=id, result={"tools": tools()[:half], "nextCursor": "2"})
 
 
-def called(id: object, name: object) -> None:
+def called(id: object, name: object, arguments: dict[str, int]) -> None:
     if name == "silent":
         return
     if name == "crash":
@@ -48,11 +48,11 @@ def called(id: object, name: object) -> None:
         say(id="hessra-0-1", result={"tools": []})
         say(id=12345, result={})
         say(method="x", id=id, result={})
-        write('{"jsonrpc":"2.0","ID":5,"result":{}}')
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"odd":0}},"Result":{{}}}}')
         write(f'{{"jsonrpc":"2.0","id":12345,"result":{{"first":1}},"result":{{"odd":1}},"id":{id}}}')
         return
     if name == "flood":
-        for number in range(1000):
+        for number in range(arguments.get("x", 1000)):
             say(method="notifications/message", params={"number": number, "text": "x" * 9000})
     if name == "changes":
         EXTRA["title"] = "changed"
@@ -82,9 +82,11 @@ for line in iter(sys.stdin.readline, ""):
     LOG.flush()
     got = json.loads(line)
     if got.get("method") == "tools/list" and "mute" not in MORE:
+        if "guesses" in MORE:
+            say(id=1, result={"content": "guessed"})
         listed(got["id"], got.get("params", {}))
     elif got.get("method") == "tools/call":
-        called(got["id"], got["params"]["name"])
+        called(got["id"], got["params"]["name"], got["params"].get("arguments") or {})
     elif "id" in got and "mute" not in MORE:
         say(id=got["id"], result={"serverInfo": {"name": "odd"}, "capabilities": {"tools": {}}, "got": got})
 if "deaf" in MORE:

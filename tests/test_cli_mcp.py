@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
@@ -22,6 +23,7 @@ from hessra_agents import Authority, Capability, KeyPair, grant, must
 from hessra_agents.cli import mcp, mcp_config
 from hessra_agents.cli.grantfile import read_grants
 from hessra_agents.mcp import presenting
+from hessra_agents.mcp.fronting import VERSION
 from hessra_agents.mcp.pins import Pins
 from hessra_agents.tokens.keyfile import write_key
 
@@ -313,6 +315,32 @@ async def test_http_stands_in_front_of_a_command_and_of_http(
             async with Client(presenting(url, place.bearer), mode=era) as client:
                 refused = await client.call_tool("add", {"a": 1, "b": 1})
                 assert "over HTTP a capability needs a holder" in text_of(refused)
+
+
+@pytest.mark.parametrize("form", [["--", "cat"], ["--upstream", "http://127.0.0.1:9/mcp"]])
+def test_options_reach_both_forms_over_http(place: Place, form: list[str]) -> None:
+    """Only named hosts are served, and a refusal has the form that was chosen."""
+    options = [
+        "--listen",
+        "127.0.0.1:0",
+        "--host",
+        "files.example",
+        "--refusals",
+        "unknown",
+        "--timeout",
+        "2s",
+    ]
+    proxy = place.proxy(*options, command=[])[:-1]
+    meta = {VERSION: "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    call = {"name": "add", "arguments": {}, "_meta": meta}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28"}
+    headers |= {"mcp-method": "tools/call", "mcp-name": "add"}
+    with listening(place, [*proxy, *form]) as url:
+        told = httpx2.post(url, json=message, headers={**headers, "host": "files.example"}, timeout=20)
+        other = httpx2.post(url, json=message, headers={**headers, "host": "evil.example"}, timeout=20)
+    assert told.json()["error"] == {"code": -32602, "message": "Unknown tool: add"}
+    assert other.status_code in range(400, 500)
 
 
 def test_inspect_prints_a_grant_file_to_begin_with(place: Place) -> None:

@@ -45,7 +45,7 @@ class Line:
         from_us, self._to = os.pipe()
         fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 1 << 20)  # a test writes without waiting
         self._from, to_us = os.pipe()
-        self.ends = from_us, to_us
+        self.ends: tuple[int, ...] = from_us, to_us
         self._lines = Lines(self._from, 1 << 28)
 
     def command(self, *words: str) -> list[str]:
@@ -119,6 +119,7 @@ async def relayed(
             gate or Gate(world.guard), line.command(*words), stdin=stdin, stdout=stdout, **options
         )
         os.close(stdout)
+        line.ends = (stdin,)
         line.over.set()
 
     try:
@@ -308,8 +309,10 @@ async def test_an_id_that_is_in_use_is_refused_without_answering_the_first(
     async with relayed(world, tmp_path) as line:
         id = line.call("late")
         line.send({"id": same(id), "method": "ping"})
-        told = await line.receive()
-        assert (told["id"], told["error"]["code"]) == (None, -32600)
+        line.send({"id": same(id), "method": "ping", "params": []})
+        for code in (-32600, -32602):
+            told = await line.receive()
+            assert (told["id"], told["error"]["code"]) == (None, code)
         assert (await line.receive())["result"] == {"n": 1.5, "new": None}
 
 
@@ -343,6 +346,17 @@ async def test_the_servers_own_status_is_the_relays(world: World, tmp_path: Path
     async with relayed(world, tmp_path, "three") as line:
         pass
     assert line.status == 3
+
+
+async def test_a_server_is_gone_when_it_has_ended_whatever_it_leaves_behind(
+    world: World, tmp_path: Path
+) -> None:
+    line = Line(world, tmp_path)
+    stdin, stdout = line.ends
+    with anyio.fail_after(20):
+        left = ["sh", "-c", "sleep 600 & exit 5"]
+        assert await relay(Gate(world.guard), left, stdin=stdin, stdout=stdout) == 5
+    line.close()
 
 
 async def test_a_server_that_does_not_end_is_ended_with_all_that_it_started(
@@ -382,8 +396,10 @@ async def test_a_client_that_does_not_listen_any_more_ends_the_relay(world: Worl
         os.close(line._from)
         line._from = line.ends[0]  # closed once more, which does no harm
         line.call("flood")
+        await line.until_got(lambda one: one["method"] == "tools/call")
         line.send(b"{")
         await line.ended()
+    assert line.status == 0
 
 
 async def test_what_is_no_message_is_left_out(
@@ -433,6 +449,23 @@ async def test_a_client_that_does_not_read_for_a_while_gets_everything(world: Wo
         numbers = [(await line.receive())["params"]["number"] for _ in range(1000)]
         assert numbers == [*range(1000)]
         assert (await line.receive())["id"] == id
+
+
+async def test_the_last_words_of_a_server_are_heard(world: World, tmp_path: Path) -> None:
+    """By a client that has nothing more to ask, and reads when it likes."""
+    async with relayed(world, tmp_path) as line:
+        line.call("flood", x=90)
+        await line.until_got(lambda one: one["method"] == "tools/call")
+        line.hang_up()
+        await anyio.sleep(0.3)
+        assert [(await line.receive())["method"] for _ in range(90)] == ["notifications/message"] * 90
+        assert (await line.receive())["id"] == 1
+
+
+async def test_a_server_cannot_answer_what_it_was_not_asked_yet(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "guesses") as line:
+        line.call("echo")
+        assert "n" in (await line.receive())["result"]
 
 
 async def test_a_list_shows_what_the_capability_reaches(world: World, tmp_path: Path) -> None:
@@ -609,3 +642,29 @@ async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
     with pytest.raises(anyio.BrokenResourceError):
         await outlet.send(b"nobody reads")
     os.close(read)
+
+
+async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:
+    """And is not kept until then."""
+    read, write = os.pipe()
+    lines = Lines(read, 1000)
+    os.write(write, b"x" * 2000)
+    with anyio.fail_after(5):
+        assert await lines.__anext__() is None
+    os.write(write, b"x\nnext\n")
+    assert await lines.__anext__() == b"next"
+    os.close(write)
+    with pytest.raises(StopAsyncIteration):
+        await lines.__anext__()
+    os.close(read)
+
+
+async def test_a_file_takes_a_large_line_too(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        outlet = Outlet(file.fileno())
+        async with anyio.create_task_group() as group:
+            group.start_soon(outlet.run)
+            await outlet.send(b"x" * 1_000_000)
+            await outlet.flush()
+            group.cancel_scope.cancel()
+    assert (tmp_path / "file").stat().st_size == 1_000_001

@@ -16,20 +16,10 @@ from .acts import LISTS, stripped
 from .frames import Frame
 from .refusals import Refusals, refusal
 
-__all__ = ["NOTIFICATIONS", "VERSION", "Unheard", "heard", "questions", "refused", "whole_list"]
+__all__ = ["VERSION", "Unheard", "heard", "questions", "refused", "whole_list"]
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 """In ``_meta`` of every request of the era without a handshake."""
-
-NOTIFICATIONS = frozenset(
-    {
-        "notifications/initialized",
-        "notifications/cancelled",
-        "notifications/progress",
-        "notifications/roots/list_changed",
-    }
-)
-"""Notifications of the protocol itself; any other one needs a capability."""
 
 MAX_PAGES = 100
 """Pages of a list that are asked for."""

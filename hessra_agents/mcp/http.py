@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ..errors import Denied
+from ..errors import Denied, Reason
 from .acts import LISTS, stripped
 from .catalogue import Fetch
 from .door import Door, held_to_parameters, modern_header, routed
@@ -215,4 +215,4 @@ async def _tools(behind: Behind, frame: Frame, headers: Mapping[str, str]) -> li
 
 
 async def _no_tools() -> list[dict[str, Any]]:
-    return []
+    raise Denied(Reason.MALFORMED, "a tool is called by a request, which has an id")

@@ -25,7 +25,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ..errors import Denied, Reason
-from .acts import LISTS, stripped
+from .acts import LISTS, OPEN, stripped
 from .catalogue import Catalogue, Fetch
 from .frames import (
     INTERNAL_ERROR,
@@ -37,7 +37,7 @@ from .frames import (
     read_frame,
     write_frame,
 )
-from .fronting import NOTIFICATIONS, Unheard, heard, questions, refused, whole_list
+from .fronting import Unheard, heard, questions, refused, whole_list
 from .gate import Forward
 from .pipes import Child, Lines, Outlet
 from .quiet import keep_tokens_out_of_logs
@@ -250,7 +250,7 @@ class _Relay:
             if one.sent:
                 await forward(stripped(frame.params))
             one.scope.cancel()
-        elif frame.method in NOTIFICATIONS:
+        elif frame.method in OPEN:
             await forward(stripped(frame.params))
         else:
             try:

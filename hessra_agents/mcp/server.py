@@ -209,7 +209,7 @@ async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
 
 
 async def _no_tools() -> list[dict[str, Any]]:
-    return []
+    raise Denied(Reason.MALFORMED, "a tool is called by another way")  # which `intercept_tool_call` takes
 
 
 def _wire(result: HandlerResult) -> dict[str, Any]:
