@@ -391,6 +391,17 @@ async def test_a_method_that_nobody_thought_of_needs_a_capability(files: HttpWor
     assert answer["error"]["data"]["dev.hessra/denial"]["reason"] == "no_capability"
 
 
+async def test_a_tool_call_without_an_id_runs_nothing_and_spoils_nothing(files: HttpWorld) -> None:
+    """Whoever can reach the guard could else make it believe that the server has no tools."""
+    call = files.call(files.issue())
+    notification = {name: value for name, value in files.call(files.issue()).items() if name != "id"}
+    async with files.reversed() as url:
+        with files.runs():
+            assert (await post(url, notification)).status_code == 202
+        with files.runs("read_file"):
+            assert not said(await post(url, call))["result"].get("isError")
+
+
 async def test_a_client_that_leaves_cancels_its_call(files: HttpWorld) -> None:
     call = files.call(everything_permitted(files), "wait", {})
     async with files.reversed() as url:
