@@ -129,6 +129,10 @@ class Toolbox:
         """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
         return self._guard._permitted(self._fresh(), call, self._possession, approvals, check)
 
+    def decide(self, call: Call) -> Permit:
+        """The decision on such a call alone: see `Guard.decide`."""
+        return self._guard.decide(self._fresh(), call, proof=self._possession)
+
     # an async generator, a coroutine function, a plain function: the first that fits
     @overload
     def bind(  # type: ignore[overload-overlap]

@@ -11,6 +11,7 @@ from mcp.server import MCPServer
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, grant, must
 from hessra_agents.mcp import Protection, presenting
+from hessra_agents.mcp.catalogue import Catalogue
 from hessra_agents.mcp.pins import Pins
 
 from .mcp_world import ERAS, refused
@@ -130,3 +131,18 @@ async def test_a_definition_that_changes_is_refused_until_it_is_approved_again(e
             await client.call_tool("add", {"a": 1, "b": 2}), "unavailable", "changed since it was approved"
         )
     assert sums.got == [{"a": 1, "b": 2, "sidenote": ""}]
+
+
+async def test_true_is_not_one_in_a_definition_that_was_approved(era: str) -> None:
+    """To Python they are equal; to a model that reads the definition they are not."""
+    one, other = [{"name": "t", "inputSchema": {"const": value}} for value in (1, True)]
+    catalogue = Catalogue(Pins.of("sums", [one]))
+
+    async def fetch() -> list[dict[str, Any]]:
+        return [one]
+
+    first = await catalogue.offer("t", fetch)
+    assert first is not None
+    assert first.pinned
+    catalogue.saw([other])
+    assert not catalogue.knows("t")

@@ -71,6 +71,43 @@ async def test_with_anything_else_in_it_it_is_another_request(files: McpWorld, m
     assert len(upstream.seen) == 1
 
 
+async def test_with_another_meta_it_is_another_request(files: McpWorld) -> None:
+    gate, upstream, params = Gate(files.guard, kept_meta=["tenant"]), Upstream(), request(files)
+    upstream.go.set()
+    await gate.run("tools/call", params, upstream, fetch=fetch)
+    other = {**params, "_meta": {**params["_meta"], "tenant": "b"}}
+    with pytest.raises(Denied) as caught:
+        await gate.run("tools/call", other, upstream, fetch=fetch)
+    assert caught.value.reason == Reason.REPLAYED
+
+
+async def test_an_answer_that_cannot_be_measured_is_not_kept(files: McpWorld) -> None:
+    gate, params = Gate(files.guard), request(files)
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+
+    async def forward(params: dict[str, Any]) -> dict[str, Any]:
+        return {"deep": deep}
+
+    await gate.run("tools/call", params, forward, fetch=fetch)
+    with pytest.raises(Denied):
+        await gate.run("tools/call", params, forward, fetch=fetch)
+
+
+async def test_who_may_not_call_a_tool_makes_the_server_list_none(files: McpWorld) -> None:
+    gate, asked = Gate(files.guard), 0
+
+    async def count() -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        return TOOLS
+
+    with pytest.raises(Denied):
+        await gate.run("tools/call", {"name": "read_file", "arguments": READ}, Upstream(), fetch=count)
+    assert asked == 0
+
+
 async def test_a_new_progress_token_makes_no_other_request(files: McpWorld) -> None:
     gate, upstream, params = Gate(files.guard), Upstream(), request(files)
     upstream.go.set()
@@ -121,6 +158,9 @@ async def test_what_is_kept_is_bounded() -> None:
         name = bytes([number])
         repeats.keep(name, repeats.open(name, until=100), "x" * 5)
     assert [repeats.find(bytes([n]), now=0) is None for n in range(5)] == [True, True, False, False, False]
+    for _ in range(9):  # a place that is opened again counts once
+        repeats.keep(bytes([4]), repeats.open(bytes([4]), until=100), "x" * 5)
+    assert repeats._bytes == 15
     large = repeats.open(b"large", until=100)
     repeats.keep(b"large", large, "x" * 11)
     assert repeats.find(b"large", now=0) is None

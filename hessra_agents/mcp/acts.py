@@ -13,7 +13,7 @@ and lists are filtered. A method that nobody thought of is one more object that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..call import Call
@@ -69,16 +69,34 @@ def act(method: str, params: Mapping[str, Any] | None) -> Call | None:
     return _call("method", method, {name: one for name, one in given.items() if name != "_meta"}, "call")
 
 
-def stripped(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters without anything of ours; a ``_meta`` that held nothing else is left out."""
+_TRACING = frozenset({"traceparent", "tracestate", "baggage"})
+_LABELS = frozenset({"mcp", "modelcontextprotocol"})
+
+
+def stripped(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
+    """The parameters with what of their ``_meta`` is the protocol's own; an empty one is left out.
+
+    No capability names what is in ``_meta``, and a server may choose by it what runs. So nothing of ours and
+    nothing that the protocol does not define goes on, but keys that are ``kept`` by name.
+    """
     meta = params.get("_meta")
     if not isinstance(meta, Mapping):
         return dict(params)
-    kept = {key: value for key, value in meta.items() if not str(key).startswith(OURS)}
-    if len(kept) == len(meta):
+    found = {key: value for key, value in meta.items() if _of_protocol(key) or key in kept}
+    if len(found) == len(meta):
         return dict(params)
     rest = {key: value for key, value in params.items() if key != "_meta"}
-    return {**rest, "_meta": kept} if kept else rest
+    return {**rest, "_meta": found} if found else rest
+
+
+def _of_protocol(key: object) -> bool:
+    """Whether the protocol defines this key of ``_meta`` (basic/index, "_meta")."""
+    if not isinstance(key, str):
+        return False
+    prefix, slash, _ = key.rpartition("/")
+    if slash:
+        return prefix.split(".")[1:2] != [] and prefix.split(".")[1] in _LABELS
+    return key in ("progressToken", "progress_token") or key in _TRACING
 
 
 def _arguments(params: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ than ten seconds, when a tool is not in it, and when the server says that its li
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,6 +56,11 @@ class Offer:
         self._schema.check(call)
 
 
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two definitions are one, to the letter: to Python ``1``, ``1.0`` and ``True`` are equal."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def _no_tool(call: Call) -> None:
     raise Denied(Reason.WRONG_TOOL, "there is no such tool", tool=call.tool)
 
@@ -81,7 +87,7 @@ class Catalogue:
         for tool in tools if isinstance(tools, list) else ():
             name = tool.get("name") if isinstance(tool, dict) else None
             known = self._offers.get(name) if isinstance(name, str) else None
-            if known is not None and known.definition != tool:
+            if known is not None and not _same(known.definition, tool):
                 self.forget()
 
     async def check(self, name: object, fetch: Fetch) -> Callable[[Call], None]:
@@ -92,6 +98,10 @@ class Catalogue:
         """
         offer = await self.offer(name, fetch)
         return _no_tool if offer is None else offer.check
+
+    def knows(self, name: object) -> bool:
+        """Whether the server need not be asked now, to tell what it offers under this name."""
+        return isinstance(name, str) and self._fresh(name)
 
     async def offer(self, name: object, fetch: Fetch) -> Offer | None:
         """The tool as the server offers it; None if there is no such tool.
@@ -128,7 +138,7 @@ class Catalogue:
             if not isinstance(name, str):
                 continue
             known = self._offers.get(name)
-            same = known is not None and known.definition == tool
+            same = known is not None and _same(known.definition, tool)
             # of two tools with one name, nobody could say which one is meant
             doubled = name in offers
             offers[name] = known if same and known is not None else Offer(tool, self.shown(tool))

@@ -13,7 +13,7 @@ decided on; or it is refused with `Denied`, and is not.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,6 +41,7 @@ __all__ = ["Forward", "Gate"]
 R = TypeVar("R")
 
 _REQUEST = "hessra-agents/mcp-request/1"
+_PROGRESS = ("progressToken", "progress_token")
 
 Forward = Callable[[dict[str, Any]], Awaitable[R]]
 """Sends a request on with these parameters, and returns its result."""
@@ -59,6 +60,8 @@ class Gate:
         bearer_over_http: whether a capability without a holder is taken over HTTP, where it can be copied
             on its way.
         pins: the definitions of tools that were approved; any other is refused and not shown.
+        kept_meta: keys of a request's ``_meta`` that go on to the server, beside the protocol's own. A server
+            may choose by them what runs, and no capability names them.
     """
 
     def __init__(
@@ -68,9 +71,11 @@ class Gate:
         bound: Toolbox | None = None,
         bearer_over_http: bool = False,
         pins: Pins | None = None,
+        kept_meta: Collection[str] = (),
     ) -> None:
         self.guard = guard
         self.catalogue = Catalogue(pins)
+        self._kept_meta = frozenset(kept_meta)
         self._bound = bound
         self._bearer_over_http = bearer_over_http
         self._repeats: Repeats[Any] = Repeats(_size)
@@ -107,11 +112,16 @@ class Gate:
             call = act(method, given)
         except Malformed as error:
             raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
+        sent = stripped(given, self._kept_meta)
         if call is None:
-            return await forward(stripped(given))
-        check = await self.catalogue.check(name, fetch) if method == "tools/call" else None
-        decided = _decided(stripped(given), call)
+            return await forward(sent)
+        decided = _decided(sent, call)
         token, proof = self._presented(given, http=http)
+        check = None
+        if method == "tools/call":
+            if not self.catalogue.knows(name):
+                self._decide(token, call, proof)  # who may not call it makes us ask nobody
+            check = await self.catalogue.check(name, fetch)
         if proof is None:
             async with self._permit(token, call, None, check):
                 return await forward(decided)
@@ -165,6 +175,12 @@ class Gate:
             return self._bound.permit(call, check=check)
         return self.guard.permit(token, call, proof=proof, check=check)
 
+    def _decide(self, token: str | None, call: Call, proof: Proof | None) -> None:
+        if token is None and self._bound is not None:
+            self._bound.decide(call)
+        else:
+            self.guard.decide(token, call, proof=proof)
+
     async def _once(
         self,
         token: str | None,
@@ -179,17 +195,17 @@ class Gate:
         key = _fingerprint(token, proof, method, decided)
         known = self._repeats.find(key, self.guard.now())
         if known is not None:
-            self.guard.decide(token, call, proof=proof)  # it must still be good
+            self._decide(token, call, proof)  # it must still be good
             found: R = await known.wait()
             return found
         answer = self._repeats.open(key, proof.time + PROOF_WINDOW + 1)
         try:
             async with self._permit(token, call, proof, check):
                 result = await forward(decided)
+            self._repeats.keep(key, answer, result)
         except BaseException:
             self._repeats.drop(key, answer)
             raise
-        self._repeats.keep(key, answer, result)
         return result
 
 
@@ -206,13 +222,14 @@ def _decided(params: dict[str, Any], call: Call) -> dict[str, Any]:
 def _fingerprint(token: str | None, proof: Proof, method: str, params: dict[str, Any]) -> bytes:
     """The same for the same request: all that is sent on, but for how its progress is told."""
     rest = {key: value for key, value in params.items() if key != "_meta"}
-    text = json.dumps(rest, sort_keys=True)
+    meta = {key: value for key, value in params.get("_meta", {}).items() if key not in _PROGRESS}
+    text = json.dumps([rest, meta], sort_keys=True)
     return digest(_REQUEST, *(part.encode() for part in (token or "", proof.token, method, text)))
 
 
 def _size(result: object) -> int:
     try:
         text = result.model_dump_json() if isinstance(result, BaseModel) else json.dumps(result)
-    except (TypeError, ValueError):
-        return 1 << 62  # what cannot be measured is not kept
+    except Exception:  # whatever cannot be measured is not kept
+        return 1 << 62
     return len(text)

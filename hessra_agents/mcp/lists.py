@@ -6,9 +6,11 @@ the decision is made at the call.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..clauses import Pattern
@@ -81,11 +83,19 @@ def filtered(
 
 
 def _narrowed(tool: dict[str, Any], reach: Reach) -> list[dict[str, Any]]:
-    try:
-        schema = InputSchema.of(tool.get("inputSchema"))
-    except Denied:
+    schema = _compiled(json.dumps(tool.get("inputSchema"), sort_keys=True))
+    if schema is None:
         return []  # a tool that nobody can call
     return [{**tool, "inputSchema": schema.narrowed(reach.patterns, f"tool:{tool['name']}")}]
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> InputSchema | None:
+    """A schema as it is read, once: every caller asks for the same list, and a foreign schema may be long."""
+    try:
+        return InputSchema.of(json.loads(text))
+    except Denied:
+        return None
 
 
 def _fits(template: object, uri: str) -> bool:

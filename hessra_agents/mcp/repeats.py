@@ -70,6 +70,7 @@ class Repeats(Generic[R]):
 
     def open(self, request: bytes, until: int) -> Answer[R]:
         """A place for the answer to this request, to be kept or dropped."""
+        self._drop(request)
         answer = self._answers[request] = Answer(until)
         return answer
 

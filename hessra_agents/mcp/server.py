@@ -5,33 +5,36 @@ Two lines:
     protection = Protection(Guard(Trust.load("trust.json"), audience="files", ledger=Ledger.memory()))
     server = MCPServer("files", extensions=[protection], middleware=[protection])
 
-It must be given as both, and refuses every call where it is not: as an extension it decides on tool calls, in
-the hook that runs last, so that nothing can change a call behind it; as middleware it decides on everything
-else. For the low-level `Server`: ``protect(server, guard)``, after its handlers are registered.
+As middleware it decides on every request. As an extension it stands in the hook of tool calls that runs last,
+and lets through exactly the call that was decided on, once: nothing in between can change it. Where it is
+missing as middleware, every tool call is refused. For the low-level `Server`: ``protect(server, guard)``,
+after its handlers are registered.
 
 What the server's own code calls in its own process (``server.call_tool``) is not decided on.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Collection
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.extension import Extension
-from mcp.types import CallToolRequestParams, CallToolResult
+from mcp.types import CallToolRequestParams
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
+from starlette.requests import Request
 
 from ..errors import Denied, Reason
 from ..guard import Guard
 from ..toolbox import Toolbox
-from .acts import CAPABILITY, LISTS, PROOF, stripped
-from .catalogue import Fetch
+from .acts import CAPABILITY, LISTS, OURS, PROOF
 from .fronting import questions, whole_list
 from .gate import Gate
 from .quiet import keep_tokens_out_of_logs
@@ -45,8 +48,9 @@ __all__ = ["Protection", "protect"]
 Context = ServerRequestContext[Any, Any]
 
 _CALL = "tools/call"
-_fetch: ContextVar[Fetch] = ContextVar("hessra_fetch")
-"""How this request's server is asked for its tools; set by the middleware, read by the extension."""
+_decided: ContextVar[_Decided | None] = ContextVar("hessra_decided", default=None)
+"""The tool call that the middleware decided on, for the extension behind it. It carries no authority: without
+it, and for any other call, the extension refuses."""
 
 _log = logging.getLogger("hessra_agents")
 
@@ -59,7 +63,7 @@ class Protection(Extension):
         bound: serves requests that carry no capability: see `Gate`.
         refusals: the form in which refusals are told.
         bearer_over_http: see `Gate`.
-        pins: see `Gate`.
+        pins, kept_meta: see `Gate`.
     """
 
     identifier = "dev.hessra/capabilities"
@@ -72,15 +76,24 @@ class Protection(Extension):
         refusals: Refusals = Refusals.RESULT,
         bearer_over_http: bool = False,
         pins: Pins | None = None,
+        kept_meta: Collection[str] = (),
     ) -> None:
-        self.gate = Gate(guard, bound=bound, bearer_over_http=bearer_over_http, pins=pins)
+        self.gate = Gate(
+            guard, bound=bound, bearer_over_http=bearer_over_http, pins=pins, kept_meta=kept_meta
+        )
         self._refusals = Refusals(refusals)
-        self._decides_calls: Callable[[], bool] = lambda: False
+        self._installed = False
         keep_tokens_out_of_logs()
 
     def settings(self) -> dict[str, Any]:
-        """What the server tells of it; asked for when the server installs it as an extension."""
-        self._decides_calls = lambda: True
+        """What the server tells of it; asked for once, when the server installs it as an extension.
+
+        Raises:
+            ValueError: it is installed already: each server has a protection of its own.
+        """
+        if self._installed:
+            raise ValueError("a Protection is for one server: make another one")
+        self._installed = True
         return self.told()
 
     def told(self) -> dict[str, Any]:
@@ -88,73 +101,69 @@ class Protection(Extension):
         return {"capability": CAPABILITY, "proof": PROOF, "required": not self.gate.bound}
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Decide on everything but tool calls, which go on to `intercept_tool_call`."""
-        if ctx.method == _CALL:
-            if not self._decides_calls():
-                _log.error("the protection of tool calls is not installed: pass it as an extension, too")
-                raise self._error(Denied(Reason.UNAVAILABLE), ctx)
-            unset = _fetch.set(lambda: _tools(ctx, call_next))
-            try:
-                return await call_next(ctx)
-            finally:
-                _fetch.reset(unset)
+        """Decide on a request."""
+        method, http = ctx.method, ctx.request is not None
 
         async def forward(params: dict[str, Any]) -> HandlerResult:
-            return await call_next(_with(ctx, params))
+            decided = _Decided(self, params) if method == _CALL else None
+            restored = _decided.set(decided)
+            try:
+                result = await call_next(_with(ctx, params))
+            finally:
+                _decided.reset(restored)
+            return result if decided is not None and decided.refused else _unforged(result)
+
+        async def fetch() -> list[dict[str, Any]]:
+            return await _tools(ctx, call_next)
 
         try:
-            result = await self.gate.run(
-                ctx.method, ctx.params, forward, fetch=_no_tools, http=ctx.request is not None
-            )
-            if ctx.method not in LISTS:
-                return result
-            return self.gate.listed(ctx.method, ctx.params, _wire(result))
+            result = await self.gate.run(method, ctx.params, forward, fetch=fetch, http=http)
+            return self.gate.listed(method, ctx.params, _wire(result)) if method in LISTS else result
         except Denied as denied:
+            if denied.from_tool:
+                raise
             if ctx.request_id is None:
                 _log.warning("a notification was refused: %s", denied)
                 return None
-            raise self._error(denied, ctx) from denied
+            return self._refused(denied, ctx)
 
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Decide on a tool call."""
-        fetch = _fetch.get(None)
-        ours = {"meta", "arguments"}
-        given = params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=ours)
-        given |= {"arguments": params.arguments or {}, "_meta": params.meta}
+        """Let through the call that was decided on."""
+        decided = _decided.get()
+        if decided is None or decided.owner is not self:
+            _log.error(
+                "a tool call was not decided on, so it is refused: pass the protection as middleware, too"
+            )
+            return self._refused(Denied(Reason.UNAVAILABLE), ctx)
+        if not decided.take(params):
+            decided.refused = True
+            changed = Denied(
+                Reason.WRONG_CALL, "the call was changed after it was decided on", tool=params.name
+            )
+            return self._refused(changed, ctx)
+        return await call_next(ctx)
 
-        async def forward(decided: dict[str, Any]) -> HandlerResult:
-            # the handler is called with this very object
-            params.arguments = decided["arguments"]
-            params.meta = decided.get("_meta")
-            return await call_next(_with(ctx, decided))
+    def _refused(self, denied: Denied, ctx: Context) -> HandlerResult:
+        """The answer to a refused request.
 
-        try:
-            if fetch is None:
-                _log.error("the protection is not installed as middleware: pass it there, too")
-                raise Denied(Reason.UNAVAILABLE)
-            return await self.gate.run(_CALL, given, forward, fetch=fetch, http=ctx.request is not None)
-        except Denied as denied:
-            if denied.from_tool:
-                raise
-            told = refusal(denied, _CALL, params.name, self._refusals)
-            if told.result is None:
-                raise self._error(denied, ctx) from denied
-            return CallToolResult.model_validate(told.result)
-
-    def _error(self, denied: Denied, ctx: Context) -> MCPError:
+        Raises:
+            MCPError: if it is an error.
+        """
         given = ctx.params or {}
         name = given.get("name", given.get("uri"))
-        form = Refusals.ERROR if self._refusals is Refusals.RESULT else self._refusals
-        told = refusal(denied, ctx.method, name if isinstance(name, str) else "", form).error or {}
-        return MCPError(told["code"], told["message"], told.get("data"))
+        told = refusal(denied, ctx.method, name if isinstance(name, str) else "", self._refusals)
+        if told.result is not None:
+            era = {"resultType": "complete"} if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else {}
+            return {**era, **told.result}
+        error = told.error or {}
+        raise MCPError(error["code"], error["message"], error.get("data")) from denied
 
 
 def protect(server: Any, guard: Guard, **options: Any) -> Protection:
     """Guard a low-level `Server` whose handlers are registered already, or a FastMCP server.
 
-    A handler for tool calls that is registered later takes the place of the guarded one, and is then refused.
     FastMCP's own middleware runs behind the guard: what it changes in a call was not decided on.
 
     Args:
@@ -182,21 +191,56 @@ def protect(server: Any, guard: Guard, **options: Any) -> Protection:
             return await protection.intercept_tool_call(params, ctx, call_next)
 
         server.add_request_handler(_CALL, entry.params_type, guarded)
-
-        def installed() -> bool:
-            now = server.get_request_handler(_CALL)
-            return now is not None and now.handler is guarded
-
-        protection._decides_calls = installed
     server.middleware.append(protection)
     server.extensions[Protection.identifier] = protection.told()
     return protection
 
 
+@dataclass(slots=True)
+class _Decided:
+    """A tool call that may run, once, behind the protection that decided on it."""
+
+    owner: Protection
+    params: dict[str, Any]
+    taken: bool = False
+    refused: bool = False
+
+    def take(self, params: CallToolRequestParams) -> bool:
+        """Whether this is the call."""
+        first, self.taken = not self.taken, True
+        asked = (self.params.get("name"), self.params.get("arguments") or {})
+        return first and _text(asked) == _text((params.name, params.arguments or {}))
+
+
+def _text(call: tuple[object, object]) -> str:
+    return json.dumps(call, sort_keys=True)  # to Python, 1, 1.0 and True are equal
+
+
 def _with(ctx: Context, params: dict[str, Any]) -> Context:
     """The context as what stands behind the guard sees it: nothing of ours in it."""
-    meta = None if ctx.meta is None else stripped({"_meta": ctx.meta}).get("_meta", {})
-    return replace(ctx, params=params, meta=cast("Any", meta))
+    told = params.get("_meta", {})
+    kept = {key: one for key, one in (ctx.meta or {}).items() if key in told or key == "progress_token"}
+    request = None if ctx.request is None else _Bodiless(ctx.request.scope, _no_body)
+    return replace(ctx, params=params, meta=cast("Any", None if ctx.meta is None else kept), request=request)
+
+
+class _Bodiless(Request):
+    """The HTTP request without its body, in which the capability is."""
+
+
+async def _no_body() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _unforged(result: HandlerResult) -> HandlerResult:
+    """The result without anything of ours: a server must not pose as its guard."""
+    meta = result.get("_meta") if isinstance(result, dict) else getattr(result, "meta", None)
+    if not isinstance(meta, dict) or not any(str(key).startswith(OURS) for key in meta):
+        return result
+    kept = {key: value for key, value in meta.items() if not str(key).startswith(OURS)}
+    if isinstance(result, BaseModel):
+        return result.model_copy(update={"meta": kept})
+    return {**cast("dict[str, Any]", result), "_meta": kept}
 
 
 async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
@@ -206,10 +250,6 @@ async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
         return {"result": _wire(await call_next(_with(replace(ctx, method=method), params)))}
 
     return await whole_list(ask, "tools/list", questions(ctx.params or {}))
-
-
-async def _no_tools() -> list[dict[str, Any]]:
-    raise Denied(Reason.MALFORMED, "a tool is called by another way")  # which `intercept_tool_call` takes
 
 
 def _wire(result: HandlerResult) -> dict[str, Any]:
