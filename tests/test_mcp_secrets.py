@@ -13,7 +13,9 @@ import pytest
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver import Context
 from mcp.types import JSONRPCRequest
+from starlette.requests import Request
 
 from hessra_agents import grant
 from hessra_agents.mcp import Protection, presenting
@@ -65,6 +67,22 @@ async def test_no_token_and_no_proof_is_logged(everything_logged: pytest.LogCapt
     written = [everything_logged.handler.format(record) for record in everything_logged.records]
     assert any("tools/call" in line for line in written), "the libraries log their messages"
     assert not [line for line in written if capability.token[20:84] in line or "hp1." in line]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_http_request_that_a_tool_sees_has_no_capability_in_it(era: str) -> None:
+    world = McpWorld()
+
+    @world.server.tool()
+    async def request(ctx: Context) -> str:
+        found = ctx.request_context.request
+        assert isinstance(found, Request)
+        return f"{await found.body()!r} {found.url.path} {found.headers['host']}"
+
+    async with serving(world.server.streamable_http_app()) as base:
+        target = presenting(f"{base}/mcp", world.issue(grant("request")), key=world.key)
+        async with Client(target, mode=era) as client:
+            assert text_of(await client.call_tool("request", {})) == f"b'' /mcp {base.partition('//')[2]}"
 
 
 @pytest.mark.parametrize("era", ERAS)
