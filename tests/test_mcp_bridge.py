@@ -195,14 +195,13 @@ async def test_a_silent_server_is_given_up(files: HttpWorld, era: str) -> None:
             await client.call_tool("wait", {})
 
 
-async def test_a_huge_answer_ends_the_process_that_gave_it(
-    files: HttpWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_huge_answer_fails_the_call_alone(files: HttpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hessra_agents.mcp.session.MAX_ANSWER", 1 << 19)
     async with files.bridged() as url:
+        before = said(await post(url, files.call(allowed(files), "process", {})))["result"]
         told = said(await post(url, files.call(allowed(files), "large", {})))
         assert told["error"]["message"] == "the server's message is too large"
-        assert "result" in said(await post(url, files.call(files.issue())))
+        assert said(await post(url, files.call(allowed(files), "process", {})))["result"] == before
 
 
 async def test_the_process_gets_nothing_of_our_secrets(
@@ -216,7 +215,8 @@ async def test_the_process_gets_nothing_of_our_secrets(
     assert not [name for name in names if "HESSRA" in name]
 
 
-async def test_tokens_do_not_reach_the_process(files: HttpWorld) -> None:
+async def test_tokens_do_not_reach_the_process() -> None:
+    files = HttpWorld(kept_meta=("dev.acme/trace",))
     capability = files.issue(grant("meta"))
     async with files.bridged() as url:
         for era in ERAS:
@@ -257,6 +257,22 @@ async def test_there_are_only_so_many_sessions(files: HttpWorld) -> None:
         with anyio.fail_after(10):
             while (await post(url, request("initialize", {}), JSON)).status_code == 503:
                 pass
+
+
+@pytest.mark.parametrize("strange", [True, False])
+async def test_a_session_without_a_permitted_request_ends_soon(
+    files: HttpWorld, monkeypatch: pytest.MonkeyPatch, strange: bool
+) -> None:
+    """Whoever has no capability could else take all the places there are."""
+    monkeypatch.setattr("hessra_agents.mcp.session._STRANGE", 0.5)
+    async with files.bridged("old", sessions=1) as url:
+        headers = await opened(url)
+        if not strange:
+            params = {"name": "read_file", "arguments": READ, "_meta": files.meta(files.issue())}
+            assert "result" in said(await post(url, request("tools/call", params), headers))
+        await anyio.sleep(0.7)
+        status = (await post(url, request("ping", {}), headers)).status_code
+    assert status == (404 if strange else 200)
 
 
 async def test_a_session_that_nobody_uses_ends(files: HttpWorld) -> None:
@@ -413,3 +429,113 @@ for line in sys.stdin:
         while not (await post(url, answer, headers)).is_success:
             pass
     assert told[0]["result"] == {"roots": []}
+
+
+def commanded(files: HttpWorld, code: str, **options: Any) -> Any:
+    """The guard in front of a server of a few lines, each turn of which may set what is told."""
+    head = """
+import json, sys
+def say(**message):
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\\n")
+held = None
+for line in sys.stdin:
+    message = json.loads(line)
+    method, id, params = message.get("method"), message.get("id"), message.get("params", {})
+    schema = {"type": "object"}
+    told = {"tools": [{"name": name, "inputSchema": schema} for name in ("wait", "count")]}
+"""
+    tail = """
+    if id is not None and method:
+        say(id=id, result=told)
+    sys.stdout.flush()
+"""
+    lines = "".join(f"    {line}\n" for line in code.strip().splitlines())
+    command = StdioServerParameters(command=sys.executable, args=["-c", head + lines + tail])
+    return served(bridge(files.gate, command, **options))
+
+
+async def test_whoever_hears_much_costs_nobody_the_answer(files: HttpWorld) -> None:
+    burst = """
+if method == "tools/call":
+    token = params["_meta"]["progressToken"]
+    for step in range(1 if params["name"] == "wait" else 4000):
+        say(method="notifications/progress", params={"progressToken": token, "progress": step})
+    if params["name"] == "wait":
+        held, id = id, None
+    else:
+        say(id=held, result=told)
+"""
+    wait, count = (files.call(allowed(files), name, {}) for name in ("wait", "count"))
+    for call in (wait, count):
+        call["params"]["_meta"]["progressToken"] = "p"
+    async with commanded(files, burst) as url, httpx2.AsyncClient(timeout=10) as client:
+        body = json.dumps(wait)
+        async with client.stream("POST", url, content=body, headers=routing(wait)) as stream:
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            await anext(lines)
+            assert "result" in said(await post(url, count))
+            assert "result" in json.loads((await anext(lines))[6:])
+
+
+async def test_a_cancellation_says_no_more_than_it_must(files: HttpWorld) -> None:
+    tell = """
+if method == "ping":
+    say(method="notifications/progress", params={"progressToken": params["_meta"]["progressToken"]})
+    id = None
+if method == "notifications/cancelled":
+    say(method="notifications/seen", params=params)
+"""
+    ping = request("ping", {"_meta": {"progressToken": 1}}, id="mine")
+    params = {"requestId": "mine", "reason": "a" * 4000, "more": "b"}
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+    async with commanded(files, tell) as url, httpx2.AsyncClient(timeout=10) as client:
+        headers = await opened(url)
+        async with client.stream("POST", url, content=json.dumps(ping), headers=headers) as stream:
+            await anext(stream.aiter_lines())
+            assert (await post(url, cancel, headers)).status_code == 202
+        async with client.stream("GET", url, headers=headers) as stream:
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            seen = json.loads((await anext(lines))[6:])["params"]
+    assert seen.pop("requestId") > 0
+    assert seen == {"reason": "a" * 200}
+
+
+async def test_a_server_that_asks_and_does_not_read_is_ended(files: HttpWorld) -> None:
+    ask = """
+if method == "ping":
+    for number in range(200_000):
+        say(id=str(number) * 40, method="roots/list")
+"""
+    async with commanded(files, ask) as url:
+        headers = await opened(url)
+        with anyio.fail_after(30):
+            told = said(await post(url, request("ping", {}), headers))
+        assert told["error"]["message"] == "the server ended"
+        assert (await post(url, request("ping", {}), headers)).status_code == 404
+
+
+async def test_what_waits_for_nobody_is_bounded(files: HttpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hessra_agents.mcp.session._BYTES", 3000)
+    chat = """
+if method == "initialize":
+    say(id=id, result=told)
+    for size in (2000, 2001, 100):
+        say(method="notifications/n", params={"n": size, "text": "a" * size})
+    id = None
+"""
+    async with commanded(files, chat) as url, httpx2.AsyncClient(timeout=10) as client:
+        headers = await opened(url)
+        async with client.stream("GET", url, headers=headers) as stream:
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            found = [json.loads((await anext(lines))[6:])["params"]["n"] for _ in range(2)]
+    assert found == [2000, 100]
+
+
+async def test_a_session_is_named_before_anything_is_said(files: HttpWorld) -> None:
+    chat = """
+if method == "initialize":
+    say(method="notifications/n")
+"""
+    async with commanded(files, chat) as url:
+        headers = await opened(url)
+        assert "result" in said(await post(url, request("ping", {}), headers))

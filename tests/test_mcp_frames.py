@@ -41,6 +41,8 @@ def test_unknown_fields_and_methods_are_kept() -> None:
         ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', -32600, None),
         ('{"jsonrpc":"2.0","id":[1],"method":"ping"}', -32600, None),
         ('{"jsonrpc":"2.0","id":1,"method":7}', -32600, 1),
+        ('{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}', -32600, None),
+        ('{"jsonrpc":"2.0","id":1,"method":"notifications/cancelled"}', -32600, 1),
         ('{"jsonrpc":"2.0","id":1,"method":"ping","params":[1]}', -32602, 1),
         ('{"jsonrpc":"2.0","id":1,"method":"ping","params":null}', -32602, 1),
         ('\ufeff{"jsonrpc":"2.0","id":1,"method":"ping"}', -32700, None),

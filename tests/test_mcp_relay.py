@@ -143,13 +143,14 @@ async def test_a_permitted_call_reaches_the_server_without_anything_of_ours(
 ) -> None:
     """What is known to nobody here goes on; the answer comes as the server wrote it."""
     async with relayed(world, tmp_path) as line:
-        line.ask("tools/call", {CAPABILITY: line.token, "a/b": 1}, name="echo", arguments={"x": 1}, new=[{}])
+        meta = {CAPABILITY: line.token, "a/b": 1, "baggage": "k=v"}
+        line.ask("tools/call", meta, name="echo", arguments={"x": 1}, new=[{}])
         assert (
             await line.raw()
             == b'{"jsonrpc": "2.0",  "id":  1, "result": {"n": 1.50,   "new": null}, "more": 1}'
         )
     *_, call = line.got()
-    assert call["params"] == {"name": "echo", "arguments": {"x": 1}, "new": [{}], "_meta": {"a/b": 1}}
+    assert call["params"] == {"name": "echo", "arguments": {"x": 1}, "new": [{}], "_meta": {"baggage": "k=v"}}
     assert line.token not in line.log.read_text()
     assert line.status == 0
 

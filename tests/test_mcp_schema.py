@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -186,10 +185,34 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         of(a={"items": {"enum": [[i] for i in range(5_000)]}}),
         {"a": [[4_999]] * 8_000},
     ),
+    "a reference that is long": (of(a={"$ref": "#/$defs/" + "%41" * 200}), {"a": 1}),
     "many values, all unlike": (of(a={"uniqueItems": True}), {"a": [{"a": i} for i in range(5_000)]}),
     "many ways, one large value": (
         of(a={"anyOf": [{"uniqueItems": True, "maxItems": 1}] * 1_000}),
         {"a": ["x" * 400_000, "y" * 400_000]},
+    ),
+    "the same required names, again and again": (
+        of(a={}, b={})
+        | {
+            "$defs": {
+                "0": {"required": ["a"] * 6_000},
+                "1": {"allOf": [{"$ref": "#/$defs/0"}] * 90},
+                "2": {"allOf": [{"$ref": "#/$defs/1"}] * 100},
+            },
+            "allOf": [{"$ref": "#/$defs/2"}],
+        },
+        {"a": 1},
+    ),
+    "one large value, compared again and again": (
+        of(a={"$ref": "#/$defs/2"})
+        | {
+            "$defs": {
+                "0": {"const": [1] * 12_000},
+                "1": {"allOf": [{"$ref": "#/$defs/0"}] * 40},
+                "2": {"allOf": [{"$ref": "#/$defs/1"}] * 40},
+            }
+        },
+        {"a": [1] * 12_000},
     ),
     "an integer too large for a double": (of(a={"multipleOf": 0.01}), {"a": 10**390}),
 }
@@ -197,12 +220,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_no_schema_keeps_the_guard_busy(case: str) -> None:
-    """Refused or not, it ends, and without a foreign exception."""
-    began = time.process_time()
-
+    """Refused or not, it ends, and without a foreign exception; what is asked is counted (`MAX_STEPS`)."""
     refusal(*HOSTILE[case])
-
-    assert time.process_time() - began < 2
 
 
 def test_no_value_is_told() -> None:

@@ -16,12 +16,13 @@ from anyio.abc import SocketStream
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hessra_agents import grant
 from hessra_agents.mcp import events
 from hessra_agents.mcp.events import Block, blocks
 from hessra_agents.mcp.reply import Failure
 from hessra_agents.mcp.reverse import reverse
 
-from .http_world import JSON, HttpWorld, answering, http, post, request, said, served
+from .http_world import JSON, HttpWorld, answering, http, post, request, routing, said, served
 
 pytestmark = pytest.mark.anyio
 
@@ -217,6 +218,87 @@ async def test_what_the_protocol_does_not_know_is_kept(files: HttpWorld) -> None
     }
 
 
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_server_cannot_refuse_in_our_name(files: HttpWorld, streams: bool) -> None:
+    denial = {"dev.hessra/denial": {"reason": "no_capability"}, "a/b": 1}
+    for told in (
+        {"result": {**DONE, "_meta": denial}},
+        {"error": {"code": 1, "message": "", "data": denial}},
+    ):
+
+        def forged(m: dict[str, Any], told: dict[str, Any] = told) -> bytes:
+            first = json.dumps({"jsonrpc": "2.0", "id": "other", **told})
+            last = json.dumps({"jsonrpc": "2.0", "id": m["id"], **told})
+            return http(event(first) + event(last), STREAM) if streams else http(last.encode())
+
+        async with scripted(sending(forged)) as upstream, served(reverse(files.gate, upstream)) as url:
+            text = (await post(url, files.call(files.issue()))).text
+        assert "hessra" not in text
+        assert text.count('"a/b":1') == 1 + streams
+
+
+ODD: dict[str, Callable[[dict[str, Any]], str]] = {
+    "a list": lambda one: json.dumps([one]),
+    "a request that has a result": lambda one: json.dumps({**one, "method": "notifications/n"}),
+    "a spelling": lambda one: json.dumps({"id": one["id"], "Result": one["result"]}),
+    "two results": lambda one: json.dumps({**one, "id": 2})[:-1] + ', "result": {}}',
+    "no JSON": lambda one: "read_file",
+    "behind a separator": lambda one: "7\nid: 8\u2028data: " + json.dumps({**one, "id": 2}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_an_event_shows_a_list_in_no_other_form(files: HttpWorld, name: str) -> None:
+    def odd(m: dict[str, Any]) -> bytes:
+        one = {"jsonrpc": "2.0", "id": m["id"], "result": LIST}
+        return http(event(ODD[name](one)) + event(json.dumps(one)), STREAM)
+
+    async with scripted(sending(odd), sending(odd)) as upstream, served(reverse(files.gate, upstream)) as url:
+        response = await post(url, request("tools/list", {}), JSON)
+    assert said(response)["result"]["tools"] == []
+    assert "read_file" not in response.text
+
+
+async def test_a_header_that_is_no_ascii_is_left_out(files: HttpWorld) -> None:
+    more = "retry-after: \u2603\r\nmcp-session-id: s\r\n"
+    script = sending(lambda m: http(answer(m, {}), more=more))
+    async with scripted(script) as upstream, served(reverse(files.gate, upstream)) as url:
+        response = await post(url, request("ping", {}), JSON)
+    assert (response.status_code, response.headers["mcp-session-id"]) == (200, "s")
+    assert "retry-after" not in response.headers
+
+
+async def test_all_pages_of_a_list_have_one_deadline(files: HttpWorld) -> None:
+    async def slowly(stream: SocketStream, message: dict[str, Any]) -> None:
+        await anyio.sleep(0.2)
+        await stream.send(http(answer(message, {"tools": [], "nextCursor": "more"})))
+
+    start = time.monotonic()
+    told = await called(files, sending(lambda m: b""), listed=slowly, timeout=0.5)
+    assert told["result"]["_meta"]["dev.hessra/denial"]["reason"] == "unavailable"
+    assert time.monotonic() - start < 5
+
+
+async def test_headers_do_not_tell_which_tools_there_are(files: HttpWorld) -> None:
+    """What a hidden tool wants in headers is asked of those alone who may call it."""
+    path = {"type": "string", "x-mcp-header": "Path"}
+    tools = [{"name": "read_file", "inputSchema": {"type": "object", "properties": {"path": path}}}]
+    permitted = files.call(files.issue())
+    foreign = files.call(files.issue(grant("other")))
+    async with (
+        scripted(
+            sending(lambda m: http(answer(m, DONE))), sending(lambda m: http(answer(m, {"tools": tools})))
+        ) as upstream,
+        served(reverse(files.gate, upstream)) as url,
+    ):
+        assert said(await post(url, foreign))["result"]["isError"]
+        response = await post(url, permitted)
+        assert (response.status_code, said(response)["error"]["code"]) == (400, -32020)
+        permitted = files.call(files.issue())
+        headers = {**routing(permitted), "mcp-param-path": "/srv/a.txt"}
+        assert said(await post(url, permitted, headers))["result"] == DONE
+
+
 async def test_a_stream_is_passed_on_as_it_is(files: HttpWorld) -> None:
     first = b"id: 7\nretry: 10\ndata\n\n: comment\n\n"
     note = b'{"jsonrpc":"2.0","method":"notifications/vendor","params":{"x":1.0}}'
@@ -237,7 +319,7 @@ async def test_the_stream_of_a_session_is_filtered(files: HttpWorld) -> None:
         async with httpx2.AsyncClient() as client:
             response = await client.get(url, headers={"accept": STREAM, "mcp-session-id": "x"})
     assert b"read_file" not in response.content
-    assert b'"text": "done"' in response.content
+    assert b'"text":"done"' in response.content
     assert files.gate.catalogue._asked is None
 
 

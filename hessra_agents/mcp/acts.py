@@ -19,7 +19,7 @@ from typing import Any
 from ..call import Call
 from ..canonical import Malformed
 
-__all__ = ["CAPABILITY", "LISTS", "OPEN", "OURS", "PROOF", "act", "stripped"]
+__all__ = ["CAPABILITY", "LISTS", "OPEN", "OURS", "PROOF", "act", "stripped", "without_ours"]
 
 CAPABILITY = "dev.hessra/capability"
 PROOF = "dev.hessra/proof"
@@ -87,6 +87,14 @@ def stripped(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str,
         return dict(params)
     rest = {key: value for key, value in params.items() if key != "_meta"}
     return {**rest, "_meta": found} if found else rest
+
+
+def without_ours(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client answers to a server's question, without anything of ours in its ``_meta``."""
+    meta = result.get("_meta")
+    if not isinstance(meta, Mapping):
+        return dict(result)
+    return {**result, "_meta": {key: one for key, one in meta.items() if not str(key).startswith(OURS)}}
 
 
 def _of_protocol(key: object) -> bool:

@@ -51,14 +51,15 @@ def bridge(
         command: of the server. Of our environment it gets what the SDK names as harmless, and ``env``.
         timeout: seconds without a message from the server after which a request is given up.
         sessions: processes of single clients, at most.
-        idle: seconds without a request after which a session ends.
+        idle: seconds without a request after which a session ends; a minute at most if it has had none that
+            needs a capability.
         refusals: the form in which refusals are told.
         hosts: the names under which it is reached, each with a port or for any port.
         origins: of web pages elsewhere that may use it.
         path: where it is reached.
     """
     behind = _Command(gate, command, timeout, sessions, idle)
-    return front(gate, behind, refusals=refusals, hosts=hosts, origins=origins, path=path)
+    return front(gate, behind, refusals=refusals, hosts=hosts, origins=origins, path=path, timeout=timeout)
 
 
 class _Command:
@@ -137,6 +138,8 @@ class _Command:
         session, id = self._session(shared=False), secrets.token_urlsafe(24)
         self._sessions[id] = session
         good = False
+        if reply is not None:
+            reply.headers[_ID] = id  # before anything is said that comes ahead of the answer
         try:
             await self._group.start(self._run, session, id)
             answer = await session.ask(frame, reply)
@@ -145,8 +148,8 @@ class _Command:
             if not good:
                 session.end()
                 self._sessions.pop(id, None)
-        if reply is not None:
-            reply.headers[_ID] = id
+                if reply is not None:
+                    del reply.headers[_ID]
         return answer
 
     async def _shared(self) -> Session:

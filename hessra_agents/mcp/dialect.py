@@ -30,11 +30,14 @@ __all__ = ["Dialect", "Schema", "Unusable"]
 
 Schema: TypeAlias = "bool | dict[str, Any]"
 
-MAX_SCHEMA = 256 << 10
+MAX_SCHEMA = 64 << 10
 """Bytes of a schema's canonical JSON."""
 
-MAX_SUBSCHEMAS = 4096
+MAX_SUBSCHEMAS = 1024
 """Schemas inside of one schema."""
+
+MAX_REFERENCE = 512
+"""Characters of a ``$ref``."""
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
@@ -243,6 +246,8 @@ class _Reader:
         return self._known[known]
 
     def _target(self, ref: str) -> object:
+        if len(ref) > MAX_REFERENCE:
+            raise Unusable("it refers in a way that is not read")
         place, *steps = ref.split("/")
         if place != "#":
             raise Unusable("it refers to another document")

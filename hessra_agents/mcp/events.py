@@ -54,7 +54,9 @@ async def blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[Block]:
         if size > MAX_ANSWER:
             raise Failure(INTERNAL_ERROR, "the server's message is too large")
         if line:
-            lines.append(line)
+            # some readers end lines at more letters than the standard, and would find other data behind one
+            if line.partition(":")[0] == "data" or len(line.splitlines()) == 1:
+                lines.append(line)
         elif lines:
             yield Block("\n".join(lines))
             lines, size = [], 0

@@ -20,7 +20,7 @@ from .dialect import Dialect, Schema
 
 __all__ = ["MAX_STEPS", "Fitting"]
 
-MAX_STEPS = 100_000
+MAX_STEPS = 20_000
 """Schemas that are asked about the values of one call, one after the other."""
 
 _KINDS: dict[type, tuple[str, ...]] = {
@@ -96,7 +96,13 @@ def _too_much() -> Denied:
     return Denied(Reason.TOO_LARGE, "the arguments are too large for the tool's input schema")
 
 
-def _same(told: Any, value: Any) -> bool:
+_WHOLE = 200
+"""Steps of comparing a list or an object with another one as a whole, however large."""
+
+
+def _same(run: Fitting, told: Any, value: Any) -> bool:
+    if isinstance(told, (list, dict)):
+        run.spend(_WHOLE)
     if type(told) is not type(value) or told != value:
         return False
     # Python takes 1 for true inside of lists and objects, too
@@ -109,7 +115,7 @@ def _type(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
 
 def _enum(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     run.spend(len(told) // 16)
-    return any(_same(one, value) for one in told)
+    return any(_same(run, one, value) for one in told)
 
 
 def _multiple(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
@@ -146,6 +152,7 @@ def _unique(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
 
 
 def _required(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+    run.spend(len(told) // 8)
     return not isinstance(value, dict) or all(name in value for name in told)
 
 
@@ -234,7 +241,7 @@ def _told_elsewhere(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
 
 _WORDS: dict[str, Callable[[Fitting, Any, Any, Any], bool]] = {
     "type": _type,
-    "const": lambda run, told, value, schema: _same(told, value),
+    "const": lambda run, told, value, schema: _same(run, told, value),
     "enum": _enum,
     "multipleOf": _multiple,
     "minimum": _edge(_at_least),

@@ -8,6 +8,7 @@ messages. Such a message is answered with an error and goes no further.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ MAX_FRAME = 4 << 20
 """Bytes of one message from a client; the MCP SDK takes as many over HTTP."""
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32602, -32603
+
+_SURROGATE = re.compile(r"\\ud[89a-f]")
 
 _FIELDS = ("jsonrpc", "id", "method", "params", "result", "error")
 _PARAMS = ("name", "arguments", "uri", "_meta")
@@ -85,7 +88,7 @@ def read_frame(data: bytes | str, *, most: int = MAX_FRAME) -> Frame:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise Broken(INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
     id = message.get("id")
-    known = id if type(id) in (str, int) else None
+    known = id if type(id) is int or (isinstance(id, str) and _is_text(id)) else None
     if "id" in message and known is None and not ("error" in message and id is None):
         raise Broken(INVALID_REQUEST, "the id is neither a text nor a whole number")
     _refuse_spellings(message, _FIELDS, known)
@@ -94,6 +97,8 @@ def read_frame(data: bytes | str, *, most: int = MAX_FRAME) -> Frame:
         raise Broken(INVALID_REQUEST, "the message is neither a request nor a response", known)
     if asks and not isinstance(message["method"], str):
         raise Broken(INVALID_REQUEST, "the method is not a text", known)
+    if asks and "id" in message and message["method"].startswith("notifications/"):
+        raise Broken(INVALID_REQUEST, "a notification has no id", known)
     if "params" in message:
         if not isinstance(message["params"], dict):
             raise Broken(INVALID_PARAMS, "the params are not an object", known)
@@ -102,13 +107,16 @@ def read_frame(data: bytes | str, *, most: int = MAX_FRAME) -> Frame:
 
 
 def write_frame(message: Mapping[str, Any]) -> bytes:
-    """The message in one line, without a line break at its end.
+    """The message in one line of ASCII, without a line break at its end: no reader sees two lines in it.
 
     Raises:
         Broken: it holds what JSON has no words for: NaN, an infinity, a lone surrogate.
     """
     try:
-        return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        text = json.dumps(message, allow_nan=False, separators=(",", ":"))
+        if _SURROGATE.search(text):
+            json.dumps(message, ensure_ascii=False).encode()  # refuses one that stands alone
+        return text.encode()
     except (ValueError, RecursionError):
         raise Broken(INVALID_REQUEST, "the message holds a value that JSON has no words for") from None
 
@@ -117,6 +125,10 @@ def error_frame(id: str | int | None, code: int, text: str, data: object = None)
     """An error response."""
     error = {"code": code, "message": text} | ({} if data is None else {"data": data})
     return {"jsonrpc": "2.0", "id": id, "error": error}
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _refuse_spellings(fields: Mapping[str, Any], known: tuple[str, ...], id: str | int | None) -> None:

@@ -8,21 +8,24 @@ as it is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..errors import Denied, Reason
-from .acts import LISTS, stripped
+from .acts import LISTS, OURS, stripped
 from .frames import Frame
 from .refusals import Refusals, refusal
 
-__all__ = ["VERSION", "Unheard", "heard", "questions", "refused", "whole_list"]
+__all__ = ["VERSION", "Unheard", "heard", "questions", "refused", "unforged", "whole_list"]
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 """In ``_meta`` of every request of the era without a handshake."""
 
-MAX_PAGES = 100
-"""Pages of a list that are asked for."""
+MAX_PAGES, MAX_ITEMS, MAX_LIST = 100, 4096, 8 << 20
+"""Pages of a list that are asked for, what is on them, and its bytes of JSON, in all."""
+
+_BREAKS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _FIELDS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -61,6 +64,7 @@ async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict
         Denied: ``unavailable``: the server does not tell.
     """
     found: list[dict[str, Any]] = []
+    size = 0
     cursor = None
     for _ in range(MAX_PAGES):
         response = await ask(method, params if cursor is None else {**params, "cursor": cursor})
@@ -69,10 +73,26 @@ async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict
         if not isinstance(result, dict) or not isinstance(page, list):
             raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}")
         found += [one for one in page if isinstance(one, dict)]
+        size += len(json.dumps(page))
+        if len(found) > MAX_ITEMS or size > MAX_LIST:
+            raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} are too large")
         cursor = result.get("nextCursor")
         if not isinstance(cursor, str):
             return found
     raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have no end")
+
+
+def unforged(message: dict[str, Any]) -> dict[str, Any]:
+    """A server's message without anything of ours: it must not pose as its guard."""
+    for part, place in (("result", "_meta"), ("error", "data")):
+        body = message.get(part)
+        if not isinstance(body, dict):
+            continue
+        held = body.get(place)
+        if isinstance(held, dict) and any(name.startswith(OURS) for name in held):
+            kept = {name: one for name, one in held.items() if not name.startswith(OURS)}
+            message = {**message, part: {**body, place: kept}}
+    return message
 
 
 def heard(line: bytes) -> tuple[dict[str, Any], bool]:
@@ -105,7 +125,8 @@ def heard(line: bytes) -> tuple[dict[str, Any], bool]:
         raise Unheard("is neither a request nor a response")
     if answers and (type(message.get("id")) not in (str, int)) and not _is_complaint(message):
         raise Unheard("answers nothing")
-    return message, not doubled
+    # a line break within the line would make it two messages to some readers
+    return message, not doubled and line.isascii() and not _BREAKS.search(line)
 
 
 def _is_complaint(message: Mapping[str, Any]) -> bool:

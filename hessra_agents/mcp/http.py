@@ -23,11 +23,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..errors import Denied, Reason
-from .acts import LISTS, stripped
+from .acts import LISTS, without_ours
 from .catalogue import Fetch
 from .door import Door, held_to_parameters, modern_header, routed
 from .frames import INTERNAL_ERROR, Broken, Frame, read_frame
-from .fronting import questions, refused, whole_list
+from .fronting import questions, refused, unforged, whole_list
 from .gate import Gate
 from .quiet import keep_tokens_out_of_logs
 from .refusals import Refusals
@@ -72,9 +72,10 @@ def front(
     hosts: Collection[str] = LOOPBACK,
     origins: Collection[str] = (),
     path: str = "/mcp",
+    timeout: float = 60.0,
 ) -> Starlette:
     """The application: see `reverse` and `bridge`."""
-    face = _Front(gate, behind, Refusals(refusals), Door(frozenset(hosts), frozenset(origins)))
+    face = _Front(gate, behind, Refusals(refusals), Door(frozenset(hosts), frozenset(origins)), timeout)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -91,11 +92,12 @@ def front(
 class _Front:
     """One path of the application."""
 
-    def __init__(self, gate: Gate, behind: Behind, refusals: Refusals, door: Door) -> None:
+    def __init__(self, gate: Gate, behind: Behind, refusals: Refusals, door: Door, timeout: float) -> None:
         self._gate = gate
         self._behind = behind
         self._refusals = refusals
         self._door = door
+        self._timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, reply = Request(scope, receive), Reply(send)
@@ -141,14 +143,17 @@ class _Front:
         method = frame.method or ""
 
         async def forward(params: dict[str, Any]) -> dict[str, Any]:
-            return await self._behind.ask(frame.with_params(params), headers, reply)
+            if method == "tools/call" and _has_routing(headers):
+                # not before the call is permitted: what it is held to tells which tools there are
+                await self._hold_parameters(frame, headers, fetch)
+            return unforged(await self._behind.ask(frame.with_params(params), headers, reply))
 
         async def fetch() -> list[dict[str, Any]]:
-            return await _tools(self._behind, frame, headers)
+            with anyio.move_on_after(self._timeout):  # for all pages
+                return await _tools(self._behind, frame, headers)
+            raise Denied(Reason.UNAVAILABLE, "the server does not list its tools in time")
 
         try:
-            if method == "tools/call" and _has_routing(headers):
-                await self._hold_parameters(frame, headers, fetch)
             answer = await self._gate.run(method, frame.params, forward, fetch=fetch, http=True)
             if method in LISTS and "result" in answer:
                 result = self._gate.listed(method, frame.params, answer["result"])
@@ -161,7 +166,7 @@ class _Front:
             return refused(denied, frame, self._refusals)
 
     async def _hold_parameters(self, frame: Frame, headers: Mapping[str, str], fetch: Fetch) -> None:
-        """Step 2, for the arguments that a tool's definition wants in headers, too."""
+        """Step 2 for the arguments that a tool's definition wants in headers, too; of a permitted call."""
         name, arguments = frame.params.get("name"), frame.params.get("arguments")
         offer = await self._gate.catalogue.offer(name, fetch)
         if offer is not None and isinstance(arguments or {}, dict):
@@ -176,7 +181,7 @@ class _Front:
 
         if frame.method is None:
             result = frame.message.get("result")
-            kept = {"result": stripped(result)} if isinstance(result, dict) else {}
+            kept = {"result": without_ours(result)} if isinstance(result, dict) else {}
             await self._behind.tell(Frame({**frame.message, **kept}), headers, reply)
             return
         try:

@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import signal
+import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,9 @@ __all__ = ["Child", "Lines", "NotStarted", "Outlet"]
 _CHUNK = 1 << 16
 _WAITING = 1 << 20
 """Bytes that wait to be written before their writers wait, too."""
+
+_MOST = 128 << 20
+"""Bytes that wait, at most: a message may be as long as half of it."""
 
 _LEAVES, _STOPS = 5.0, 1.0
 """Seconds that a child gets to end by itself, and once it was told to."""
@@ -131,6 +135,10 @@ class Outlet:
         """Write a line without waiting; for short ones. Where nobody reads any more, nothing happens."""
         if self.broken:
             return
+        if self._size > _MOST:  # a reader that takes nothing, and of whom more and more is asked
+            self.broken = True
+            self._notify()
+            return
         self._parts.append(memoryview(line + b"\n"))
         self._size += len(line) + 1
         if len(self._parts) == 1:
@@ -209,12 +217,14 @@ class Child:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         most: int,
+        heard: bool = True,
     ) -> AsyncIterator[Child]:
         """Start it; at the end of the block it and all that it started have ended.
 
         Args:
             env: its environment; ours if left out.
             most: bytes of a line that it may write.
+            heard: whether its standard error is our own, or nobody's.
 
         Raises:
             NotStarted: it cannot be.
@@ -226,7 +236,7 @@ class Child:
                 list(command),
                 stdin=its_input,
                 stdout=its_output,
-                stderr=None,
+                stderr=None if heard else subprocess.DEVNULL,
                 env=env,
                 cwd=cwd,
                 start_new_session=True,  # a group of its own, which can be ended as a whole

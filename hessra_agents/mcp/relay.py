@@ -25,7 +25,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ..errors import Denied, Reason
-from .acts import LISTS, OPEN, stripped
+from .acts import LISTS, OPEN, stripped, without_ours
 from .catalogue import Catalogue, Fetch
 from .frames import (
     INTERNAL_ERROR,
@@ -37,7 +37,7 @@ from .frames import (
     read_frame,
     write_frame,
 )
-from .fronting import Unheard, heard, questions, refused, whole_list
+from .fronting import Unheard, heard, questions, refused, unforged, whole_list
 from .gate import Forward
 from .pipes import Child, Lines, Outlet
 from .quiet import keep_tokens_out_of_logs
@@ -186,8 +186,15 @@ class _Relay:
             await self._notification(frame)
         else:
             result = frame.message.get("result")
-            kept = {"result": stripped(result)} if isinstance(result, dict) else {}
-            await self._up.send(write_frame({**frame.message, **kept}))
+            kept = {"result": without_ours(result)} if isinstance(result, dict) else {}
+            await self._sent(write_frame({**frame.message, **kept}))
+
+    async def _sent(self, line: bytes) -> None:
+        """Pass on what needs no answer; if the server takes nothing, it is lost."""
+        with anyio.move_on_after(self._seconds):
+            await self._up.send(line)
+            return
+        _log.warning("the server takes nothing: a message to it is lost")
 
     async def _request(self, one: Waiting) -> None:
         """See a request answered, in one way or another, and forget it."""
@@ -222,7 +229,8 @@ class _Relay:
 
         async def fetch() -> list[dict[str, Any]]:
             one.moved.set()
-            return await whole_list(self._questions.ask, "tools/list", questions(frame.params))
+            with anyio.fail_after(self._seconds):  # for all pages
+                return await whole_list(self._questions.ask, "tools/list", questions(frame.params))
 
         try:
             answer = await self._gate.run(frame.method or "", frame.params, forward, fetch=fetch)
@@ -239,7 +247,7 @@ class _Relay:
 
     async def _notification(self, frame: Frame) -> None:
         async def forward(params: dict[str, Any]) -> dict[str, Any]:
-            await self._up.send(write_frame(frame.with_params(params).message))
+            await self._sent(write_frame(frame.with_params(params).message))
             return {}
 
         if frame.method == "notifications/cancelled":
@@ -289,6 +297,8 @@ class _Relay:
                 if not self._room.came_late(id):
                     _log.warning("the server answered what nobody asked: left out")
                 return
+            honest = unforged(message)
+            message, as_it_is = honest, as_it_is and honest is message
             if one.frame.method in LISTS and "result" in message:
                 message, as_it_is = self._filtered(one.frame, message), False
             one.answer(message)
@@ -320,7 +330,9 @@ def _written(message: Mapping[str, Any]) -> bytes:
     try:
         return write_frame(message)
     except Broken as broken:
-        return write_frame(error_frame(message.get("id"), INTERNAL_ERROR, str(broken)))
+        id = message.get("id")
+        known = id if type(id) is int or (isinstance(id, str) and id.isprintable()) else None
+        return write_frame(error_frame(known, INTERNAL_ERROR, str(broken)))
 
 
 async def _refuse_call() -> list[dict[str, Any]]:

@@ -6,14 +6,30 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import anyio.to_thread
 from starlette.types import Send
 
 from .frames import INTERNAL_ERROR, error_frame
 
-__all__ = ["MAX_ANSWER", "PERSON", "Failure", "Left", "Reply", "message_of", "told"]
+__all__ = [
+    "MAX_ANSWER",
+    "PERSON",
+    "Failure",
+    "Left",
+    "Reply",
+    "message_of",
+    "printable",
+    "read_message",
+    "told",
+]
 
-MAX_ANSWER = 32 << 20
+MAX_ANSWER = 8 << 20
 """Bytes of one message from a server."""
+
+_LONG = 1 << 20
+"""Bytes of a message that is read beside the event loop, which others need meanwhile."""
+
+_FIELDS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
 PERSON = 600.0
 """Seconds that a client gets to answer what the server asks it: it may have to ask a person."""
@@ -41,12 +57,34 @@ class Left(Exception):  # noqa: N818
 
 
 def message_of(data: bytes | str) -> dict[str, Any] | None:
-    """A server's message, if it is one. What the protocol does not know is kept."""
+    """A server's message, if it is one: one request, notification or response, to every reader.
+
+    What the protocol does not know is kept.
+    """
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return message if isinstance(message, dict) else None
+    if not isinstance(message, dict):
+        return None
+    if any(name not in _FIELDS and name.casefold() in _FIELDS for name in message):
+        return None  # a reader that ignores case would read another message
+    method = message.get("method")
+    answers = ("result" in message) + ("error" in message)
+    one = answers == 0 and isinstance(method, str) if "method" in message else answers == 1
+    return message if one else None
+
+
+async def read_message(data: bytes | str) -> dict[str, Any] | None:
+    """The same, for messages that may be long."""
+    if len(data) <= _LONG:
+        return message_of(data)
+    return await anyio.to_thread.run_sync(message_of, data)
+
+
+def printable(value: str) -> bool:
+    """Whether a header may have this value, as every reader reads it."""
+    return value.isascii() and value.isprintable()
 
 
 def told(message: Mapping[str, Any]) -> str:
@@ -116,5 +154,5 @@ class Reply:
     async def _start(self, status: int, headers: Mapping[str, str], length: int | None = None) -> None:
         known = {} if length is None else {"content-length": str(length)}
         lines = {"x-content-type-options": "nosniff", **self.headers, **headers, **known}
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in lines.items()]
+        raw = [(name.encode(), value.encode()) for name, value in lines.items() if printable(value)]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})

@@ -8,6 +8,7 @@ only those of the protocol go on, so neither its credentials nor its cookies rea
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -21,10 +22,11 @@ from starlette.applications import Starlette
 from .acts import LISTS
 from .events import Block, blocks
 from .frames import INTERNAL_ERROR, INVALID_REQUEST, Frame, write_frame
+from .fronting import unforged
 from .gate import Gate
 from .http import LOOPBACK, front
 from .refusals import Refusals
-from .reply import MAX_ANSWER, PERSON, Failure, Left, Reply, message_of, told
+from .reply import MAX_ANSWER, PERSON, Failure, Left, Reply, printable, read_message, told
 
 __all__ = ["reverse"]
 
@@ -34,6 +36,8 @@ _GO_ON = frozenset(
 _COME_BACK = ("allow", "mcp-protocol-version", "mcp-session-id", "retry-after")
 
 _EVENTS = "text/event-stream"
+_log = logging.getLogger("hessra_agents")
+
 _UNBOUNDED = "subscriptions/listen"
 """A request that is answered when the server ends."""
 
@@ -64,7 +68,7 @@ def reverse(
     """
     passed = _GO_ON | {name.lower() for name in pass_on}
     behind = _Upstream(gate, httpx2.URL(upstream), timeout, dict(headers or {}), passed)
-    return front(gate, behind, refusals=refusals, hosts=hosts, origins=origins, path=path)
+    return front(gate, behind, refusals=refusals, hosts=hosts, origins=origins, path=path, timeout=timeout)
 
 
 class _Upstream:
@@ -96,7 +100,7 @@ class _Upstream:
             _take_over(response, reply)
             if _kind(response) == _EVENTS and response.status_code == 200:
                 return await self._streamed(response, frame, reply, patience)
-            message = message_of(await _read(response))
+            message = await read_message(await _read(response))
             status = response.status_code
             if message is not None and _answers(message, frame):
                 if reply is not None:
@@ -109,18 +113,18 @@ class _Upstream:
             _take_over(response, reply)
             status = response.status_code
             if not 200 <= status < 300:
-                raise _unanswered(status, message_of(await _read(response)), response)
+                raise _unanswered(status, await read_message(await _read(response)), response)
             await reply.accepted()
 
     async def listen(self, headers: Mapping[str, str], reply: Reply) -> None:
         async with self._sent("GET", headers) as (response, patience):
             _take_over(response, reply)
             if _kind(response) != _EVENTS or response.status_code != 200:
-                raise _unanswered(response.status_code, message_of(await _read(response)), response)
+                raise _unanswered(response.status_code, await read_message(await _read(response)), response)
             patience.deadline = math.inf
             await reply.begin()
             async for block in blocks(response.aiter_bytes()):
-                await reply.event(self._seen(block).text)
+                await self._say(block, await read_message(block.data), reply)
             await reply.end()
 
     async def leave(self, headers: Mapping[str, str], reply: Reply) -> None:
@@ -128,7 +132,7 @@ class _Upstream:
             _take_over(response, reply)
             status = response.status_code
             if not 200 <= status < 300:
-                raise _unanswered(status, message_of(await _read(response)), response)
+                raise _unanswered(status, await read_message(await _read(response)), response)
             await reply.accepted(status)
 
     @asynccontextmanager
@@ -165,36 +169,43 @@ class _Upstream:
         """The response at the end of a stream of events."""
         resumable = False
         async for block in blocks(response.aiter_bytes()):
-            message = message_of(block.data) if block.data else None
+            message = await read_message(block.data) if block.data else None
             if message is not None and _answers(message, frame):
                 return message
             resumable = resumable or block.resumable
-            if block.data:  # not a comment, which says nothing but that somebody is there
+            if message is not None:  # and not a comment, which says nothing but that somebody is there
                 patience.deadline = math.inf  # now it is the client who is waited for
-            seen = self._seen(block, message)
-            if reply is not None:
-                await reply.event(seen.text)
-            if block.data and frame.method != _UNBOUNDED:
-                asked = message is not None and "method" in message and "id" in message
+            await self._say(block, message, reply)
+            if message is not None and frame.method != _UNBOUNDED:
+                asked = "method" in message and "id" in message
                 patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
         if resumable and reply is not None:
             raise Left
         raise Failure(INTERNAL_ERROR, "the server ended before it answered")
 
-    def _seen(self, block: Block, message: dict[str, Any] | None = None) -> Block:
-        """An event as the client may see it. It belongs to no request here, so nothing says who asks."""
-        message = message or message_of(block.data)
-        if message is None:
-            return block
-        if message.get("method") == "notifications/tools/list_changed":
+    async def _say(self, block: Block, message: dict[str, Any] | None, reply: Reply | None) -> None:
+        """Pass on an event that is one message, written anew, or that is a comment."""
+        if message is not None and message.get("method") == "notifications/tools/list_changed":
             self._gate.catalogue.forget()
+        if reply is None:
+            return
+        if not block.data:
+            await reply.event(block.text)
+        elif message is None:
+            _log.warning("a server sent an event that is no message: left out")
+        else:
+            await reply.event(block.saying(told(self._seen(message))).text)
+
+    def _seen(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message as the client may see it. It belongs to no request here, so nothing says who asks."""
+        message = unforged(message)
         result = message.get("result")
-        if "method" in message or not isinstance(result, dict):
-            return block
+        if not isinstance(result, dict):
+            return message
         for method, place in LISTS.items():
             if place in result:
                 result = self._gate.listed(method, None, result)
-        return block if result is message["result"] else block.saying(told({**message, "result": result}))
+        return {**message, "result": result}
 
 
 def _kind(response: httpx2.Response) -> str:
@@ -223,7 +234,7 @@ async def _read(response: httpx2.Response) -> bytes:
 def _take_over(response: httpx2.Response, reply: Reply | None) -> None:
     if reply is not None:
         found = response.headers
-        reply.headers |= {name: found[name] for name in _COME_BACK if name in found}
+        reply.headers |= {name: found[name] for name in _COME_BACK if printable(found.get(name, "\n"))}
 
 
 def _unanswered(status: int, message: Mapping[str, Any] | None, response: httpx2.Response) -> Failure:

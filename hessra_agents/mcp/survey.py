@@ -52,7 +52,9 @@ class Survey:
             Denied: ``unavailable``: it does not answer.
             NotStarted: it cannot be.
         """
-        async with Child.started(command, most=MAX_ANSWER) as child, _asking(child, seconds) as ask:
+        # what it says on the side would reach the terminal of whoever looks at it
+        started = Child.started(command, most=MAX_ANSWER, heard=False)
+        async with started as child, _asking(child, seconds) as ask:
             found = await _surveyed(ask)
             await child.leave()
             return found
