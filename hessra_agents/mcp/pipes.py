@@ -26,8 +26,8 @@ _CHUNK = 1 << 16
 _WAITING = 1 << 20
 """Bytes that wait to be written before their writers wait, too."""
 
-_MOST = 128 << 20
-"""Bytes that wait, at most: a message may be as long as half of it."""
+_PUSHED = 4 << 20
+"""Bytes written without waiting, at most, until all is taken; beyond, nobody reads."""
 
 _LEAVES, _STOPS = 5.0, 1.0
 """Seconds that a child gets to end by itself, and once it was told to."""
@@ -117,6 +117,7 @@ class Outlet:
         self._ready.register(fd, select.POLLOUT)
         self._parts: deque[memoryview] = deque()
         self._size = 0
+        self._pushed = 0
         self._changed = anyio.Event()
 
     async def send(self, line: bytes) -> None:
@@ -129,16 +130,20 @@ class Outlet:
             await self._changed.wait()
         if self.broken:
             raise anyio.BrokenResourceError
-        self.push(line)
+        self._put(line)
 
     def push(self, line: bytes) -> None:
         """Write a line without waiting; for short ones. Where nobody reads any more, nothing happens."""
         if self.broken:
             return
-        if self._size > _MOST:  # a reader that takes nothing, and of whom more and more is asked
+        self._pushed = len(line) + (self._pushed if self._parts else 0)
+        if self._pushed > _PUSHED:  # to a reader that takes nothing
             self.broken = True
             self._notify()
             return
+        self._put(line)
+
+    def _put(self, line: bytes) -> None:
         self._parts.append(memoryview(line + b"\n"))
         self._size += len(line) + 1
         if len(self._parts) == 1:
