@@ -17,7 +17,8 @@ AUDIENCE = "real"
 
 def surface() -> list[Grant]:
     """All that the conformance suite asks for, each argument as it sends it, and nothing else."""
-    found = [grant(name, arguments) for name, arguments in TOOL_CALLS]
+    found = [grant(name, arguments) for name, arguments in TOOL_CALLS if name != MISMATCHED]
+    found.append(grant(MISMATCHED, region=must.anything()))
     found.append(grant("json_schema_2020_12_tool", {name: must.optional() for name in LISTED}))
     found += [resource(uri) for uri in (*RESOURCES, *SUBSCRIPTIONS)]
     found += [prompt(name, arguments) for name, arguments in PROMPTS]
@@ -27,6 +28,9 @@ def surface() -> list[Grant]:
 
 LISTED = ("name", "address", "contactMethod", "phone", "email")
 """Arguments of a tool that the suite wants to see whole, and never calls."""
+
+MISMATCHED = "test_custom_header"
+"""Called with other arguments, too, in requests that an unguarded server refuses for their headers alone."""
 
 NAMED = ("completion/complete", "subscriptions/listen")
 OPEN = ("initialize", "logging/setLevel", "ping")
