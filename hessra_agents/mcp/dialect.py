@@ -102,6 +102,17 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
+def _length(value: object) -> int:
+    """Elements of a list, or of the lists of an object."""
+    if isinstance(value, dict):
+        return len(value) + sum(len(one) for one in value.values() if isinstance(one, list))
+    return len(value) if isinstance(value, list) else 0
+
+
+def _once(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
 def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(type(one) is str for one in value)
 
@@ -131,7 +142,9 @@ class _Reader:
     loose: bool
     """Whether something is left out: then what turns around what it says is left out, too."""
     definitions: dict[str, Schema] = field(default_factory=dict)
-    _known: dict[str, str] = field(default_factory=dict)
+    _names: dict[tuple[int, bool], str] = field(default_factory=dict)
+    """Of each schema referred to, however the references are spelled."""
+    _targets: dict[str, object] = field(default_factory=dict)
     _left: float = MAX_SUBSCHEMAS
 
     def root(self) -> dict[str, Any]:
@@ -144,7 +157,7 @@ class _Reader:
         return self._closed(read)
 
     def names(self) -> frozenset[str]:
-        found = self._same_place(self.document, set())
+        found = self._same_place(self.document)
         return frozenset(name for one in found for name in one.get("properties", ()))
 
     def schema(self, given: object, *, own: bool = True, close: bool = True) -> Schema:
@@ -164,11 +177,12 @@ class _Reader:
             read["type"] = _types(given["type"])
         for word, fits in _SHAPES.items():
             if word in given:
+                self._spend(_length(given[word]) / 64)
                 if not fits(given[word]):
                     raise Unusable(f"{word} has a wrong value")
-                read[word] = given[word]
+                read[word] = _once(given[word]) if word == "required" else given[word]
         self._applied(given, read, own=own, close=close)
-        if own and close and self._describes(given, set()):
+        if own and close and self._describes(given):
             return self._closed(read)
         return read
 
@@ -212,40 +226,49 @@ class _Reader:
         composed = any(word in read for word in _IN_PLACE)
         return {**read, "unevaluatedProperties" if composed else "additionalProperties": False}
 
-    def _describes(self, given: object, seen: set[str]) -> bool:
+    def _describes(self, given: dict[str, Any]) -> bool:
         """Whether this schema has ``properties``, itself or by what applies in the same place."""
-        return any("properties" in one for one in self._same_place(given, seen))
+        return any("properties" in one for one in self._same_place(given))
 
-    def _same_place(self, given: object, seen: set[str]) -> Iterator[dict[str, Any]]:
-        self._spend(1 / 16)
-        if not isinstance(given, dict):
-            return
-        yield given
-        for word in _IN_PLACE:
-            inner = given.get(word)
-            if word == "$ref" and isinstance(inner, str) and inner not in seen:
-                seen.add(inner)
-                yield from self._same_place(self._target(inner), seen)
-            elif isinstance(inner, list):
-                for one in inner:
-                    yield from self._same_place(one, seen)
-            elif isinstance(inner, dict):
-                named = word in ("dependentSchemas", "dependencies")
-                for one in inner.values() if named else [inner]:
-                    yield from self._same_place(one, seen)
+    def _same_place(self, given: object) -> Iterator[dict[str, Any]]:
+        """This schema and what applies in the same place, each once."""
+        seen: set[int] = set()
+        waiting = [given]
+        while waiting:
+            one = waiting.pop()
+            self._spend(1 / 16)
+            if not isinstance(one, dict) or id(one) in seen:
+                continue
+            seen.add(id(one))
+            yield one
+            for word in _IN_PLACE:
+                inner = one.get(word)
+                if word == "$ref" and isinstance(inner, str):
+                    waiting.append(self._target(inner))
+                elif isinstance(inner, list):
+                    waiting += inner
+                elif isinstance(inner, dict):
+                    named = word in ("dependentSchemas", "dependencies")
+                    waiting += inner.values() if named else [inner]
 
     def _reference(self, ref: object, close: bool) -> str:
         """The name in ``definitions`` of what a reference points to."""
         if not isinstance(ref, str):
             raise Unusable("it refers in a way that is not read")
-        known = f"{ref} {close}"
-        if known not in self._known:
-            name = self._known[known] = f"#/$defs/{len(self._known)}"
+        target = self._target(ref)
+        known = (id(target), close)  # the document holds it
+        if known not in self._names:
+            name = self._names[known] = f"#/$defs/{len(self._names)}"
             self.definitions[name] = False  # until it is read: it may refer to itself
-            self.definitions[name] = self.schema(self._target(ref), own=False, close=close)
-        return self._known[known]
+            self.definitions[name] = self.schema(target, own=False, close=close)
+        return self._names[known]
 
     def _target(self, ref: str) -> object:
+        if ref not in self._targets:
+            self._targets[ref] = self._found(ref)
+        return self._targets[ref]
+
+    def _found(self, ref: str) -> object:
         if len(ref) > MAX_REFERENCE:
             raise Unusable("it refers in a way that is not read")
         place, *steps = ref.split("/")
@@ -270,9 +293,12 @@ def _modern(given: dict[str, Any]) -> dict[str, Any]:
         new["prefixItems"] = new.pop("items")
         if "additionalItems" in given:
             new["items"] = given["additionalItems"]
-    for name, one in _object(new.pop("dependencies", {})).items():  # up to draft 7
-        word = "dependentRequired" if isinstance(one, list) else "dependentSchemas"
-        new[word] = {**_object(new.get(word, {})), name: one}
+    old = _object(new.pop("dependencies", {}))  # up to draft 7
+    lists = {name: one for name, one in old.items() if isinstance(one, list)}
+    others = {name: one for name, one in old.items() if name not in lists}
+    for word, some in (("dependentRequired", lists), ("dependentSchemas", others)):
+        if some:
+            new[word] = {**_object(new.get(word, {})), **some}
     for edge in ("minimum", "maximum"):  # draft 4
         exclusive = f"exclusive{edge.title()}"
         if isinstance(given.get(exclusive), bool):

@@ -1,7 +1,8 @@
 """Whether a value fits a schema of the `dialect`, in bounded time.
 
 1. Exact types: nothing is coerced, ``true`` is no number, and a number with a fraction is no integer.
-2. Total: the answer is yes or no. Beyond `MAX_STEPS` schemas asked, or too deep, it is refused.
+2. Total: the answer is yes or no. Beyond `MAX_STEPS`, or too deep, it is refused. Whatever grows with the
+   schema or the value is counted: schemas asked, values compared, names looked up, digits divided.
 3. Nothing here writes a text, so no text can hold a value.
 
 Source: JSON Schema 2020-12, Core 10 and 11, Validation 6.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import repeat
 from typing import Any
 
 from ..canonical import Json, encode
@@ -21,7 +23,7 @@ from .dialect import Dialect, Schema
 __all__ = ["MAX_STEPS", "Fitting"]
 
 MAX_STEPS = 20_000
-"""Schemas that are asked about the values of one call, one after the other."""
+"""Of the values of one call; a schema that is asked about a value is about one."""
 
 _KINDS: dict[type, tuple[str, ...]] = {
     str: ("string",),
@@ -39,7 +41,7 @@ class Fitting:
     """One call's values against one schema."""
 
     dialect: Dialect
-    left: int = field(default=MAX_STEPS)
+    left: float = field(default=MAX_STEPS)
 
     def fits(self, schema: Schema, value: Json) -> bool:
         """Whether the value is valid.
@@ -53,24 +55,41 @@ class Fitting:
             raise _too_much() from None
 
     def _fits(self, schema: Schema, value: Json) -> bool:
-        self.spend(1 + len(value) // 8 if isinstance(value, (list, dict)) else 1)
         if isinstance(schema, bool):
+            self.spend(1)
             return schema
+        self.spend(1 + len(schema) / 8)
         return all(_WORDS[word](self, told, value, schema) for word, told in schema.items())
 
-    def spend(self, steps: int) -> None:
-        """Take these steps, or refuse."""
+    def spend(self, steps: float) -> None:
+        """Take these steps, or refuse: before the work, or no later than a step's worth into it."""
         self.left -= steps
         if self.left < 0:
             raise _too_much()
+
+    def weigh(self, value: Json) -> None:
+        """Take a step for each value in this one, and for what its texts are long."""
+        waiting = [value]
+        while waiting:
+            one = waiting.pop()
+            self.spend(1)
+            if isinstance(one, str):
+                self.spend(len(one) / _TEXT)
+            elif isinstance(one, list):
+                waiting += one
+            elif isinstance(one, dict):
+                self.spend(len(one) + sum(map(len, one)) / _TEXT)
+                waiting += one.values()
 
     def described(self, schema: Schema, value: dict[str, Json], *, below: bool = True) -> set[str]:
         """The names that a schema which this object fits has something to say about."""
         if isinstance(schema, bool):
             return set()
+        own = schema.get("properties", {})
+        self.spend(1 + (len(own) + len(value)) / 16)
         if "additionalProperties" in schema or (below and "unevaluatedProperties" in schema):
             return set(value)
-        names = {name for name in schema.get("properties", ()) if name in value}
+        names: set[str] = own.keys() & value.keys()
         for one in self._beside(schema, value):
             names |= self.described(one, value)
         return names
@@ -87,8 +106,9 @@ class Fitting:
             held = self._fits(schema["if"], value)
             found += [schema["if"], schema.get("then", True)] if held else [schema.get("else", True)]
         if isinstance(value, dict):
-            found += [one for name, one in schema.get("dependentSchemas", {}).items() if name in value]
-        self.spend(len(found))
+            named = schema.get("dependentSchemas", {})
+            self.spend(len(named) / 16)
+            found += [one for name, one in named.items() if name in value]
         return found
 
 
@@ -96,17 +116,23 @@ def _too_much() -> Denied:
     return Denied(Reason.TOO_LARGE, "the arguments are too large for the tool's input schema")
 
 
-_WHOLE = 200
-"""Steps of comparing a list or an object with another one as a whole, however large."""
+_TEXT = 512
+"""Characters of a text that are compared or written in a step."""
 
 
 def _same(run: Fitting, told: Any, value: Any) -> bool:
-    if isinstance(told, (list, dict)):
-        run.spend(_WHOLE)
-    if type(told) is not type(value) or told != value:
+    """Whether two values are one; as far as they are compared, it is counted."""
+    run.spend(1 / 4)
+    if type(told) is not type(value):  # Python takes 1 for true
         return False
-    # Python takes 1 for true inside of lists and objects, too
-    return not isinstance(told, (list, dict)) or encode(told) == encode(value)
+    if isinstance(told, list):
+        return len(told) == len(value) and all(map(_same, repeat(run), told, value))
+    if isinstance(told, dict):
+        run.spend(len(told) / 16)
+        return told.keys() == value.keys() and all(_same(run, one, value[name]) for name, one in told.items())
+    if isinstance(told, str):
+        run.spend(len(told) / _TEXT / 64)
+    return bool(told == value)
 
 
 def _type(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
@@ -114,13 +140,23 @@ def _type(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
 
 
 def _enum(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
-    run.spend(len(told) // 16)
-    return any(_same(run, one, value) for one in told)
+    run.spend(len(told) / 16)
+    if isinstance(value, (list, dict)):
+        return any(_same(run, one, value) for one in told)
+    return any(type(one) is type(value) and one == value for one in told)
 
 
 def _multiple(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
-    # by their decimal digits: 0.3 is three times 0.1
-    return not _is_number(value) or Fraction(repr(value)) % Fraction(repr(told)) == 0
+    if not _is_number(value):
+        return True
+    if type(value) is int and type(told) is int:
+        return bool(value % told == 0)
+    run.spend(_FRACTION)  # by their decimal digits: 0.3 is three times 0.1
+    return Fraction(repr(value)) % Fraction(repr(told)) == 0
+
+
+_FRACTION = 16
+"""Steps of a division by decimal digits."""
 
 
 def _is_number(value: object) -> bool:
@@ -146,26 +182,28 @@ def _at_most(value: Any, told: Any) -> bool:
 def _unique(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not told or not isinstance(value, list) or len(value) < 2:
         return True
-    texts = [encode(one) for one in value]
-    run.spend(sum(map(len, texts)) // 64)
-    return len(set(texts)) == len(value)
+    run.weigh(value)
+    return len({encode(one) for one in value}) == len(value)
 
 
 def _required(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
-    run.spend(len(told) // 8)
-    return not isinstance(value, dict) or all(name in value for name in told)
+    if not isinstance(value, dict):
+        return True
+    run.spend(len(told) / 16)
+    return all(name in value for name in told)
 
 
 def _dependent_required(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
-    run.spend(len(told))
+    run.spend(len(told) / 16)
     return all(_required(run, names, value, schema) for name, names in told.items() if name in value)
 
 
 def _properties(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
+    run.spend(len(value) / 16)
     return all(run._fits(told[name], one) for name, one in value.items() if name in told)
 
 
@@ -173,6 +211,7 @@ def _additional(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = schema.get("properties", {})
+    run.spend(len(value) / 16)
     return all(run._fits(told, one) for name, one in value.items() if name not in named)
 
 
@@ -180,6 +219,7 @@ def _unevaluated(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = run.described(schema, value, below=False)
+    run.spend(len(value) / 16)
     return all(run._fits(told, one) for name, one in value.items() if name not in named)
 
 
@@ -190,14 +230,15 @@ def _names(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
 def _dependent(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
-    run.spend(len(told))
+    run.spend(len(told) / 16)
     return all(run._fits(one, value) for name, one in told.items() if name in value)
 
 
 def _items(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, list):
         return True
-    return all(run._fits(told, one) for one in value[len(schema.get("prefixItems", ())) :])
+    rest = range(len(schema.get("prefixItems", ())), len(value))  # no copy: the first may decide
+    return all(run._fits(told, value[place]) for place in rest)
 
 
 def _prefix(run: Fitting, told: Any, value: Any, schema: Any) -> bool:

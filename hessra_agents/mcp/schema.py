@@ -110,7 +110,7 @@ class InputSchema:
         for name, value in values.items():
             if type(value) is str and name not in self._texts and _OTHER.match(value):
                 try:
-                    read[name] = _read(value)
+                    read[name] = _read(run, value)
                 except Malformed:  # JSON to some readers, and to us a value that could not be judged
                     told.append(name)
                 except ValueError:
@@ -119,6 +119,7 @@ class InputSchema:
         told += [name for name in read if name in self._untyped and isinstance(read[name], converted)]
         ways = [{name: value} for name, value in read.items()] + ([read] if len(read) > 1 else [])
         for way in ways:
+            run.spend(len(values) / 16)
             if run.fits(self._dialect.root, {**values, **way}):
                 told += way
         if told:
@@ -147,7 +148,7 @@ class InputSchema:
         return Problem(reason, told, allowed)
 
 
-def _read(text: str) -> Json:
+def _read(run: Fitting, text: str) -> Json:
     """What a careless reader of JSON makes of a text.
 
     Raises:
@@ -155,7 +156,9 @@ def _read(text: str) -> Json:
         ValueError: it is no JSON.
     """
     try:
-        return plain(json.loads(text))
+        found = json.loads(text)
+        run.weigh(found)
+        return plain(found)
     except RecursionError:  # another reader may go deeper
         raise Malformed("too deep") from None
 
