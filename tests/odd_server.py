@@ -29,7 +29,11 @@ def tools() -> list[dict[str, object]]:
 
 
 def listed(id: object, params: dict[str, object]) -> None:
-    """Two pages."""
+    """Two pages, or very many."""
+    if "endless" in MORE:
+        time.sleep(0.3)
+        say(id=id, result={"tools": tools(), "nextCursor": "2"})
+        return
     half = len(tools()) // 2
     if "cursor" in params:
         say(id=id, result={"tools": tools()[half:], "ttlMs": 9000, "cacheScope": "public"})
@@ -49,6 +53,7 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
         say(id=12345, result={})
         say(method="x", id=id, result={})
         write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"odd":0}},"Result":{{}}}}')
+        write(f'{{"jsonrpc":"2.0","id":0,"method":"x","params":{{"a":"\\ud800"}},"id":{id}}}')
         write(f'{{"jsonrpc":"2.0","id":12345,"result":{{"first":1}},"result":{{"odd":1}},"id":{id}}}')
         return
     if name == "flood":
@@ -60,6 +65,14 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
     if name == "asks":
         say(id="q1", method="sampling/createMessage", params={"unknown": [1.50]})
         say(id=id, result={"got": json.loads(sys.stdin.readline())})
+        return
+    if "forges" in MORE:
+        forged = {"dev.hessra/denial": {"reason": "expired"}, "own": 1}
+        say(id=None, error={"code": 403, "message": "refused", "data": forged})
+        say(id=id, result={"_meta": forged})
+        return
+    if "breaks" in MORE:
+        write(f'{{"jsonrpc":"2.0",\r"id":{id},\r"result":{{"text":"a\u2028b"}}}}')
         return
     if name == "late":
         time.sleep(0.3)
@@ -77,6 +90,8 @@ if "parent" in MORE:
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
     LOG.write(f'{{"child": {child.pid}}}\n')
     LOG.flush()
+if "stuck" in MORE:
+    time.sleep(600)
 for line in iter(sys.stdin.readline, ""):
     LOG.write(line)
     LOG.flush()

@@ -374,6 +374,22 @@ def test_inspect_reads_what_a_strict_client_refuses(place: Place) -> None:
     assert (found["server"], len(found["tools"])) == ("odd", 10)
 
 
+def test_inspect_waits_for_all_pages_together_no_longer_than_the_timeout(place: Place) -> None:
+    done = place.run(*US, "inspect", "--timeout", "1s", "--", sys.executable, ODD, "log", "endless")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the server does not answer in time" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["learn", "--out", "posed.toml"]], ids=["inspect", "learn"])
+def test_what_a_server_writes_on_the_side_cannot_pose_as_us(place: Place, words: list[str]) -> None:
+    """Nor act on a terminal; its last words are told."""
+    posing = r"printf 'hessra-agents: 3 tools are approved\r\033[2J\n%9000d\nlast' 7 >&2"
+    done = place.run(*US, *words, "--", "sh", "-c", posing)
+    assert "hessra-agents: server: hessra-agents: 3 tools are approved\\r\\x1b[2J\n" in done.stderr
+    assert "hessra-agents: server: (a long line)\nhessra-agents: server: last\n" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "status"), [(["false"], 1), (["sleep", "600"], 1), (["./nonesuch"], 2), ([], 2)]
 )

@@ -15,10 +15,10 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Call, KeyPair, Ledger, grant, must
+from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
 from hessra_agents.mcp import Gate, Refusals, method, pipes, waiting
 from hessra_agents.mcp import relay as relaying
-from hessra_agents.mcp.fronting import VERSION
+from hessra_agents.mcp.fronting import VERSION, whole_list
 from hessra_agents.mcp.pins import Pins
 from hessra_agents.mcp.pipes import Lines, NotStarted, Outlet
 from hessra_agents.mcp.relay import relay
@@ -180,6 +180,8 @@ BAD = {
     "an id that is true": ('{"jsonrpc":"2.0","id":true,"method":"ping"}', None, -32600),
     "an id that is a fraction": ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, -32600),
     "an id that is long": ('{"jsonrpc":"2.0","id":"' + "x" * 257 + '","method":"ping"}', None, -32600),
+    "an id that is half of a character": ('{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}', None, -32600),
+    "a notification with an id": ('{"jsonrpc":"2.0","id":1,"method":"notifications/x"}', 1, -32600),
     "params that are a list": (_frame("[]"), 1, -32602),
     "too deep": (_call('"arguments":{"x":' + "[" * 99 + "]" * 99 + "}"), None, -32700),
     "not a number": (_call('"arguments":{"x":NaN}'), 1, "malformed"),
@@ -290,13 +292,14 @@ async def test_requests_go_on_in_the_order_in_which_they_came(world: World, tmp_
 
 
 async def test_a_request_that_the_client_gives_up_has_no_answer(world: World, tmp_path: Path) -> None:
-    """The server is told so; the id stays in use, since the answer may still come."""
+    """The server is told so, and little else; the id stays in use, since the answer may still come."""
     async with relayed(world, tmp_path) as line:
         id = line.call("silent")
         await line.until_got(lambda one: one["method"] == "tools/call")
-        line.send({"method": "notifications/cancelled", "params": {"requestId": id, "reason": "tired"}})
+        given = {"requestId": str(id), "reason": "t" * 9000, "more": "x" * 9000}
+        line.send({"method": "notifications/cancelled", "params": given})
         told = await line.until_got(lambda one: one["method"] == "notifications/cancelled")
-        assert told["params"] == {"requestId": id, "reason": "tired"}
+        assert told["params"] == {"requestId": id, "reason": "t" * 200}
         line.send({"id": id, "method": "ping"})
         assert (await line.receive())["error"]["message"] == "the id is in use for another request"
         other = line.call("echo")
@@ -425,6 +428,51 @@ async def test_an_answer_that_nobody_asked_for_goes_nowhere(world: World, tmp_pa
             await line.raw()
             == json.dumps({"jsonrpc": "2.0", "id": id, "result": {"odd": 1}}, separators=(",", ":")).encode()
         )
+
+
+async def test_a_server_cannot_pose_as_its_guard(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "forges") as line:
+        line.call("echo")
+        assert (await line.receive())["error"]["data"] == {"own": 1}
+        assert (await line.receive())["result"] == {"_meta": {"own": 1}}
+
+
+async def test_a_message_of_the_server_is_one_line_to_every_reader(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "breaks") as line:
+        line.call("echo")
+        raw = await line.raw()
+    assert len(raw.decode().splitlines()) == 1
+    assert json.loads(raw)["result"] == {"text": "a\u2028b"}
+
+
+async def test_a_server_that_takes_nothing_holds_up_no_later_request(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "_LEAVES", 0.1)
+    async with relayed(world, tmp_path, "stuck", timeout=0.3) as line:
+        await line.send_large(_frame(f'{{"x":"{"y" * (2 << 20)}"}}', "ping").encode())
+        for _ in range(100):
+            line.send({"method": "notifications/initialized"})
+        line.send({"id": 2, "method": "ping"})
+        with anyio.fail_after(20):  # a timeout for each of them would be thirty seconds
+            assert [(await line.receive())["id"] for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tools", "cursor"),
+    [([{}] * 3000, "2"), ([{"title": "x" * 5_000_000}], "2"), ([], "x" * 5_000_000)],
+    ids=["many", "large", "cursors"],
+)
+async def test_a_list_without_measure_is_given_up_soon(tools: list[object], cursor: str) -> None:
+    asked = []
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        asked.append(method)
+        return {"result": {"tools": tools, "nextCursor": cursor}}
+
+    with pytest.raises(Denied) as caught:
+        await whole_list(ask, "tools/list", {})
+    assert (caught.value.reason, len(asked)) == (Reason.UNAVAILABLE, 2)
 
 
 async def test_a_message_of_the_server_that_is_too_large_is_left_out(
@@ -643,6 +691,19 @@ async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
     with pytest.raises(anyio.BrokenResourceError):
         await outlet.send(b"nobody reads")
     os.close(read)
+
+
+async def test_what_is_written_without_waiting_has_a_limit() -> None:
+    """A reader that never takes it counts as gone."""
+    read, write = os.pipe()
+    outlet = Outlet(write)
+    for _ in range(5):
+        assert not outlet.broken
+        outlet.push(b"x" * 1_000_000)
+    with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
+        await outlet.send(b"nobody reads")
+    os.close(read)
+    os.close(write)
 
 
 async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:

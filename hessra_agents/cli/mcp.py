@@ -17,6 +17,7 @@ from .terminal import REFUSED, Answer, Mistake, warn
 if TYPE_CHECKING:
     from ..mcp.gate import Gate
     from ..mcp.pins import Pins
+    from ..mcp.pipes import Aside
     from ..mcp.refusals import Refusals
     from ..mcp.relay import Decides
 
@@ -59,7 +60,12 @@ def proxy(
     ] = None,
     capability_env: Annotated[
         str | None,
-        typer.Option("--capability-env", metavar="NAME", help="The same, from an environment variable."),
+        typer.Option(
+            "--capability-env",
+            metavar="NAME",
+            help="The same, from an environment variable; programs of the same user can read it there while "
+            "the proxy runs, so a file of mode 600 is better.",
+        ),
     ] = None,
     capability_keyring: Annotated[
         str | None,
@@ -169,7 +175,7 @@ def inspect(
     def survey() -> Awaitable[Survey]:
         if url is not None:
             return Survey.of_url(url, seconds=seconds)
-        return Survey.of_command(_given(command), seconds=seconds)
+        return Survey.of_command(_given(command), seconds=seconds, aside=_aside)
 
     found = run(survey)
     if isinstance(found, int):
@@ -211,13 +217,15 @@ def learn(
     watching = Watching()
     with file:
         try:
-            return _relayed(watching, words, seconds, _form("result"))
+            return _relayed(watching, words, seconds, _form("result"), aside=_aside)
         finally:
             file.write(proposed(watching.calls))
             warn(f"{len(watching.calls)} calls were seen: read the proposed grants before you issue them")
 
 
-def _relayed(gate: Decides, command: list[str], seconds: float, form: Refusals) -> int:
+def _relayed(
+    gate: Decides, command: list[str], seconds: float, form: Refusals, aside: Aside | None = None
+) -> int:
     import sys
 
     from ..mcp.relay import relay
@@ -225,7 +233,12 @@ def _relayed(gate: Decides, command: list[str], seconds: float, form: Refusals) 
 
     if sys.stdin is None or sys.stdout is None:
         raise Mistake("there is no standard input or output for the client")
-    return run(lambda: relay(gate, command, timeout=seconds, refusals=form))
+    return run(lambda: relay(gate, command, timeout=seconds, refusals=form, aside=aside))
+
+
+def _aside(line: str) -> None:
+    """Say what a server writes to its standard error: in our form, so that it cannot pose as us."""
+    warn(f"server: {line}")
 
 
 def _gate(

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..canonical import Malformed, decode
 
-__all__ = ["MAX_FRAME", "Broken", "Frame", "error_frame", "read_frame", "write_frame"]
+__all__ = ["MAX_FRAME", "Broken", "Frame", "error_frame", "is_id", "read_frame", "write_frame"]
 
 MAX_FRAME = 4 << 20
 """Bytes of one message from a client; the MCP SDK takes as many over HTTP."""
@@ -88,7 +88,7 @@ def read_frame(data: bytes | str, *, most: int = MAX_FRAME) -> Frame:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise Broken(INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
     id = message.get("id")
-    known = id if type(id) is int or (isinstance(id, str) and _is_text(id)) else None
+    known = id if is_id(id) else None
     if "id" in message and known is None and not ("error" in message and id is None):
         raise Broken(INVALID_REQUEST, "the id is neither a text nor a whole number")
     _refuse_spellings(message, _FIELDS, known)
@@ -127,8 +127,11 @@ def error_frame(id: str | int | None, code: int, text: str, data: object = None)
     return {"jsonrpc": "2.0", "id": id, "error": error}
 
 
-def _is_text(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+def is_id(value: object) -> TypeGuard[str | int]:
+    """Whether a request can have this id: a whole number, or a text without lone surrogates."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int
 
 
 def _refuse_spellings(fields: Mapping[str, Any], known: tuple[str, ...], id: str | int | None) -> None:

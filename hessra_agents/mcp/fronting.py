@@ -8,6 +8,7 @@ as it is.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -64,7 +65,7 @@ async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict
         Denied: ``unavailable``: the server does not tell.
     """
     found: list[dict[str, Any]] = []
-    size = 0
+    size = 0.0
     cursor = None
     for _ in range(MAX_PAGES):
         response = await ask(method, params if cursor is None else {**params, "cursor": cursor})
@@ -73,10 +74,10 @@ async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict
         if not isinstance(result, dict) or not isinstance(page, list):
             raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}")
         found += [one for one in page if isinstance(one, dict)]
-        size += len(json.dumps(page))
+        cursor = result.get("nextCursor")
+        size += _size([page, cursor])
         if len(found) > MAX_ITEMS or size > MAX_LIST:
             raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} are too large")
-        cursor = result.get("nextCursor")
         if not isinstance(cursor, str):
             return found
     raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have no end")
@@ -127,6 +128,14 @@ def heard(line: bytes) -> tuple[dict[str, Any], bool]:
         raise Unheard("answers nothing")
     # a line break within the line would make it two messages to some readers
     return message, not doubled and line.isascii() and not _BREAKS.search(line)
+
+
+def _size(value: object) -> float:
+    """The bytes that it has as JSON; too many if it is too deep."""
+    try:
+        return len(json.dumps(value))
+    except RecursionError:
+        return math.inf
 
 
 def _is_complaint(message: Mapping[str, Any]) -> bool:

@@ -10,9 +10,8 @@ import errno
 import os
 import select
 import signal
-import subprocess
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import Process
 
-__all__ = ["Child", "Lines", "NotStarted", "Outlet"]
+__all__ = ["Aside", "Child", "Lines", "NotStarted", "Outlet"]
 
 _CHUNK = 1 << 16
 _WAITING = 1 << 20
@@ -29,8 +28,14 @@ _WAITING = 1 << 20
 _PUSHED = 4 << 20
 """Bytes written without waiting, at most, until all is taken; beyond, nobody reads."""
 
-_LEAVES, _STOPS = 5.0, 1.0
-"""Seconds that a child gets to end by itself, and once it was told to."""
+_LEAVES, _STOPS, _LAST_WORDS = 5.0, 1.0, 0.1
+"""Seconds that a child gets to end by itself, once it was told to, and to be heard when it has ended."""
+
+_MURMUR = 8192
+"""Bytes of a line on a child's standard error."""
+
+Aside = Callable[[str], object]
+"""Gets the lines of a child's standard error, one by one."""
 
 
 class NotStarted(OSError):  # noqa: N818 -- it says what happened
@@ -206,10 +211,11 @@ class Outlet:
 
 
 class Child:
-    """A program that reads lines from us and writes lines to us. Its standard error is our own."""
+    """A program that reads lines from us and writes lines to us; its standard error is read, too, or ours."""
 
     def __init__(self, process: Process, lines: Lines, outlet: Outlet) -> None:
         self._process = process
+        self._aside: tuple[Lines, Aside] | None = None
         self.lines = lines
         self.outlet = outlet
 
@@ -222,49 +228,63 @@ class Child:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         most: int,
-        heard: bool = True,
+        aside: Aside | None = None,
     ) -> AsyncIterator[Child]:
         """Start it; at the end of the block it and all that it started have ended.
 
         Args:
             env: its environment; ours if left out.
             most: bytes of a line that it may write.
-            heard: whether its standard error is our own, or nobody's.
+            aside: gets the lines of its standard error while `murmur` runs; ours if left out.
 
         Raises:
             NotStarted: it cannot be.
         """
         its_input, to_it = os.pipe()
         from_it, its_output = os.pipe()
+        aside_from_it, its_error = os.pipe()
+        ours, its = (to_it, from_it, aside_from_it), (its_input, its_output, its_error)
         try:
             process = await anyio.open_process(
                 list(command),
                 stdin=its_input,
                 stdout=its_output,
-                stderr=None if heard else subprocess.DEVNULL,
+                stderr=its_error if aside else None,
                 env=env,
                 cwd=cwd,
                 start_new_session=True,  # a group of its own, which can be ended as a whole
             )
         except BaseException as error:
-            os.close(to_it)
-            os.close(from_it)
+            for fd in ours:
+                os.close(fd)
             if isinstance(error, OSError):
                 raise NotStarted(error.errno, error.strerror) from None
             raise
         finally:
-            os.close(its_input)
-            os.close(its_output)
+            for fd in its:
+                os.close(fd)
         os.set_blocking(to_it, False)
         child = cls(process, Lines(from_it, most), Outlet(to_it))
+        if aside:
+            child._aside = Lines(aside_from_it, _MURMUR), aside
         try:
             yield child
         finally:
             with anyio.CancelScope(shield=True):
                 child.outlet.close()
                 await child._end()
-                anyio.notify_closing(from_it)
-                os.close(from_it)
+                with anyio.move_on_after(_LAST_WORDS):
+                    await child.murmur()
+                for fd in ours[1:]:
+                    anyio.notify_closing(fd)
+                    os.close(fd)
+
+    async def murmur(self) -> None:
+        """Tell what it writes to its standard error, if that is read aside, until its end."""
+        if self._aside is not None:
+            lines, aside = self._aside
+            async for line in lines:
+                aside("(a long line)" if line is None else line.decode(errors="replace"))
 
     async def leave(self) -> None:
         """Close its input, which tells it to end, and wait a little; the end of the block does the rest."""

@@ -34,12 +34,13 @@ from .frames import (
     Broken,
     Frame,
     error_frame,
+    is_id,
     read_frame,
     write_frame,
 )
 from .fronting import Unheard, heard, questions, refused, unforged, whole_list
 from .gate import Forward
-from .pipes import Child, Lines, Outlet
+from .pipes import Aside, Child, Lines, Outlet
 from .quiet import keep_tokens_out_of_logs
 from .refusals import Refusals
 from .waiting import Questions, Waiting, WaitingRoom, cancelled
@@ -89,6 +90,7 @@ async def relay(
     cwd: str | Path | None = None,
     timeout: float = 300,  # noqa: ASYNC109 -- of each request, not of this function
     refusals: Refusals = Refusals.RESULT,
+    aside: Aside | None = None,
     stdin: int = 0,
     stdout: int = 1,
 ) -> int:
@@ -98,6 +100,7 @@ async def relay(
         env: the server's environment; ours if left out, so take out of it what the server must not have.
         timeout: seconds until a request without an answer gets an error.
         refusals: the form in which refusals are told.
+        aside: gets the lines of the server's standard error, which else is our own.
         stdin, stdout: file descriptors to the client.
 
     Returns:
@@ -107,7 +110,7 @@ async def relay(
         NotStarted: the server cannot be.
     """
     keep_tokens_out_of_logs()
-    async with Child.started(command, env=env, cwd=cwd, most=MAX_ANSWER) as child:
+    async with Child.started(command, env=env, cwd=cwd, most=MAX_ANSWER, aside=aside) as child:
         await _Relay(gate, child, Lines(stdin, MAX_FRAME), Outlet(stdout), timeout, refusals).run()
     return child.status
 
@@ -124,6 +127,8 @@ class _Relay:
         self._refusals = Refusals(refusals)
         self._room = WaitingRoom()
         self._questions = Questions(self._up, seconds)
+        self._taken = True
+        """Whether the server took the last message that needs no answer."""
         self._ending = anyio.Event()
         self._heard_all = anyio.Event()
 
@@ -132,6 +137,7 @@ class _Relay:
             group.start_soon(self._from_client, group)
             group.start_soon(self._from_server)
             group.start_soon(self._up.run)
+            group.start_soon(self._child.murmur)
             group.start_soon(self._until, self._down.run)
             group.start_soon(self._until, self._child.exited)
             await self._ending.wait()
@@ -190,9 +196,11 @@ class _Relay:
             await self._sent(write_frame({**frame.message, **kept}))
 
     async def _sent(self, line: bytes) -> None:
-        """Pass on what needs no answer; if the server takes nothing, it is lost."""
-        with anyio.move_on_after(self._seconds):
+        """Pass on what needs no answer; if the server takes nothing, it is lost, and the next one at once."""
+        seconds, self._taken = self._seconds if self._taken else _TURN, False
+        with anyio.move_on_after(seconds):
             await self._up.send(line)
+            self._taken = True
             return
         _log.warning("the server takes nothing: a message to it is lost")
 
@@ -256,7 +264,7 @@ class _Relay:
                 return  # it came too late, is not about a request of this client, or is not allowed
             one.given_up = True
             if one.sent:
-                await forward(stripped(frame.params))
+                await self._sent(cancelled(one.frame.id, frame.params.get("reason")))
             one.scope.cancel()
         elif frame.method in OPEN:
             await forward(stripped(frame.params))
@@ -284,7 +292,8 @@ class _Relay:
         self._ending.set()
 
     async def _said(self, line: bytes) -> None:
-        message, as_it_is = heard(line)
+        said, as_it_is = heard(line)
+        message = unforged(said)
         id = message.get("id")
         if message.get("method") == "notifications/tools/list_changed":
             self._gate.catalogue.forget()
@@ -297,13 +306,11 @@ class _Relay:
                 if not self._room.came_late(id):
                     _log.warning("the server answered what nobody asked: left out")
                 return
-            honest = unforged(message)
-            message, as_it_is = honest, as_it_is and honest is message
             if one.frame.method in LISTS and "result" in message:
-                message, as_it_is = self._filtered(one.frame, message), False
+                message = self._filtered(one.frame, message)
             one.answer(message)
             self._room.forget(one)
-        await self._down.send(line if as_it_is else _written(message))
+        await self._down.send(line if as_it_is and message is said else _written(message))
 
     def _filtered(self, frame: Frame, message: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -330,9 +337,10 @@ def _written(message: Mapping[str, Any]) -> bytes:
     try:
         return write_frame(message)
     except Broken as broken:
+        if "method" in message:  # under its id, an error would answer a request of the client's
+            raise Unheard("holds what JSON has no words for") from None
         id = message.get("id")
-        known = id if type(id) is int or (isinstance(id, str) and id.isprintable()) else None
-        return write_frame(error_frame(known, INTERNAL_ERROR, str(broken)))
+        return write_frame(error_frame(id if is_id(id) else None, INTERNAL_ERROR, str(broken)))
 
 
 async def _refuse_call() -> list[dict[str, Any]]:

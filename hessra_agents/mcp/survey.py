@@ -22,7 +22,7 @@ from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 from ..errors import Denied, Reason
 from .frames import write_frame
 from .fronting import VERSION, Ask, Unheard, heard, whole_list
-from .pipes import Child
+from .pipes import Aside, Child
 from .relay import MAX_ANSWER
 from .waiting import Questions
 
@@ -45,17 +45,24 @@ class Survey:
     prompts: list[Definition]
 
     @classmethod
-    async def of_command(cls, command: Sequence[str], *, seconds: float) -> Survey:
+    async def of_command(cls, command: Sequence[str], *, seconds: float, aside: Aside) -> Survey:
         """Start a server, ask it, and end it.
+
+        Args:
+            seconds: for all questions.
+            aside: gets the lines of its standard error.
 
         Raises:
             Denied: ``unavailable``: it does not answer.
             NotStarted: it cannot be.
         """
-        # what it says on the side would reach the terminal of whoever looks at it
-        started = Child.started(command, most=MAX_ANSWER, heard=False)
+        started = Child.started(command, most=MAX_ANSWER, aside=aside)
         async with started as child, _asking(child, seconds) as ask:
-            found = await _surveyed(ask)
+            try:
+                with anyio.fail_after(seconds):
+                    found = await _surveyed(ask)
+            except TimeoutError as error:
+                raise Denied(Reason.UNAVAILABLE, "the server does not answer in time") from error
             await child.leave()
             return found
 
@@ -103,6 +110,7 @@ async def _asking(child: Child, seconds: float) -> AsyncIterator[Ask]:
         async with anyio.create_task_group() as group:
             group.start_soon(child.outlet.run)
             group.start_soon(hear)
+            group.start_soon(child.murmur)
             yield ask
             group.cancel_scope.cancel()
     except ExceptionGroup as several:

@@ -21,7 +21,8 @@ __all__ = ["Questions", "Waiting", "WaitingRoom", "cancelled"]
 MAX_WAITING = 64 << 20
 """Bytes of requests that wait, each counted with 4 KiB more."""
 
-MAX_ID = 256
+MAX_ID, MAX_REASON = 256, 200
+"""Characters."""
 
 MAX_GIVEN_UP = 4096
 """Requests that were given up and whose answers may still come."""
@@ -157,7 +158,8 @@ class Questions:
             one.answer(message)
 
 
-def cancelled(id: str | int | None) -> bytes:
-    """Tells a server that nobody waits for the answer to this request any more."""
-    params = {"requestId": id, "reason": "no answer is waited for any more"}
+def cancelled(id: str | int | None, reason: object = None) -> bytes:
+    """Tells a server that nobody waits for the answer to this request any more; a long reason is cut."""
+    known = reason if isinstance(reason, str) and reason.isprintable() else "no answer is waited for any more"
+    params = {"requestId": id, "reason": known[:MAX_REASON]}
     return write_frame({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
