@@ -55,6 +55,7 @@ class Decider:
         reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
         if reserved:
             raise ValueError(f"the label {min(reserved)!r} is reserved")
+        super().__init__()  # of a guard's tools
         self.trust = trust
         self.audience = audience
         self._ledger = ledger

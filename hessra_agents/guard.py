@@ -22,8 +22,7 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -32,13 +31,11 @@ from .call import Call
 from .decide.verifier import Possession, check_place
 from .deciding import Decider
 from .errors import Denied, Reason
-from .ledger.protocol import Ledger
 from .registry import Registry
 from .running import Run
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
 from .tokens.statements import Approval, Proof
-from .tokens.trust import Trust
 from .toolbox import Toolbox
 
 __all__ = ["Guard"]
@@ -62,27 +59,6 @@ class Guard(Decider, Registry):
             those that are for any value, such as tokens whose issuer designates in a later block.
         clock: Unix seconds.
     """
-
-    def __init__(
-        self,
-        trust: Trust,
-        *,
-        audience: str,
-        ledger: Ledger | None = None,
-        designations: Mapping[str, str] | None = None,
-        require: bool = True,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        Decider.__init__(
-            self,
-            trust,
-            audience=audience,
-            ledger=ledger,
-            designations=designations,
-            require=require,
-            clock=clock,
-        )
-        Registry.__init__(self)
 
     def __repr__(self) -> str:
         return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"

@@ -220,7 +220,7 @@ def _with(ctx: Context, params: dict[str, Any]) -> Context:
     """The context as what stands behind the guard sees it: nothing of ours in it."""
     told = params.get("_meta", {})
     kept = {key: one for key, one in (ctx.meta or {}).items() if key in told or key == "progress_token"}
-    request = None if ctx.request is None else _Bodiless(ctx.request.scope, _no_body)
+    request = _Bodiless(ctx.request.scope, _no_body) if isinstance(ctx.request, Request) else None
     return replace(ctx, params=params, meta=cast("Any", None if ctx.meta is None else kept), request=request)
 
 
