@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -158,10 +157,9 @@ async def test_a_silent_server_is_given_up(files: HttpWorld, comment: bytes) -> 
                 with anyio.move_on_after(0.05):
                     await stream.receive()
 
-    start = time.monotonic()
-    error = (await called(files, silent, timeout=0.4))["error"]
+    with anyio.fail_after(20):
+        error = (await called(files, silent, timeout=0.4))["error"]
     assert error["message"] == "the server did not answer in 0.4 seconds"
-    assert time.monotonic() - start < 5
 
 
 async def test_every_message_buys_time(files: HttpWorld) -> None:
@@ -273,10 +271,9 @@ async def test_all_pages_of_a_list_have_one_deadline(files: HttpWorld) -> None:
         await anyio.sleep(0.2)
         await stream.send(http(answer(message, {"tools": [], "nextCursor": "more"})))
 
-    start = time.monotonic()
-    told = await called(files, sending(lambda m: b""), listed=slowly, timeout=0.5)
+    with anyio.fail_after(15):  # a hundred pages of 0.2 seconds would be twenty
+        told = await called(files, sending(lambda m: b""), listed=slowly, timeout=0.5)
     assert told["result"]["_meta"]["dev.hessra/denial"]["reason"] == "unavailable"
-    assert time.monotonic() - start < 5
 
 
 async def test_headers_do_not_tell_which_tools_there_are(files: HttpWorld) -> None:
