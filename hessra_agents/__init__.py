@@ -14,12 +14,14 @@ desk = guard.toolbox(capability)
 await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
 """
 
+from .approving import approved_by
 from .authority import Authority
 from .call import Call
 from .errors import Denied, Reason
 from .grants import Grant, grant
 from .guard import Guard
 from .ledger import Ledger
+from .limits import limit
 from .must import must
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair, PublicKey
@@ -42,6 +44,8 @@ __all__ = [
     "Reason",
     "Toolbox",
     "Trust",
+    "approved_by",
     "grant",
+    "limit",
     "must",
 ]

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from .canonical import Malformed, encode, parse
 from .clauses import Branch, Clause, Test, by_argument
 from .facts import escape
+from .limits import Limit
 
-__all__ = ["branch_words", "place_name", "place_words", "quoted", "word"]
+__all__ = ["branch_words", "limit_words", "place_name", "place_words", "quoted", "word"]
 
 _PLAIN = re.compile(r"[\w!#$%&*+./:=?@^~-]+", re.ASCII)
 _MOST = 8
@@ -43,6 +44,15 @@ def place_name(key: str) -> str:
     """An argument's name, or ``options/force`` for a place inside of one."""
     # a name such as "a; to: anything" would read as two arguments
     return word(key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key)
+
+
+def limit_words(limit: Limit) -> str:
+    """``at most 3 calls in any 3600 s``; ``at most 5000 as the sum of amount``."""
+    counted = f"call{'s' * (limit.most != 1)}"
+    if limit.argument is not None:
+        counted = f"as the sum of {place_name(limit.argument)}"
+    window = f" in any {limit.window} s" if limit.window else ""
+    return f"at most {limit.most} {counted}{window}"
 
 
 def place_words(clauses: Iterable[Clause]) -> str:

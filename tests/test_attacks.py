@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from biscuit_auth import BiscuitBuilder, BlockBuilder
 
-from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, grant, must
-from hessra_agents.tokens.profile import Attested
+from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, approved_by, grant, must
 from hessra_agents.tokens.statements import Approval
 from hessra_agents.tokens.wire import read_blocks
 
@@ -509,8 +508,12 @@ async def _(world: World) -> None:
 
 def approved(world: World) -> Capability:
     """A capability of which the boss approves each call."""
-    asked = ((Attested("approved", HANDLE, BOSS.public.data),),)
-    return world.issue(approvals=asked)
+    return world.issue(approved_by(BOSS.public))
+
+
+def asked(capability: Capability) -> str:
+    """The handle under which the issuer asks for an approval."""
+    return capability.blocks[0].attested[0][0].value
 
 
 def vote(
@@ -518,7 +521,7 @@ def vote(
 ) -> Approval:
     """An approval of one call."""
     call = Call.of("send_email", arguments)
-    return Approval.make(call, ids=capability.ids, handle=HANDLE, key=key, expires=world.now + 60)
+    return Approval.make(call, ids=capability.ids, handle=asked(capability), key=key, expires=world.now + 60)
 
 
 @attack("no approval", "not_approved")
@@ -537,7 +540,7 @@ async def _(world: World) -> None:
     capability = approved(world)
     own = vote(world, capability, key=THIEF)
     await world.call(
-        capability, approvals=[Approval(HANDLE, BOSS.public, own.expires, own.call, own.signature)]
+        capability, approvals=[Approval(own.handle, BOSS.public, own.expires, own.call, own.signature)]
     )
 
 
@@ -1016,7 +1019,7 @@ async def test_more_approvals_than_are_read(world: World) -> None:
     """Each costs a signature check, so their number is bounded; nor do they outlive the capability."""
     capability = approved(world)
     call = Call.of("send_email", MAIL)
-    one = Approval.make(call, ids=capability.ids, handle=HANDLE, key=BOSS, expires=2**40)
+    one = Approval.make(call, ids=capability.ids, handle=asked(capability), key=BOSS, expires=2**40)
     with world.refuses("too_large"):
         await world.call(capability, approvals=[one] * 17)
     await world.call(capability, approvals=[one] * 16)

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from hessra_agents import Authority, Call, Capability, Denied, KeyPair, Reason, grant, must
+from hessra_agents import Authority, Call, Capability, Denied, KeyPair, Reason, approved_by, grant, must
 from hessra_agents.decide.verifier import verify
 from hessra_agents.tokens.keyfile import KeyFileError
-from hessra_agents.tokens.profile import APPROVED, Attested
 from hessra_agents.tokens.trust import KINDS
 
 from .test_keyfile import secrets, told
@@ -124,8 +123,7 @@ def test_what_is_asked_for_reaches_the_token() -> None:
     team = root.issue("agent:desk", MAIL, ttl=MINUTE, audience="mail", designations={"team": "blue"})
     permitted(team, designations={"team": "blue"})
     refused(team, Reason.WRONG_AUDIENCE, designations={"team": "red"})
-    asked = ((Attested(APPROVED, "ab" * 16, boss.public.data),),)
-    careful = root.issue("agent:desk", MAIL, ttl=MINUTE, audience="mail", approvals=asked)
+    careful = root.issue("agent:desk", MAIL, approved_by(boss.public), ttl=MINUTE, audience="mail")
     (vote,) = careful.approve(CALL, key=boss, now=NOW)
     permitted(careful, approvals=[vote])
     refused(careful, Reason.NOT_APPROVED)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hessra_agents import Approval, Call, Capability, Denied, KeyPair, Proof, PublicKey, Trust, grant, must
+from hessra_agents import (
+    Approval,
+    Call,
+    Capability,
+    Denied,
+    KeyPair,
+    Proof,
+    PublicKey,
+    Trust,
+    approved_by,
+    grant,
+    must,
+)
 from hessra_agents.tokens.keys import _SMALL_ORDER
-from hessra_agents.tokens.profile import Attested
 
 from .world import ANA, BO, MAIL, World
 
@@ -45,8 +54,7 @@ async def test_a_capability_can_be_valid_later(world: World) -> None:
 async def test_k_of_n_is_said_over_distinct_keys(world: World) -> None:
     """Two of three: any two approvers suffice, one alone does not, and one who votes twice is one."""
     keys = [KeyPair.generate() for _ in range(3)]
-    asked = [Attested("approved", os.urandom(16).hex(), key.public.data) for key in keys]
-    capability = world.issue(approvals=tuple(combinations(asked, 2)))
+    capability = world.issue(approved_by(*(key.public for key in keys), need=2))
     call = Call.of("send_email", MAIL)
     votes = [
         capability.approve(call, key=key, ttl=timedelta(minutes=i + 1), now=world.now)[0]

@@ -17,6 +17,8 @@ FLOORS = {
     "shapes": 0,
     "facts": 0,
     "call": 0,
+    "limits": 0,
+    "approving": 1,
     "clauses": 0,
     "constraints": 0,
     "must": 0,
@@ -117,6 +119,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         "grants",
         "words",
         "must",
+        "approving",
     )
     audited = [
         path
@@ -124,7 +127,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         if name and FLOORS[name.split(".")[0]] <= 2 and not name.startswith(beside)
     ]
     lines = sum(_code_lines(path) for path in audited)
-    assert lines < 2_100, lines
+    assert lines < 2_250, lines
 
 
 def _code_lines(path: Path) -> int:

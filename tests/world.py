@@ -24,6 +24,8 @@ from hessra_agents import (
     grant,
     must,
 )
+from hessra_agents.approving import Approvers
+from hessra_agents.limits import Limit
 
 ANA, BO, EVE = "ana@acme.com", "bo@acme.com", "eve@evil.example"
 MAIL = {"to": ANA, "body": "hi"}
@@ -92,14 +94,16 @@ class World:
 
     def issue(
         self,
-        *grants: Grant,
+        *conditions: Grant | Limit | Approvers,
         holder: PublicKey | None = None,
         ttl: timedelta = timedelta(minutes=10),
         audience: str | None = "mail",
         **options: Any,
     ) -> Capability:
         """A capability for ``agent:desk``; by default to mail Ana or Bo."""
-        found = grants or (grant("send_email", to=must.one_of(ANA, BO), body=must.anything()),)
+        found = conditions
+        if not any(isinstance(one, Grant) for one in conditions):
+            found = (grant("send_email", to=must.one_of(ANA, BO), body=must.anything()), *conditions)
         return self.authority.issue(
             "agent:desk", *found, ttl=ttl, audience=audience, holder=holder, **options
         )

@@ -18,13 +18,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from ..grants import Grant
-from ..tokens.building import seconds
+from ..tokens.building import Condition, seconds
 from ..tokens.capability import Capability
 from ..tokens.issuing import issue
 from ..tokens.keyfile import KeyFileError
 from ..tokens.keys import KeyPair, PublicKey
-from ..tokens.profile import Attested
 from ..tokens.trust import KINDS, Trust
 from .keyring import Keyring, RootKey
 from .keystore import FolderKeys, KeyStore, MemoryKeys
@@ -115,37 +113,33 @@ class Authority:
     def issue(
         self,
         subject: str,
-        *grants: Grant,
+        *conditions: Condition,
         ttl: timedelta,
         audience: str | None = None,
         holder: PublicKey | None = None,
         not_before: datetime | None = None,
         designations: Mapping[str, str] | None = None,
-        approvals: tuple[tuple[Attested, ...], ...] = (),
         now: int | None = None,
     ) -> Capability:
         """A new capability.
 
         Args:
             subject: who may use it, such as ``agent:desk``.
-            grants: each tool with what its arguments must be; all else is refused.
+            conditions: grants, each of one tool with what its arguments must be, all else is refused; and
+                beside them what bounds every call: `limit`, `approved_by`.
             ttl: time from now after which it is refused; whole seconds, at least 1 s.
             audience: the guard that may honour it.
             holder: whose key every call must be proved with; without, whoever has the token may use it.
             not_before: when it starts, with a time zone; rounded up to whole seconds.
             designations: what else a guard must state.
-            approvals: checks by other keys, each met by any one of its members.
             now: Unix seconds; the clock's unless given.
 
         Raises:
-            TypeError: something that is no grant.
+            TypeError: something that is neither grant, limit nor approvers.
             ValueError: no subject, no grant, a lifetime over `longest_ttl` or one that ends before
                 ``not_before``, or more than one token can hold.
             KeyFileError: the root key cannot be read.
         """
-        for one in grants:
-            if not isinstance(one, Grant):
-                raise TypeError(f"a capability is made of grants: use grant(...), not {type(one).__name__}")
         moment = self._now(now)  # before the key is chosen: no token of a key lives longer than planned
         longest = self._keys.read().longest_ttl
         if seconds(ttl) > longest:
@@ -156,7 +150,7 @@ class Authority:
         key_id, pair = self.signer("capability")
         return issue(
             subject,
-            grants,
+            conditions,
             key=pair,
             key_id=key_id,
             ttl=ttl,
@@ -164,7 +158,6 @@ class Authority:
             holder=holder,
             not_before=start,
             designations=designations,
-            approvals=approvals,
             now=moment,
         )
 

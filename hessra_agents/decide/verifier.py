@@ -10,7 +10,8 @@ else that needs memory come after (`Ledger.admit`).
    block that handed on.
 4. Right. The first block grants this operation on this object.
 5. Arguments. Every pattern of every block matches, and so does the tool's own. The first block closes the
-   names; where it has no pattern there may be no arguments.
+   names; where it has no pattern there may be no arguments. What limits of the blocks will take of this call
+   can be told; whether there is as much left is for whoever counts.
 6. Attestations. Every other check on a key is met: by an approval of this very call, or by a block which
    that key signed.
 7. The Datalog engine, told the same facts, permits too.
@@ -22,12 +23,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from ..call import Call
+from ..call import Call, digest
 from ..clauses import Pattern
 from ..errors import Denied, Problem, Reason
 from ..tokens.capability import Capability
@@ -35,8 +37,9 @@ from ..tokens.engine import authorize
 from ..tokens.keys import KeyPair, PublicKey
 from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested
 from ..tokens.statements import Approval, Proof
+from ..words import limit_words, place_name
 from .explain import ORDER, explain
-from .permit import _SEAL, Permit, Spent
+from .permit import _SEAL, Charge, Permit, Spent
 
 __all__ = ["PROOF_WINDOW", "Possession", "check_place", "check_time", "verify"]
 
@@ -108,6 +111,7 @@ def verify(
         handle, spends = _check_possession(capability, call, proof, audience, now)
         _check_right(capability, call)
         _check_arguments(capability, call, bounds)
+        charges, counted = _check_limits(capability, call)
         approved, votes = _check_attestations(capability, call, tuple(approvals), now)
         earned = [(HOLDER, handle)] if handle else []
         earned += [(APPROVED, one) for one in approved]
@@ -118,6 +122,7 @@ def verify(
             audience=audience,
             designations=[*_stated(capability, designations), *earned],
             patterns=[pattern for block in capability.blocks for pattern in block.patterns],
+            limits=counted,
         )
     except Denied as denied:
         raise denied.for_tool(call.tool) from denied.__cause__
@@ -130,7 +135,11 @@ def verify(
         now,
         capability.expires,
         holder.key if holder else None,
-        spends + votes,
+        spends + tuple(spent for _, spent in votes),
+        capability.marks,
+        capability.blocks[0].issued,
+        charges,
+        tuple(key for key, _ in votes),
         _SEAL,
     )
 
@@ -235,17 +244,53 @@ def _check_arguments(capability: Capability, call: Call, bounds: tuple[Pattern, 
         raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
 
 
+def _check_limits(
+    capability: Capability, call: Call
+) -> tuple[tuple[Charge, ...], tuple[tuple[str, str, int], ...]]:
+    """Step 5: what the call takes of each limit, and the limits as the engine is told them."""
+    charges: list[Charge] = []
+    counted: list[tuple[str, str, int]] = []
+    until = sys.maxsize
+    for block in capability.blocks:
+        # what derives from a block expires no later than it, so its budget need not be kept longer
+        until = min(until, block.expires or until)
+        for handle, one in block.limits:
+            if one.of is None or call.resource in one.of:
+                name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
+                amount = 1 if one.argument is None else _amount(call, one.argument)
+                words = limit_words(one)
+                charges.append(Charge(name, amount, one.most, one.window, one.refund, until, words))
+                counted.append((handle, one.kind, one.most))
+    return tuple(charges), tuple(counted)
+
+
+def _amount(call: Call, argument: str) -> int:
+    """What is added to a sum: never less than nothing, so that no call gives anything back."""
+    values = call.fact("arg_int", argument)
+    if values is None:
+        missing = call.fact("arg_scalar", argument) is None and call.fact("arg_json", argument) is None
+        reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
+        problem = Problem(reason, place_name(argument), "a whole number, whose sum is limited")
+        raise Denied(reason, problems=[problem])
+    amount = values[0]
+    if type(amount) is not int or amount < 0:
+        problem = Problem(Reason.CONSTRAINT, place_name(argument), "at least 0, its sum is limited")
+        raise Denied(Reason.CONSTRAINT, problems=[problem])
+    return amount
+
+
 def _check_attestations(
     capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
-) -> tuple[set[str], tuple[Spent, ...]]:
-    """Step 6: the handles that were approved, and the approvals to remember."""
+) -> tuple[set[str], tuple[tuple[bytes, Spent], ...]]:
+    """Step 6: the handles that were approved, and the approvals to remember, each with who approved."""
     asked = {(one.value, one.key) for b in capability.blocks for check in b.attested for one in check}
-    approved: dict[str, Spent] = {}
+    approved: dict[str, tuple[bytes, Spent]] = {}
     if len(approvals) > MAX_APPROVALS:
         raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
     for approval in approvals:
         if approval.handle not in approved and (approval.handle, approval.key.data) in asked:
-            approved[approval.handle] = _check_approval(approval, capability, call, now)
+            spent = _check_approval(approval, capability, call, now)
+            approved[approval.handle] = (approval.key.data, spent)
     handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
     last = capability.holder
 
@@ -258,7 +303,8 @@ def _check_attestations(
 
     for index, block in enumerate(capability.blocks):
         for check in block.attested:
-            if not any(met(one) for one in check):
+            applies = check[0].of is None or call.resource in check[0].of
+            if applies and not any(met(one) for one in check):
                 label, detail = check[0].label, f"block {index}"
                 if label == APPROVED:
                     raise Denied(Reason.NOT_APPROVED, detail=detail)
@@ -274,6 +320,13 @@ def _check_attestations(
 
 
 def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> Spent:
+    involved = {
+        one.key for b in capability.blocks for check in b.attested for one in check if one.label == HOLDER
+    }
+    if approval.key.data in involved or any(b.signer == approval.key.data for b in capability.blocks):
+        raise Denied(
+            Reason.NOT_APPROVED, "who holds a capability, or handed it on, does not approve its calls"
+        )
     if approval.call != call.digest:
         raise Denied(Reason.WRONG_CALL, "the approval was given for another call")
     if not now < approval.expires:

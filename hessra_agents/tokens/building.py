@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from biscuit_auth import BiscuitBuilder, BlockBuilder, Check, Fact
 
+from ..approving import Approvers
 from ..grants import Grant, pattern
-from .datalog import add_pattern
-from .profile import ANCHOR, RESERVED
+from ..limits import Limit
+from .datalog import add_pattern, attested_check, limit_check
+from .profile import ANCHOR, APPROVED, RESERVED, Attested
 
-__all__ = ["designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
+__all__ = ["Condition", "designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
+
+Condition = Grant | Limit | Approvers
+"""What a block may ask for beside times and places."""
 
 
 def fresh_handle() -> str:
@@ -36,7 +41,7 @@ def seconds(ttl: timedelta) -> int:
 
 def narrow(
     builder: BiscuitBuilder | BlockBuilder,
-    grants: tuple[Grant, ...],
+    conditions: Iterable[Condition],
     *,
     ttl: timedelta | None,
     audience: str | None,
@@ -47,6 +52,7 @@ def narrow(
     """Write these conditions into a block; ``closed`` for the first one.
 
     Raises:
+        TypeError: something is no condition.
         ValueError: a label is reserved, or the conditions are more than one block can hold.
     """
     if ttl is not None:
@@ -57,10 +63,30 @@ def narrow(
         if label in RESERVED:
             raise ValueError(f"the label {label!r} is reserved")
         builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
+    grants: list[Grant] = []
+    for one in conditions:
+        match one:
+            case Grant():
+                grants.append(one)
+            case Limit():
+                builder.add_check(limit_check(fresh_handle(), one))
+            case Approvers():
+                _add_approvals(builder, one)
+            case _:
+                made = "a capability is made of grant(...), limit(...) and approved_by(...)"
+                raise TypeError(f"{made}: not of {type(one).__name__}")
     # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
     bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
     if grants and not (closed and bare):
-        add_pattern(builder, pattern(grants, closed=closed))
+        add_pattern(builder, pattern(tuple(grants), closed=closed))
+
+
+def _add_approvals(builder: BiscuitBuilder | BlockBuilder, asked: Approvers) -> None:
+    # one handle for each key: an approver signs one statement, whatever checks it serves
+    handles = {key: fresh_handle() for key in asked.keys}
+    for choice in asked.choices():
+        named = [Attested(APPROVED, handles[key], key.data, asked.of) for key in choice]
+        builder.add_check(attested_check(named))
 
 
 def designation_fact(label: str, value: str) -> Fact:

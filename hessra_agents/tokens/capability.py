@@ -18,12 +18,12 @@ from biscuit_auth import Biscuit, BlockBuilder
 
 from ..call import Call
 from ..errors import Denied, Reason
-from ..grants import Grant
-from .building import designation_fact, fresh_handle, moment, narrow, seconds
+from .building import Condition, designation_fact, fresh_handle, moment, narrow, seconds
 from .datalog import attested_check
 from .describe import describe
 from .engine import foreign, rejected
 from .keys import KeyPair, PublicKey
+from .marks import marks_of
 from .profile import APPROVED, HOLDER, Attested, Block, Holder, admit
 from .statements import Approval, Proof
 from .trust import Trust
@@ -45,13 +45,16 @@ class Capability:
     _biscuit: Biscuit = field(repr=False)
     blocks: tuple[Block, ...] = field(repr=False)
     """What each block says, the issuer's first."""
-    _p256_root: bool = field(default=False, repr=False)
+    root: PublicKey = field(repr=False)
+    """The key that signed the first block."""
     ids: tuple[str, ...] = field(init=False, repr=False)
     """The id of each block; revoking one ends it and everything built on it."""
     holder: Holder | None = field(init=False, repr=False)
     """Whose key a call must be proved with; None for a bearer capability."""
     expires: int = field(init=False, repr=False)
     """When the first of its blocks expires, in Unix seconds."""
+    marks: tuple[bytes, ...] = field(init=False, repr=False)
+    """What a revocation may name of it (see `marks`)."""
 
     def __post_init__(self) -> None:
         holders = [block.holder for block in self.blocks if block.attested]
@@ -59,6 +62,7 @@ class Capability:
         object.__setattr__(self, "ids", tuple([block.id for block in self.blocks]))
         object.__setattr__(self, "holder", next(filter(None, reversed(holders)), None))
         object.__setattr__(self, "expires", min(expiries))
+        object.__setattr__(self, "marks", marks_of(self.blocks, self.root.data))
 
     @classmethod
     def parse(cls, token: str, trust: Trust) -> Capability:
@@ -82,23 +86,23 @@ class Capability:
             biscuit = Biscuit.from_bytes(data, _for_biscuit(root))
         except BaseException as error:
             raise rejected(error) from foreign(error)
-        return cls._of(biscuit, p256_root=root.algorithm != "ed25519")
+        return cls._of(biscuit, root)
 
     @classmethod
-    def _of(cls, biscuit: Biscuit, *, p256_root: bool = False) -> Capability:
+    def _of(cls, biscuit: Biscuit, root: PublicKey) -> Capability:
         # the library's own bytes, so that both readers read the same
         data = bytes(biscuit.to_bytes())
-        return cls(biscuit, admit(read_blocks(data, p256_root=p256_root)), p256_root)
+        return cls(biscuit, admit(read_blocks(data, p256_root=root.algorithm != "ed25519")), root)
 
     @classmethod
-    def made(cls, make: Callable[[], Biscuit], *, p256_root: bool = False) -> Capability:
-        """The capability that ``make`` builds, if a guard would read it.
+    def made(cls, make: Callable[[], Biscuit], root: PublicKey) -> Capability:
+        """The capability that ``make`` builds under this root key, if a guard would read it.
 
         Raises:
             ValueError: no guard would.
         """
         try:
-            return cls._of(make(), p256_root=p256_root)
+            return cls._of(make(), root)
         except Denied as error:
             raise ValueError(f"no guard would read this capability: {error.detail or error}") from error
         except (TypeError, ValueError):
@@ -107,7 +111,7 @@ class Capability:
             raise ValueError(f"the capability cannot be built: {foreign(error)}") from None
 
     def _grown(self, make: Callable[[], Biscuit]) -> Capability:
-        return self.made(make, p256_root=self._p256_root)
+        return self.made(make, self.root)
 
     @property
     def token(self) -> str:
@@ -135,7 +139,7 @@ class Capability:
 
     def attenuate(
         self,
-        *grants: Grant,
+        *conditions: Condition,
         ttl: timedelta | None = None,
         audience: str | None = None,
         designations: Mapping[str, str] | None = None,
@@ -147,8 +151,9 @@ class Capability:
         checks, so every call that the copy allows, the original allows too (tests/test_laws.py).
 
         Args:
-            grants: the tools that stay reachable; a tool that is not named is dropped, an argument that
-                is not named keeps its earlier bounds. Without grants all tools stay.
+            conditions: grants are the tools that stay reachable; a tool that is not named is dropped, an
+                argument that is not named keeps its earlier bounds, and without grants all tools stay.
+                Beside them limits, and approvals that each call needs.
             ttl: time from now after which the copy is refused; it cannot outlive the original.
             audience: the one guard that may honour the copy.
             designations: labels that the guard must state with these values.
@@ -160,14 +165,16 @@ class Capability:
         Source: Biscuit specification, "Appending a block"; Birgisson et al. 2014 (macaroons).
         """
         builder = BlockBuilder("")
-        if not (grants or ttl is not None or audience or designations):
-            raise ValueError("attenuate narrows: name grants, a ttl, an audience or designations")
-        narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        if not (conditions or ttl is not None or audience or designations):
+            raise ValueError("attenuate narrows: name grants, a limit, a ttl, an audience or designations")
+        narrow(
+            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, closed=False
+        )
         return self._grown(lambda: self._biscuit.append(builder))
 
     def delegate(
         self,
-        *grants: Grant,
+        *conditions: Condition,
         to: PublicKey,
         key: KeyPair | None = None,
         ttl: timedelta | None = None,
@@ -178,7 +185,7 @@ class Capability:
         """Return a copy that only the holder of ``to`` can use, and that allows at most what this does.
 
         Args:
-            grants, ttl, audience, designations, now: as for `attenuate`.
+            conditions, ttl, audience, designations, now: as for `attenuate`.
             to: the next holder.
             key: the current holder's key; a bearer capability needs none.
 
@@ -194,7 +201,9 @@ class Capability:
         if holder is not None:
             builder.add_fact(designation_fact(HOLDER, holder.handle))
         builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), to.data)]))
-        narrow(builder, grants, ttl=ttl, audience=audience, designations=designations, now=now, closed=False)
+        narrow(
+            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, closed=False
+        )
         if holder is None or key is None:
             return self._grown(lambda: self._biscuit.append(builder))
         return self._grown(lambda: self._sign(key, builder))

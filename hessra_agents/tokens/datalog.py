@@ -20,10 +20,11 @@ from biscuit_auth import (
 
 from ..clauses import Branch, Pattern, Test
 from ..facts import SIGNATURES
+from ..limits import Limit
 from .keys import PublicKey
 from .profile import Attested
 
-__all__ = ["add_pattern", "attested_check"]
+__all__ = ["add_pattern", "attested_check", "limit_check"]
 
 _TEXTS = {
     "in": "{{{p}}}.contains({v})",
@@ -52,7 +53,21 @@ def attested_check(alternatives: Iterable[Attested]) -> Check:
         params |= {f"l{index}": one.label, f"v{index}": one.value}
         keys[f"k{index}"] = PublicKey(one.key).for_biscuit()
         texts.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
-    return Check("check if " + " or ".join(texts), params, keys)
+        if one.of is not None:
+            params["of"] = set(one.of)
+    return Check("check if " + " or ".join(texts + _elsewhere(params)), params, keys)
+
+
+def limit_check(handle: str, limit: Limit) -> Check:
+    """The check that a ledger has counted this limit."""
+    params: dict[str, object] = {"h": handle, "k": limit.kind, "n": limit.most}
+    if limit.of is not None:
+        params["of"] = set(limit.of)
+    return Check("check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(params)]), params)
+
+
+def _elsewhere(params: dict[str, object]) -> list[str]:
+    return ["resource($r), !{of}.contains($r)"] if "of" in params else []
 
 
 def _query(branch: Branch, params: dict[str, object]) -> str:

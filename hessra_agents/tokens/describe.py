@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from ..words import branch_words, quoted, word
+from ..words import branch_words, limit_words, quoted, word
 from .profile import ANCHOR, APPROVED, HOLDER, Block
 
 __all__ = ["block_lines", "describe"]
@@ -40,13 +40,19 @@ def block_lines(block: Block) -> Iterator[str]:
     for check in block.attested:
         keys = " or ".join(f"ed25519/{one.key.hex()}" for one in check)
         label = check[0].label
-        words = {HOLDER: "held by", APPROVED: "approved for each call by"}
+        words = {HOLDER: "held by", APPROVED: f"approved for each call{_of(check[0].of)} by"}
         yield f"{words.get(label) or f'where {word(label)} is stated by'} {keys}"
+    for _, limit in block.limits:
+        yield f"{limit_words(limit)}{_of(limit.of)}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
     for pattern in block.patterns:
         for place, branch in enumerate(pattern):
             yield f"{'or ' if place else 'only '}{branch_words(branch)}"
+
+
+def _of(objects: frozenset[str] | None) -> str:
+    return "" if objects is None else " of " + ", ".join(word(one) for one in sorted(objects))
 
 
 def _author(index: int, block: Block) -> str:

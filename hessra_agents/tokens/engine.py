@@ -38,10 +38,12 @@ def authorize(
     audience: str,
     designations: Iterable[tuple[str, str]],
     patterns: Iterable[Pattern],
+    limits: Iterable[tuple[str, str, int]] = (),
 ) -> None:
     """Let the engine decide: it is the definition that the decision on decoded data must agree with.
 
-    It is told the time, the object, the operation, the audience, the designations that were earned, and
+    It is told the time, the object, the operation, the audience, the designations that were earned, the
+    limits that a ledger is going to count (handle, kind, most), and
     every fact about the call that the token's patterns ask for. It needs the right; it never says
     ``allow if true``.
 
@@ -55,6 +57,8 @@ def authorize(
         builder.add_fact(_time(now))
         for label, value in designations:
             builder.add_fact(_designation(label, value))
+        for handle, kind, most in limits:
+            builder.add_fact(Fact("limit({h}, {k}, {n})", {"h": handle, "k": kind, "n": most}))
         for fact in _facts(call, patterns):
             builder.add_fact(fact)
         limited(builder).build(biscuit).authorize()

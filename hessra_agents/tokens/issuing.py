@@ -8,7 +8,7 @@ from datetime import timedelta
 from biscuit_auth import BiscuitBuilder, Check, Fact
 
 from ..grants import Grant
-from .building import fresh_handle, narrow
+from .building import Condition, fresh_handle, moment, narrow
 from .capability import Capability
 from .datalog import attested_check
 from .keys import KeyPair, PublicKey
@@ -19,7 +19,7 @@ __all__ = ["issue"]
 
 def issue(
     subject: str,
-    grants: Iterable[Grant],
+    conditions: Iterable[Condition],
     *,
     key: KeyPair,
     key_id: int | None,
@@ -37,17 +37,20 @@ def issue(
     Raises:
         ValueError: no subject, no grant, or more than one token can hold.
     """
-    found = tuple(grants)
-    if not subject or not found:
+    found = tuple(conditions)
+    grants = [one for one in found if isinstance(one, Grant)]
+    if not subject or not grants:
         raise ValueError("a capability needs a subject and at least one grant")
     if holder is not None and not isinstance(holder, PublicKey):
         raise TypeError("a holder is a PublicKey: key.public, or PublicKey.parse(text)")
     builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
-    for resource, operation in dict.fromkeys((one.resource, one.operation) for one in found):
+    for resource, operation in dict.fromkeys((one.resource, one.operation) for one in grants):
         terms = {"s": subject, "r": resource, "o": operation}
         builder.add_fact(Fact("right({s}, {r}, {o})", terms))
-    if not_before is not None:
-        builder.add_check(Check("check if time($t), $t >= {n}", {"n": not_before}))
+    # the moment of issue, too: what was issued before a moment can be revoked by it
+    for start in dict.fromkeys((moment(now), not_before)):
+        if start is not None:
+            builder.add_check(Check("check if time($t), $t >= {n}", {"n": start}))
     if holder is not None:
         builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), holder.data)]))
     for alternatives in approvals:
@@ -58,4 +61,4 @@ def issue(
     narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, closed=True)
     if key_id is not None:
         builder.set_root_key_id(key_id)
-    return Capability.made(lambda: builder.build(key.for_biscuit().private_key))
+    return Capability.made(lambda: builder.build(key.for_biscuit().private_key), key.public)

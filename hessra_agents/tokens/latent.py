@@ -101,7 +101,7 @@ def activate(
             raise ValueError("a facet is printable text of 1 to 256 characters")
         block.add_check(attested_check([Attested(FACET, facet, key.public.data)]))
     block.add_check(Check("check if time($t), $t < {n}", {"n": began + seconds(ttl)}))
-    return Capability.made(lambda: capability._sign(key, block))
+    return capability._grown(lambda: capability._sign(key, block))
 
 
 def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
@@ -115,4 +115,4 @@ def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
         raise ValueError("this capability asks for no such facet by this key")
     block = BlockBuilder("")
     block.add_fact(designation_fact(FACET, facet))
-    return Capability.made(lambda: capability._sign(key, block))
+    return capability._grown(lambda: capability._sign(key, block))

@@ -9,11 +9,13 @@ through only these shapes; all else is refused as ``outside_profile`` and never 
                      check if time($t), $t < N                                   at least once
     any block        check if time($t), $t < N   or   $t >= N
                      check if designation(label, value)
-                     check if designation(label, value) trusting {key} [or ... for approvals]
+                     check if designation(label, value) trusting {key} [or ... for approvals] [or elsewhere]
+                     check if limit(handle, kind, most) [or elsewhere]
                      check if activation($a) trusting {key}
                      check if <branch> [or <branch> ...]                         arguments
     signed block     designation(label, value)   activation(N)                   as facts
     branch           resource(object), then facts about arguments with a literal key and one test each
+    elsewhere        resource($r), !{objects}.contains($r)
 
 In the first block every branch says which argument names there may be. A signed block that states
 ``holder`` is a delegation: it has exactly that fact, by the key and for the handle of the last holder
@@ -28,36 +30,42 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..clauses import Branch, Clause, Pattern, Test
+from ..clauses import Pattern
 from ..errors import Denied, Reason
-from ..facts import SIGNATURES
+from ..limits import Limit
+from .patterns import AT_LEAST, CONTAINS, LESS, NOT, is_variable, read_pattern
 from .protobuf import outside
-from .wire import MAX_CHECKS, Op, Predicate, Query, RawBlock, Var
+from .wire import MAX_CHECKS, Op, Query, RawBlock, Var
 
-__all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "Attested", "Block", "Holder", "admit"]
+__all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "MAX_LIMITS", "Attested", "Block"]
+__all__ += ["Holder", "admit"]
 
 MAX_EACH = 32
 """Tests on every element of a list, in a whole token."""
+
+MAX_LIMITS = 16
+"""Limits of a whole token: one call charges each of them."""
 
 ANCHOR, HOLDER, APPROVED = "anchor", "holder", "approved"
 RESERVED = frozenset({HOLDER, APPROVED})
 """Labels that only a checked statement earns."""
 
 _HANDLE = re.compile(r"[0-9a-f]{32}")
-_LESS, _AT_MOST, _AT_LEAST, _CONTAINS, _STARTS, _ENDS, _ALL = 0, 2, 3, 5, 6, 7, 25
-_NEGATE = 0
-_NOT = Op("unary", code=_NEGATE)
-_BELOW, _NOT_BELOW = Op("binary", code=_LESS), Op("binary", code=_AT_LEAST)
-_COMPARISONS = {_AT_MOST: "at_most", _AT_LEAST: "at_least", _STARTS: "starts", _ENDS: "ends"}
+_HAS = Op("binary", code=CONTAINS)
+_BELOW, _NOT_BELOW = Op("binary", code=LESS), Op("binary", code=AT_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """A designation that a named key must state: (label, value) by ``key`` (32 bytes, Ed25519)."""
+    """A designation that a named key must state: (label, value) by ``key`` (32 bytes, Ed25519).
+
+    An approval may be asked for calls ``of`` some objects only (None: all).
+    """
 
     label: str
     value: str
     key: bytes
+    of: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Block:
     """What one block says.
 
     ``patterns`` must all hold, each by one branch; ``attested`` must all hold, each by one alternative.
-    ``states`` are designations that the block's signer vouches for.
+    ``issued`` is the earliest moment that the block names as its start, ``starts`` the latest. ``limits`` are
+    counted, each under its handle. ``states`` are designations that the signer vouches for.
     """
 
     id: str
@@ -87,6 +96,8 @@ class Block:
     patterns: tuple[Pattern, ...] = ()
     states: tuple[tuple[str, str], ...] = ()
     activates: bool = False
+    limits: tuple[tuple[str, Limit], ...] = ()
+    issued: int | None = None
 
     @property
     def holder(self) -> Holder | None:
@@ -107,6 +118,8 @@ def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
     each = [t for b in blocks for p in b.patterns for r in p for c in r.clauses for t in c.tests if t.each]
     if len(each) > MAX_EACH:
         raise Denied(Reason.TOO_LARGE, detail="tests on every element")
+    if sum([len(block.limits) for block in blocks]) > MAX_LIMITS:
+        raise Denied(Reason.TOO_LARGE, detail="limits of a token")
     _check_first(blocks[0])
     _check_handles(blocks)
     return blocks
@@ -120,6 +133,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
     attested: list[tuple[Attested, ...]] = []
     activators: list[bytes] = []
     patterns: list[Pattern] = []
+    counted: list[tuple[str, Limit]] = []
     right_checks = 0
     for check in raw.checks:
         query = check[0]
@@ -137,8 +151,10 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
             attested.append(_attested(check))
         elif names == ["activation"] and alone:
             activators.append(_activation(query))
+        elif names == ["limit"]:
+            counted.append(_limit(check))
         else:
-            patterns.append(_pattern(check, first=first))
+            patterns.append(read_pattern(check, first=first))
     if first and right_checks != 1:
         raise outside("the first block checks no right, or more than once")
     return Block(
@@ -153,6 +169,8 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
         tuple(patterns),
         states,
         activates,
+        tuple(counted),
+        min(starts, default=None),
     )
 
 
@@ -189,14 +207,13 @@ def _time(query: Query) -> tuple[int, bool]:
     ((_, terms),) = query.body
     if len(terms) == len(query.expressions) == 1 and len(query.expressions[0]) == 3 and not query.trusting:
         variable, bound, comparison = query.expressions[0]
-        if _is(variable, terms[0]) and type(bound.value) is int and comparison in (_BELOW, _NOT_BELOW):
+        if (
+            is_variable(variable, terms[0])
+            and type(bound.value) is int
+            and comparison in (_BELOW, _NOT_BELOW)
+        ):
             return bound.value, comparison == _BELOW
     raise outside("another check of the time")
-
-
-def _is(step: Op, variable: object) -> bool:
-    """Whether a step is this variable; the integer that is the number of its symbol is not."""
-    return type(step.value) is type(variable) is Var and step.kind == "value" and step.value == variable
 
 
 def _designation(query: Query) -> tuple[str, str]:
@@ -208,13 +225,14 @@ def _designation(query: Query) -> tuple[str, str]:
 
 def _attested(check: tuple[Query, ...]) -> tuple[Attested, ...]:
     found = []
+    check, of = _scope(check)
     for query in check:
         names = [name for name, _ in query.body]
         terms = query.body[0][1] if names == ["designation"] else ()
         if [type(t) for t in terms] != [str, str] or query.expressions or len(query.trusting) != 1:
             raise outside("another designation by a key")
-        found.append(Attested(str(terms[0]), str(terms[1]), query.trusting[0]))
-    if len(found) > 1 and any(one.label != APPROVED for one in found):
+        found.append(Attested(str(terms[0]), str(terms[1]), query.trusting[0], of))
+    if (len(found) > 1 or of is not None) and any(one.label != APPROVED for one in found):
         raise outside("a choice of designations")
     if any(one.label == ANCHOR for one in found):
         raise outside("an audience by a key")
@@ -223,90 +241,38 @@ def _attested(check: tuple[Query, ...]) -> tuple[Attested, ...]:
     return tuple(found)
 
 
+def _limit(check: tuple[Query, ...]) -> tuple[str, Limit]:
+    (query, *more), of = _scope(check)
+    ((_, terms),) = query.body
+    if [type(t) for t in terms] != [str, str, int] or query.expressions or query.trusting or more:
+        raise outside("another limit")
+    handle, kind, most = terms
+    found = Limit.read(str(kind), most, of)  # type: ignore[arg-type]
+    if found is None or not _HANDLE.fullmatch(str(handle)):
+        raise outside("a limit that cannot be counted")
+    return str(handle), found
+
+
+def _scope(check: tuple[Query, ...]) -> tuple[tuple[Query, ...], frozenset[str] | None]:
+    """The check without its last alternative ``resource($r), !{objects}.contains($r)``, and those objects."""
+    body, steps, trusting = check[-1]
+    if len(check) == 1 or [name for name, _ in body] != ["resource"]:
+        return check, None
+    ((_, terms),) = body
+    if len(terms) == len(steps) == 1 and len(steps[0]) == 4 and not trusting:
+        named, variable, contains, negated = steps[0]
+        objects = named.value
+        right = contains == _HAS and negated == NOT and is_variable(variable, terms[0])
+        if right and isinstance(objects, frozenset) and all(type(one) is str for one in objects):
+            return check[:-1], objects  # type: ignore[return-value]
+    raise outside("another choice of objects")
+
+
 def _activation(query: Query) -> bytes:
     ((_, terms),) = query.body
     if len(terms) != 1 or not isinstance(terms[0], Var) or query.expressions or len(query.trusting) != 1:
         raise outside("another check of an activation")
     return query.trusting[0]
-
-
-def _pattern(check: tuple[Query, ...], *, first: bool) -> Pattern:
-    branches = tuple([_branch(query) for query in check])
-    for branch in branches:
-        if first and not branch.closes:
-            raise outside("a first block that leaves argument names open")
-    return branches
-
-
-def _branch(query: Query) -> Branch:
-    if not query.body or query.trusting:
-        raise outside("a check that names no object, or trusts a key")
-    (name, terms), *rest = query.body
-    if name != "resource" or len(terms) != 1 or type(terms[0]) is not str:
-        raise outside(f"a check of another shape, on {name}")
-    bound: dict[Var, tuple[int, int]] = {}
-    heads = [_head(predicate, index, bound) for index, predicate in enumerate(rest)]
-    tests: list[list[Test]] = [[] for _ in heads]
-    for expression in query.expressions:
-        clause, test = _test(expression, bound)
-        tests[clause].append(test)
-    clauses = [Clause(*head, tuple(found)) for head, found in zip(heads, tests, strict=True)]
-    for one in clauses:
-        if not one.well_formed():
-            raise outside("a test that does not fit its fact")
-    return Branch(terms[0], tuple(clauses))
-
-
-def _head(
-    predicate: Predicate, index: int, bound: dict[Var, tuple[int, int]]
-) -> tuple[str, str, str | int | bool | bytes | None]:
-    """Predicate, key and literal of a clause; its variables go to ``bound``, each once."""
-    name, terms = predicate
-    types = SIGNATURES.get(name)
-    if types is None:
-        raise outside(f"an unknown predicate: {name}")
-    key = "" if name == "arg_names" else terms[0] if terms else None
-    values = terms if name == "arg_names" else terms[1:]
-    if type(key) is not str or len(values) != len(types):
-        raise outside(f"{name} with other terms")
-    if len(values) == 1 and not isinstance(values[0], (Var, frozenset)):
-        return name, key, values[0]
-    for position, value in enumerate(values):
-        if not isinstance(value, Var) or value in bound:
-            raise outside("a variable that is used twice, or none where one must be")
-        bound[value] = (index, position)
-    return name, key, None
-
-
-def _test(ops: tuple[Op, ...], bound: dict[Var, tuple[int, int]]) -> tuple[int, Test]:
-    """One test of a clause, from an expression in postfix form."""
-    lacks = len(ops) == 4 and ops[3] == _NOT
-    if len(ops) != 3 + lacks or ops[2].kind != "binary":
-        raise outside("another expression")
-    left, right, code = ops[0], ops[1], ops[2].code
-    if lacks and code != _CONTAINS:
-        raise outside("another negation")
-    if code == _CONTAINS:
-        if isinstance(left.value, frozenset) and not lacks:
-            return _on(bound, right, "in", left.value)
-        return _on(bound, left, "lacks" if lacks else "has", right.value)
-    if code == _ALL and right.kind == "closure" and len(right.body) == 3:
-        variable, literal, comparison = right.body
-        if _is(variable, right.value) and comparison.kind == "binary":
-            return _on(bound, left, _COMPARISONS.get(comparison.code, ""), literal.value, each=True)
-    return _on(bound, left, _COMPARISONS.get(code, ""), right.value if right.kind == "value" else None)
-
-
-def _on(
-    bound: dict[Var, tuple[int, int]], variable: Op, op: str, operand: object, *, each: bool = False
-) -> tuple[int, Test]:
-    value = variable.value
-    if type(value) is not Var or variable.kind != "value" or value not in bound:
-        raise outside("a test on no variable of its branch")
-    if type(operand) not in (str, int, frozenset):
-        raise outside("a test against another kind of value")
-    clause, index = bound[value]
-    return clause, Test(op, operand, index, each)  # type: ignore[arg-type]
 
 
 def _check_first(first: Block) -> None:
@@ -322,6 +288,7 @@ def _check_handles(blocks: tuple[Block, ...]) -> None:
     """No handle twice, and every change of holder signed by the holder before."""
     holder: Holder | None = None
     owners: dict[str, tuple[int, bytes]] = {}
+    counted: set[str] = set()
     for index, block in enumerate(blocks):
         checks = [one[0] for one in block.attested if one[0].label == HOLDER]
         stated = [value for label, value in block.states if label == HOLDER]
@@ -339,5 +306,9 @@ def _check_handles(blocks: tuple[Block, ...]) -> None:
                 raise outside("a handle that was used before")
             if one.label in RESERVED and owners.setdefault(one.value, (index, one.key)) != (index, one.key):
                 raise outside("a handle that was used before")
+        for handle, _ in block.limits:
+            if owners.setdefault(handle, (index, b"")) != (index, b"") or handle in counted:
+                raise outside("a handle that was used before")
+            counted.add(handle)
         if checks:
             holder = Holder(checks[0].value, checks[0].key)
