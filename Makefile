@@ -1,4 +1,5 @@
-# Everything here runs in environments of its own under .venv*; the system's Python is never touched.
+# Everything here runs in environments of its own under .venv*; the system's Python is never touched. Where
+# PostgreSQL is missing, .ci/postgres installs its programs if it may (as root, on Debian), or says what to do.
 
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
@@ -15,6 +16,7 @@ demo: .venv/.installed ## a support desk under attack, on a real database, mailb
 	@.venv/bin/hessra-agents demo
 
 test: .venv/.installed ## the tests and how much of the code they run; PYTEST_ARGS="-k name" for some of them
+	@.ci/postgres
 	@.venv/bin/python -m coverage run -m pytest $(PYTEST_ARGS)
 	@.venv/bin/python -m coverage report --fail-under=0
 ifeq ($(strip $(PYTEST_ARGS)),)

@@ -56,8 +56,10 @@ def approved_by(
     """
     if not all(isinstance(key, PublicKey) and key.algorithm == "ed25519" for key in keys):
         raise TypeError("an approver is a PublicKey: key.public, or PublicKey.parse(text)")
-    if not 1 <= need <= len(keys) <= MAX_APPROVERS or len(set(keys)) != len(keys):
-        raise ValueError(f"1 to {MAX_APPROVERS} different keys, of which at least one is needed")
+    if not 1 <= len(keys) <= MAX_APPROVERS or len(set(keys)) != len(keys):
+        raise ValueError(f"name 1 to {MAX_APPROVERS} keys of approvers, all different")
+    if type(need) is not int or not 1 <= need <= len(keys):
+        raise ValueError(f"need is how many of them approve: 1 to {len(keys)}")
     if comb(len(keys), need - 1) > _MOST_CHECKS:
         raise ValueError(f"{need} of {len(keys)} is more than one token can say")
     return Approvers(keys, need, objects(of))

@@ -1,6 +1,6 @@
 """`Decider`: decides calls, whatever it is that they call; `Guard` runs tools on top of it.
 
-Every way to a tool leads through `_Permitted`: it decides (pure), takes what the call uses up, and records
+Every way to a tool leads through `Permitted`: it decides (pure), takes what the call uses up, and records
 what became of it; whatever goes wrong before the call runs is a refusal.
 """
 
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
-from types import TracebackType
 
 import anyio
 
@@ -21,7 +20,9 @@ from .clauses import Pattern
 from .decide.permit import Permit
 from .decide.verifier import Possession, check_place, check_time, verify
 from .errors import Denied, Reason
-from .ledger.protocol import Ledger, Outcome
+from .ledger.protocol import Ledger, Refusal
+from .permitting import Permitted
+from .remembering import Remembers
 from .tokens.capability import Capability
 from .tokens.profile import ANCHOR, RESERVED
 from .tokens.statements import Approval, Proof
@@ -35,7 +36,7 @@ MOST_KNOWN = 256
 """Capabilities whose signatures a guard has checked and keeps. What was read is kept, never a decision."""
 
 
-class Decider:
+class Decider(Remembers):
     """What decides: the keys that it trusts, its name, its memory and its clock. Made as a `Guard`."""
 
     def __init__(
@@ -108,6 +109,7 @@ class Decider:
         found = self.read(capability)
         check_time(found, self.now())
         check_place(found, self.audience, self._designations, require=self._require)
+        self._check_revoked(found.marks, found.blocks[0].issued)
         return found
 
     def decide(
@@ -173,15 +175,7 @@ class Decider:
         bounds: tuple[Pattern, ...] = (),
     ) -> AbstractAsyncContextManager[Permit]:
         """As `permit`; a `Capability` object is one that this guard has read, as a toolbox's was."""
-
-        def decided() -> Permit:
-            found = capability if isinstance(capability, Capability) else self.read(capability)
-            permit = self._decide(found, call, bounds, proof, approvals)
-            if check is not None:
-                check(call)
-            return permit
-
-        return _Permitted(self, call.tool, decided)
+        return Permitted(self, capability, call, proof, approvals, check, bounds)
 
     def _refused(self, error: Exception, name: str) -> Denied:
         """Steps 1 to 3: whatever goes wrong in them is a refusal."""
@@ -203,7 +197,7 @@ class Decider:
     ) -> Permit:
         if isinstance(approvals, str) or not isinstance(approvals, Iterable):
             raise Denied(Reason.MALFORMED, "the approvals are not a list")
-        return verify(
+        permit = verify(
             capability,
             call,
             now=self.now(),
@@ -214,55 +208,26 @@ class Decider:
             require=self._require,
             bounds=bounds,
         )
+        self._check_revoked(permit.marks, permit.issued)
+        return permit
 
-    async def _spend(self, permit: Permit) -> None:
-        """Step 3."""
-        if self._ledger is not None:
-            await self._ledger.admit(permit)
-        elif permit.spends:
-            raise Denied(Reason.UNAVAILABLE, "this guard keeps no ledger, so it takes no proofs or approvals")
-
-    async def _record(self, permit: Permit, outcome: Outcome) -> None:
+    async def _record_refusal(
+        self, denied: Denied, call: Call | None, capability: Capability | str | None, op: bytes
+    ) -> None:
+        """A refusal stands whether or not it can be recorded."""
+        ledger = self._ledger
+        if ledger is None or not ledger.keeps_records or denied.reason in (Reason.UNAVAILABLE, Reason.STALE):
+            return
         try:
-            assert self._ledger is not None
-            await self._ledger.record(permit, outcome)
-        except Exception:
-            # the tool has run; to hide its result now would not undo it
-            _log.exception("the outcome of a call could not be recorded")
+            found = capability if isinstance(capability, Capability) else self.read(capability)
+        except Denied:
+            found = None
+        with anyio.CancelScope(shield=True):
+            try:
+                await ledger.refused(Refusal(denied, self.audience, self.now(), call, found), op)
+            except Exception as error:
+                _log.warning("a refusal could not be recorded: %s", error)
 
     def _failed(self, error: Exception) -> Denied:
         _log.error("the guard failed, so it refused a call", exc_info=error)
         return Denied(Reason.UNAVAILABLE)
-
-
-class _Permitted(AbstractAsyncContextManager[Permit]):
-    """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
-
-    __slots__ = ("_decided", "_decider", "_name", "_permit")
-
-    def __init__(self, decider: Decider, name: str, decided: Callable[[], Permit]) -> None:
-        self._decider = decider
-        self._name = name
-        self._decided = decided
-
-    async def __aenter__(self) -> Permit:
-        try:
-            self._permit = self._decided()
-            await self._decider._spend(self._permit)
-        except Exception as error:
-            denied = self._decider._refused(error, self._name)
-            raise denied from denied.__cause__
-        return self._permit
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        outcome = Outcome.DONE if error is None else Outcome.CANCELLED
-        if isinstance(error, Exception):
-            outcome = Outcome.FAILED
-            if isinstance(error, Denied):
-                error.from_tool = True
-        ledger = self._decider._ledger
-        if ledger is not None and ledger.keeps_records:
-            with anyio.CancelScope(shield=True):
-                await self._decider._record(self._permit, outcome)

@@ -6,7 +6,8 @@
     └── Denied           a call, a capability or a statement is refused
         ├── .reason      a stable code, `Reason`
         ├── .problems    each argument that fails, with what would have been allowed
-        └── .detail      what the operator may read and the model may not
+        ├── .detail      what the operator may read and the model may not
+        └── .request     the id of the request, where the call waits for an approval
 
 A program acts on ``denied.reason``; a person or a model reads ``str(denied)``. That text names the
 tool, the arguments and what is granted. It never holds a token, a key, the refused value or the name
@@ -135,11 +136,13 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         tool: str = "",
         problems: Iterable[Problem] = (),
         detail: str = "",
+        request: str | None = None,
     ) -> None:
         self.reason = reason
         self.tool = tool
         self.problems = tuple(problems)
         self.detail = detail
+        self.request = request
         self.from_tool = False
         self.text = text or _told(self.problems) or reason_text(reason)
         super().__init__(reason, self.text, tool)
@@ -153,7 +156,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         return f"Denied({str(self)!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self.reason, self.text, self.tool, self.problems, self.detail)
+        return _again, (self.reason, self.text, self.tool, self.problems, self.detail, self.request)
 
     def for_tool(self, tool: str) -> Denied:
         """This refusal, naming the tool that was called."""
@@ -162,5 +165,12 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         return self
 
 
-def _again(reason: Reason, text: str, tool: str, problems: tuple[Problem, ...], detail: str) -> Denied:
-    return Denied(reason, text, tool=tool, problems=problems, detail=detail)
+def _again(
+    reason: Reason,
+    text: str,
+    tool: str,
+    problems: tuple[Problem, ...],
+    detail: str,
+    request: str | None,
+) -> Denied:
+    return Denied(reason, text, tool=tool, problems=problems, detail=detail, request=request)

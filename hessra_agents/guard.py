@@ -22,6 +22,7 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -141,6 +142,7 @@ class Guard(Decider, Registry):
             call = Call.of(name, arguments)
         except Exception as error:
             denied = self._refused(error, name if isinstance(name, str) else "")
+            await self._record_refusal(denied, None, capability, os.urandom(16))
             raise denied from denied.__cause__
         run: list[Run] = []
 

@@ -26,7 +26,10 @@ MAX_MOST = 2**53 - 1
 MAX_WINDOW = 366 * 86_400
 """The longest window, in seconds."""
 
-_KIND = re.compile(r"(refund:)?(?:calls(?::(\d{1,8}))?|sum:(?:(\d{1,8}):)?(.+))", re.DOTALL)
+_WINDOW = r"[0-9]{1,8}"
+# an argument's name that begins like a window could be read in two ways
+_SUM = rf"sum:(?:({_WINDOW}):)?(?!{_WINDOW}:)(.+)"
+_KIND = re.compile(rf"(refund:)?(?:calls(?::({_WINDOW}))?|{_SUM})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Limit:
         if found is None or not 1 <= most <= MAX_MOST:
             return None
         refund, calls, spends, argument = found.groups()
+        if argument and argument[0] == "/" and argument.count("/") == 1:
+            return None  # a pointer to an argument itself, which has one key: its name
         one = cls(most, argument, int(calls or spends or 0), bool(refund), of)
         # one spelling: no leading zeros, no window of zero
         return one if one.kind == kind and one.window <= MAX_WINDOW else None
@@ -87,8 +92,11 @@ def limit(
         refund: give back what a call took when its tool raises. The tool may have acted all the same.
 
     Raises:
+        TypeError: a window that is no timedelta, or a refund that is no truth value.
         ValueError: neither or both of ``calls`` and ``sum_of``, or a number that is not at least 1.
     """
+    if not isinstance(per, timedelta | None) or type(refund) is not bool:
+        raise TypeError("per is a timedelta, such as timedelta(hours=1), and refund is True or False")
     if (calls is None) == (sum_of is None) or (sum_of is None) != (at_most is None):
         raise ValueError("a limit has calls=, or sum_of= with at_most=")
     most = calls if calls is not None else at_most
@@ -99,7 +107,7 @@ def limit(
         raise ValueError("a window is a timedelta of whole seconds, of a year at most")
     found = Limit(most, sum_of, window, refund, objects(of))
     if Limit.read(found.kind, most, found.of) != found:
-        raise ValueError(f"the sum of an argument of this name cannot be limited: {sum_of!r}")
+        raise ValueError(f"sum_of is an argument's name, or a pointer to a field of one: not {sum_of!r}")
     return found
 
 
@@ -115,5 +123,5 @@ def objects(
         return None
     tools = [of] if isinstance(of, str) or callable(of) else list(of)
     if not tools:
-        raise ValueError("name the tools, or leave them out for all")
+        raise ValueError("of names at least one tool: leave it out for all of them")
     return frozenset(f"tool:{tool_name(one)}" for one in tools)

@@ -91,15 +91,33 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         *,
         approvals: Iterable[Approval | str] = (),
+        wait: timedelta | None = None,
     ) -> Any:
         """Call a tool, and return what it returns (the items of an async generator as a list).
+
+        Args:
+            tool: its name, or the function.
+            arguments: a mapping, or JSON text as a model wrote it.
+            approvals: approvals of this call; those that wait in the guard's ledger are found there.
+            wait: how long to wait for approvals that are missing; without, the refusal comes at once, and
+                its ``request`` is what approvers are asked by.
 
         Raises:
             Denied: the call is refused and the tool did not run.
             Exception: whatever the tool itself raised.
         """
-        async with self._running(tool, arguments, approvals) as run:
-            return await run.result()
+        end = anyio.current_time() + (wait.total_seconds() if wait is not None else 0)
+        seen: set[str] = set()
+        while True:
+            try:
+                async with self._running(tool, arguments, approvals) as run:
+                    return await run.result()
+            except Denied as denied:
+                left = end - anyio.current_time()
+                if denied.request is None or denied.from_tool or left <= 0:
+                    raise
+                if not await self._guard.voted(denied.request, seen, within=left):
+                    raise
 
     def _running(
         self,

@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from .postgres import dsn as dsn
+from .postgres import postgres as postgres
 from .world import World
 
 # HESSRA_SOAK=1 runs the laws at full length, ten times as many cases as otherwise

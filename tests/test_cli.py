@@ -127,6 +127,7 @@ def test_commands_pipe(shell: Shell) -> None:
         reaches send_email
         block 0, by the issuer
         grants send_email, read_file
+        issued ... UTC
         until ... UTC
         at the guard mail
         only send_email(to: one mail address at 'acme.com'; body: at most 2000 long)

@@ -121,7 +121,7 @@ WRONG = {
     "[[grant]]\nprompts = 'p'": "grant 1: unknown field 'prompts', did you mean 'prompt'?",
     "[[grant]]\nprompt = 'p'\narguments.x = []": "grant 1 (p): x: a list says too little",
     "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
-    "[grant]\ntool = 't'": "the file: has no grant",
+    "[grant]\ntool = 't'": "the file: grant: begin each one with [[grant]]",
     "[[grant]]\ntool = 't'\ntools = 1": "grant 1: unknown field 'tools', did you mean 'tool'?",
     "[[grant]]\ntool = 't'\narguments = 3": "grant 1 (t): arguments: is no table",
     "[[grant]]\ntool='a'\n[[grant]]\ntool='b'\narguments.'/x'=1": "grant 2 (b): an argument's name",

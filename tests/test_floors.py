@@ -36,6 +36,8 @@ FLOORS = {
     "answers": 4,
     "toolbox": 4,
     "deciding": 4,
+    "permitting": 4,
+    "remembering": 4,
     "guard": 4,
     "authority": 4,
     "cli": 5,
@@ -127,7 +129,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         if name and FLOORS[name.split(".")[0]] <= 2 and not name.startswith(beside)
     ]
     lines = sum(_code_lines(path) for path in audited)
-    assert lines < 2_250, lines
+    assert lines < 2_300, lines
 
 
 def _code_lines(path: Path) -> int:

@@ -10,13 +10,22 @@ from typing import Annotated, Any, get_type_hints
 import anyio
 import pytest
 
-from hessra_agents import Authority, Denied, Guard, KeyPair, Ledger, Reason, grant, must
+from hessra_agents import Authority, Denied, Guard, KeyPair, Reason, grant, must
 from hessra_agents.decide.permit import Permit
-from hessra_agents.ledger.protocol import Outcome
+from hessra_agents.ledger import MemoryLedger, Outcome
 
 from .world import ANA, BO, EVE, MAIL, World
 
 pytestmark = pytest.mark.anyio
+
+
+class Remembering(MemoryLedger):
+    """A ledger in memory that is told of outcomes."""
+
+    keeps_records = True
+
+    def __init__(self) -> None:
+        super().__init__(100)
 
 
 async def test_a_named_call_runs_once(world: World) -> None:
@@ -204,11 +213,11 @@ async def test_arguments_are_frozen_when_the_call_is_decided(world: World) -> No
     async def slow(value: Any) -> None:
         seen.append(value)
 
-    class Changing(Ledger):
-        async def admit(self, permit: Permit) -> None:
+    class Changing(Remembering):
+        async def admit(self, permit: Permit, op: bytes) -> None:
             value["a"].append("evil")
 
-        async def record(self, permit: Permit, outcome: Outcome) -> None:
+        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             pass
 
     guard = Guard(world.authority.trust, audience="mail", ledger=Changing(), clock=lambda: world.now)
@@ -253,11 +262,11 @@ async def test_a_tools_own_exception_passes_through(world: World) -> None:
 async def test_the_guards_own_failure_refuses(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """A ledger that breaks refuses the call with a constant text; the cause is in the log alone."""
 
-    class Broken(Ledger):
-        async def admit(self, permit: Permit) -> None:
+    class Broken(Remembering):
+        async def admit(self, permit: Permit, op: bytes) -> None:
             raise RuntimeError("the disk with the secret is gone")
 
-        async def record(self, permit: Permit, outcome: Outcome) -> None:
+        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             raise RuntimeError
 
     guard = Guard(world.authority.trust, audience="mail", ledger=Broken(), clock=lambda: world.now)
@@ -275,11 +284,11 @@ async def test_the_outcome_is_recorded_even_when_the_call_is_cancelled(world: Wo
     """Done, failed and cancelled calls each leave their outcome; cancellation itself passes through."""
     outcomes: list[Outcome] = []
 
-    class Recording(Ledger):
-        async def admit(self, permit: Permit) -> None:
+    class Recording(Remembering):
+        async def admit(self, permit: Permit, op: bytes) -> None:
             await anyio.lowlevel.checkpoint()
 
-        async def record(self, permit: Permit, outcome: Outcome) -> None:
+        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             await anyio.lowlevel.checkpoint()
             outcomes.append(outcome)
 

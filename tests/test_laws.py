@@ -8,23 +8,42 @@ from __future__ import annotations
 import json
 import os
 import string
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Reason, Trust, grant, must
+from hessra_agents import (
+    Approval,
+    Call,
+    Capability,
+    Denied,
+    Grant,
+    KeyPair,
+    Reason,
+    Trust,
+    approved_by,
+    grant,
+    limit,
+    must,
+)
 from hessra_agents.call import digest
 from hessra_agents.canonical import Malformed
 from hessra_agents.constraints import Constraint
+from hessra_agents.decide.permit import Permit
 from hessra_agents.decide.verifier import Possession, verify
 from hessra_agents.facts import SIGNATURES
+from hessra_agents.tokens.building import Condition
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.issuing import issue
 
 ROOT = KeyPair.generate()
 KEYS = [KeyPair.generate() for _ in range(3)]
+APPROVERS = [*KEYS[:1], *(KeyPair.generate() for _ in range(2))]
+"""One of them is handed capabilities, too."""
 TRUST = Trust({1: ROOT.public})
 NOW = 1_800_000_000
 CALLS_A_CHAIN = 25
@@ -92,11 +111,36 @@ calls: st.SearchStrategy[Call] = st.builds(
     Call.of, st.sampled_from(TOOLS), st.dictionaries(st.sampled_from(NAMES), values, max_size=3)
 )
 
+scopes = st.none() | st.sampled_from([("send",), ("pay",), TOOLS])
+windows = st.sampled_from([None, timedelta(seconds=1), timedelta(days=366)])
+limits = st.one_of(
+    st.builds(limit, calls=st.integers(1, 9), per=windows, of=scopes, refund=st.booleans()),
+    st.builds(
+        limit,
+        sum_of=st.sampled_from([*NAMES, "/a/f", "/b/a~1b", "/c/0"]),
+        at_most=st.sampled_from([1, 2**53 - 1]),
+        per=windows,
+        of=scopes,
+    ),
+)
+approvals = st.integers(1, 3).flatmap(
+    lambda n: st.builds(
+        lambda need, of: approved_by(*(key.public for key in APPROVERS[:n]), need=need, of=of),
+        st.integers(1, n),
+        scopes,
+    )
+)
+conditions: st.SearchStrategy[list[Condition]] = st.lists(st.one_of(limits, limits, approvals), max_size=2)
+
 
 @st.composite
-def chains(draw: st.DrawFn) -> list[tuple[Capability, KeyPair | None]]:
-    """A capability, and what its holders made of it: each with the key of its holder."""
-    granted = draw(st.lists(grants, min_size=1, max_size=3))
+def chains(draw: st.DrawFn, beside: bool = False) -> list[tuple[Capability, KeyPair | None]]:
+    """A capability, and what its holders made of it: each with the key of its holder.
+
+    ``beside`` the grants there may be limits and approvals in every block.
+    """
+    more = conditions if beside else st.just([])
+    granted = [*draw(st.lists(grants, min_size=1, max_size=3)), *draw(more)]
     options: dict[str, Any] = {"ttl": timedelta(minutes=10), "audience": "here", "now": NOW}
     try:
         first = issue("agent:desk", granted, key=ROOT, key_id=1, **options)
@@ -105,7 +149,7 @@ def chains(draw: st.DrawFn) -> list[tuple[Capability, KeyPair | None]]:
     chain: list[tuple[Capability, KeyPair | None]] = [(first, None)]
     for _ in range(draw(st.integers(1, 3))):
         above, key = chain[-1]
-        narrower = draw(st.lists(grants, max_size=2))
+        narrower = [*draw(st.lists(grants, max_size=2)), *draw(more)]
         ttl = draw(st.sampled_from([None, timedelta(minutes=1), timedelta(days=1)]))
         to = draw(st.none() | st.sampled_from(KEYS))
         try:
@@ -118,11 +162,38 @@ def chains(draw: st.DrawFn) -> list[tuple[Capability, KeyPair | None]]:
     return chain
 
 
-def decide(capability: Capability, key: KeyPair | None, call: Call, now: int = NOW) -> Reason | None:
-    """The reason of a refusal, or None: permitted."""
+def permitted(
+    capability: Capability,
+    key: KeyPair | None,
+    call: Call,
+    now: int = NOW,
+    voters: Sequence[KeyPair] = (),
+) -> Permit:
+    """The permit of a call that these keys approve, where the capability asks them."""
     possession = None if key is None else Possession.show(capability, key)
+    votes = approved(capability, call, voters)
+    return verify(capability, call, now=now, audience="here", proof=possession, approvals=votes)
+
+
+def approved(capability: Capability, call: Call, voters: Sequence[KeyPair]) -> list[Approval]:
+    """The approvals of these keys, of those that are asked."""
+    found: list[Approval] = []
+    for voter in voters:
+        with suppress(ValueError):
+            found += capability.approve(call, key=voter, now=NOW)
+    return found
+
+
+def decide(
+    capability: Capability,
+    key: KeyPair | None,
+    call: Call,
+    now: int = NOW,
+    voters: Sequence[KeyPair] = (),
+) -> Reason | None:
+    """The reason of a refusal, or None: permitted."""
     try:
-        verify(capability, call, now=now, audience="here", proof=possession)
+        permitted(capability, key, call, now, voters)
     except Denied as denied:
         return denied.reason
     return None
@@ -153,25 +224,89 @@ def test_our_decision_and_the_datalog_engine_agree(
 ) -> None:
     """The decision on decoded data is the engine's, call by call, in both directions."""
     capability, key = chain[-1]
-    holder = capability.holder
     for call in tried:
         ours = decide(capability, key, call) is None
-        try:
-            authorize(
-                capability.biscuit,
-                call,
-                now=NOW,
-                audience="here",
-                designations=[("holder", holder.handle)] if holder else [],
-                patterns=[pattern for block in capability.blocks for pattern in block.patterns],
-            )
-            engine = True
-        except Denied:
-            engine = False
-        assert ours == engine, (capability.describe(), call)
+        assert ours == engine(capability, call), (capability.describe(), call)
 
 
-@given(chains())
+def engine(capability: Capability, call: Call, voters: Sequence[KeyPair] = ()) -> bool:
+    """What the Datalog engine says, told of the limits that can be counted and the approvals that hold."""
+    asked = [one for block in capability.blocks for check in block.attested for one in check]
+    involved = {one.key for one in asked if one.label == "holder"} | {b.signer for b in capability.blocks}
+    votes = [v for v in approved(capability, call, voters) if v.key.data not in involved]
+    earned = [("approved", vote.handle) for vote in votes]
+    counted = [one for block in capability.blocks for one in block.limits if countable(one[1].argument, call)]
+    holder = capability.holder
+    try:
+        authorize(
+            capability.biscuit,
+            call,
+            now=NOW,
+            audience="here",
+            designations=[*([("holder", holder.handle)] if holder else []), *earned],
+            patterns=[pattern for block in capability.blocks for pattern in block.patterns],
+            limits=[(handle, one.kind, one.most) for handle, one in counted],
+        )
+    except Denied:
+        return False
+    return True
+
+
+def countable(argument: str | None, call: Call) -> bool:
+    """Whether something of this call can be added up: 1, or an integer that is not negative."""
+    if argument is None:
+        return True
+    (amount,) = call.fact("arg_int", argument) or (-1,)
+    return isinstance(amount, int) and amount >= 0
+
+
+bounded = st.builds(
+    Call.of,
+    st.sampled_from(TOOLS),
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        st.one_of(values, st.integers(0, 3), st.just({"f": 1, "a/b": 2}), st.just([3])),
+        max_size=3,
+    ),
+)
+loose = st.dictionaries(st.sampled_from(NAMES), st.just(must.optional()), min_size=2).map(
+    lambda names: grant("pay", names)
+)
+
+
+@settings(max_examples=CASES // CALLS_A_CHAIN)
+@given(
+    chains(beside=True),
+    st.lists(bounded, min_size=CALLS_A_CHAIN, max_size=CALLS_A_CHAIN),
+    st.lists(st.sampled_from(APPROVERS), unique_by=id),
+)
+def test_limits_and_approvals_only_narrow_and_the_engine_agrees(
+    chain: list[tuple[Capability, KeyPair | None]], tried: list[Call], voters: list[KeyPair]
+) -> None:
+    """Whatever is counted or asked in which block: a child allows what its parent allows, and takes more."""
+    for call in tried:
+        refused, taken = False, set[tuple[bytes, int, int, int]]()
+        for capability, key in chain:
+            try:
+                permit = permitted(capability, key, call, voters=voters)
+            except Denied as denied:
+                assert denied.reason is not Reason.UNAVAILABLE, "our decision permits and the engine refuses"
+                refused = True
+                assert alone(denied.reason, capability, call, voters) or not engine(capability, call, voters)
+                continue
+            assert not refused
+            takes = {(one.counter, one.amount, one.most, one.window) for one in permit.charges}
+            assert len(takes) == len(permit.charges)
+            assert takes >= taken
+            taken = takes
+
+
+def alone(reason: Reason, capability: Capability, call: Call, voters: Sequence[KeyPair]) -> bool:
+    """Whether we refuse more than the engine: an approval by somebody who is involved ends the call."""
+    return reason is Reason.NOT_APPROVED and bool(approved(capability, call, voters))
+
+
+@given(chains(beside=True))
 def test_what_was_written_is_what_is_read(chain: list[tuple[Capability, KeyPair | None]]) -> None:
     """Admission reads back from the bytes exactly the clauses that the grants wrote."""
     for capability, _ in chain:

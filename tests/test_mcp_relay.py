@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
+from hessra_agents import Call, Denied, KeyPair, Reason, grant, must
+from hessra_agents.ledger import MemoryLedger
 from hessra_agents.mcp import Gate, Refusals, method, pipes, waiting
 from hessra_agents.mcp import relay as relaying
 from hessra_agents.mcp.fronting import VERSION, whole_list
@@ -610,15 +611,12 @@ async def test_the_same_proved_request_again_has_the_same_answer(world: World, t
 
 
 async def test_a_ledger_that_takes_its_time_holds_up_nobody(tmp_path: Path) -> None:
-    class Slow(Ledger):
-        async def admit(self, permit: Any) -> None:
+    class Slow(MemoryLedger):
+        async def admit(self, permit: Any, op: bytes) -> None:
             if permit.call.arguments.get("x") == 1:
                 await anyio.sleep(30)
 
-        async def record(self, permit: Any, outcome: Any) -> None:
-            """Nothing."""
-
-    world = World(ledger=Slow())
+    world = World(ledger=Slow(100))
     async with relayed(world, tmp_path, timeout=1) as line:
         slow, quick = line.call("echo", x=1), line.call("echo", x=2)
         assert (await line.receive())["id"] == quick

@@ -92,6 +92,7 @@ def test_the_engine_told_only_what_a_guard_tells_it(name: str) -> None:
         audience=case["audience"],
         designations=[*case.get("designations", {}).items(), *run.earned(case)],
         patterns=[pattern for block in capability.blocks for pattern in block.patterns],
+        limits=[(one["handle"], one["kind"], one["most"]) for one in case.get("limits", [])],
     )
     if case["engine"] == "allow":
         told()

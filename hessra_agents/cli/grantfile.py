@@ -22,6 +22,20 @@
 3. A field or a constraint that is not known is an error, with its place. So is ``{ CHOOSE = "..." }``, where
    somebody has yet to decide.
 
+Beside the grants stand conditions of every call, as `limit` and `approved_by` take them:
+
+    [[limit]]
+    sum_of = "amount"                                     # or calls = 50
+    at_most = 5000
+    per = "1d"                                            # in any day; without: as long as the token lives
+    of = ["pay"]                                          # only of these tools; without: of all
+    refund = true                                         # a call that fails is given back
+
+    [[approval]]
+    keys = ["ed25519/...", "ed25519/..."]
+    need = 2
+    of = ["pay"]
+
 The constraints are those of `must`, by the same names:
 
     exact = VALUE                           json = 'null'      exactly what this JSON text says
@@ -41,30 +55,34 @@ TOML has no null: write ``{ json = 'null' }``, which may also stand in a list of
 
 from __future__ import annotations
 
-import difflib
 import operator
-import re
 import tomllib
 from collections.abc import Callable
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
+from ..approving import Approvers, approved_by
 from ..call import MAX_NAME
 from ..canonical import parse
 from ..constraints import Constraint
 from ..grants import Grant, grant, method, prompt, resource
+from ..limits import Limit, limit
 from ..must import must
+from ..tokens.keys import PublicKey
+from .inputs import duration
+from .tables import a_list, a_number, a_table, a_text, a_truth, a_value, made, meant, step
 
-__all__ = ["read_grants"]
+if TYPE_CHECKING:
+    from ..tokens.building import Condition
 
-T = TypeVar("T")
+__all__ = ["read_conditions", "read_grants"]
 
 MAX_TEXT = 1 << 18
 """Code points; a token holds 16 KiB."""
 
 
-def read_grants(text: str) -> tuple[Grant, ...]:
-    """The grants that this text says, at least one.
+def read_conditions(text: str) -> tuple[Condition, ...]:
+    """What this text says, at least one condition; without a grant it is for a capability that has some.
 
     Raises:
         ValueError: it says anything else; the text names the place, such as ``grant 2 (send_email): to``.
@@ -72,34 +90,97 @@ def read_grants(text: str) -> tuple[Grant, ...]:
     if len(text) > MAX_TEXT:
         raise ValueError(f"a grant file has at most {MAX_TEXT} characters")
     try:
-        data = _table(tomllib.loads(text), "the file", {"grant"})
-        found = data.get("grant")
-        if not isinstance(found, list) or not found:
-            raise ValueError("the file: has no grant: begin each one with [[grant]]")
-        return tuple(_grant(one, f"grant {number}") for number, one in enumerate(found, 1))
+        data = a_table(tomllib.loads(text), "the file", _TABLES)
+        found = [
+            read(one, f"{kind} {number}")
+            for kind, read in _TABLES.items()
+            for number, one in enumerate(_tables(data, kind), 1)
+        ]
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"this is not TOML: {error}") from None
     except RecursionError:
         raise ValueError("too many tables inside each other") from None
+    if not found:
+        raise ValueError("the file: has no grant: begin each one with [[grant]]")
+    return tuple(found)
+
+
+def read_grants(text: str) -> tuple[Grant, ...]:
+    """The grants of a text that says nothing else, at least one.
+
+    Raises:
+        ValueError: as `read_conditions`, or it has a limit or an approval.
+    """
+    found = read_conditions(text)
+    grants = tuple([one for one in found if isinstance(one, Grant)])
+    if len(grants) != len(found):
+        raise ValueError("the file: has limits or approvals: here are only grants")
+    return grants
+
+
+def _tables(data: dict[str, object], kind: str) -> list[object]:
+    """The tables under one heading."""
+    found = data.get(kind, [])
+    if not isinstance(found, list):
+        raise ValueError(f"the file: {kind}: begin each one with [[{kind}]]")
+    return found
 
 
 def _grant(data: object, at: str) -> Grant:
-    found = _table(data, at, {*_KINDS, "arguments"})
+    found = a_table(data, at, {*_KINDS, "arguments"})
     kinds = [kind for kind in _KINDS if kind in found]
     if len(kinds) != 1:
         raise ValueError(f"{at}: has exactly one of {', '.join(_KINDS)}")
     kind = kinds[0]
-    name = _text(found[kind], f"{at}: {kind}")
+    name = a_text(found[kind], f"{at}: {kind}")
     if not 0 < len(name) <= MAX_NAME:
         raise ValueError(f"{at}: {kind}: is a text of 1 to {MAX_NAME} characters")
     at = f"{at} ({name})"
     if kind == "resource":
         if "arguments" in found:
             raise ValueError(f"{at}: arguments: a resource has none")
-        return _made(at, resource, name)
-    arguments = _table(found.get("arguments", {}), f"{at}: arguments")
-    constraints = {name: _constraint(value, _step(f"{at}: ", name)) for name, value in arguments.items()}
-    return _made(at, _KINDS[kind], name, constraints)
+        return made(at, resource, name)
+    arguments = a_table(found.get("arguments", {}), f"{at}: arguments")
+    constraints = {name: _constraint(value, step(f"{at}: ", name)) for name, value in arguments.items()}
+    return made(at, _KINDS[kind], name, constraints)
+
+
+def _limit(data: object, at: str) -> Limit:
+    found = a_table(data, at, {"calls", "sum_of", "at_most", "per", "of", "refund"})
+    told: dict[str, object] = {
+        n: a_number(found[n], f"{at}: {n}") for n in ("calls", "at_most") if n in found
+    }
+    if "sum_of" in found:
+        told["sum_of"] = a_text(found["sum_of"], f"{at}: sum_of")
+    if "per" in found:
+        told["per"] = duration(a_text(found["per"], f"{at}: per"), f"{at}: per")
+    if "refund" in found:
+        told["refund"] = a_truth(found["refund"], f"{at}: refund")
+    return made(at, limit, **told, **_of(found, at))
+
+
+def _approval(data: object, at: str) -> Approvers:
+    found = a_table(data, at, {"keys", "need", "of"})
+    texts = [a_text(one, f"{at}: keys") for one in a_list(found.get("keys"), f"{at}: keys")]
+    keys = [made(f"{at}: keys", PublicKey.parse, one) for one in texts]
+    if any(key.algorithm != "ed25519" for key in keys):
+        raise ValueError(f"{at}: keys: an approver's key is an Ed25519 key")
+    told: dict[str, object] = {"need": a_number(found["need"], f"{at}: need")} if "need" in found else {}
+    return made(at, approved_by, *keys, **told, **_of(found, at))
+
+
+def _of(found: dict[str, object], at: str) -> dict[str, object]:
+    """The tools that a condition is of, if it says."""
+    if "of" not in found:
+        return {}
+    return {"of": [a_text(one, f"{at}: of") for one in a_list(found["of"], f"{at}: of")]}
+
+
+_TABLES: dict[str, Callable[[object, str], Condition]] = {
+    "grant": _grant,
+    "limit": _limit,
+    "approval": _approval,
+}
 
 
 _KINDS: dict[str, Callable[..., Grant]] = {
@@ -121,37 +202,29 @@ def _constraint(value: object, at: str) -> Constraint:
         raise ValueError(f"{at}: not decided yet: write a constraint in place of CHOOSE")
     for name in value:
         if name not in _READERS:
-            raise ValueError(f"{at}: unknown constraint {name!r}{_meant(name, _READERS)}")
+            raise ValueError(f"{at}: unknown constraint {name!r}{meant(name, _READERS)}")
     if "optional" in value and len(value) > 1:
         raise ValueError(f"{at}: optional stands alone: write {{ optional = {{ ... }} }} around the others")
     parts = [_READERS[name](inner, f"{at}.{name}") for name, inner in value.items()]
-    return _made(at, lambda: reduce(operator.and_, parts))
-
-
-def _made(at: str, make: Callable[..., T], *values: object, **options: object) -> T:
-    """What ``make`` makes; its refusal names the place."""
-    try:
-        return make(*values, **options)
-    except ValueError as error:
-        raise ValueError(f"{at}: {error}") from None
+    return made(at, lambda: reduce(operator.and_, parts))
 
 
 def _exact(value: object, at: str) -> Constraint:
-    return _made(at, must.exact, _value(value, at))
+    return made(at, must.exact, a_value(value, at))
 
 
 def _json(value: object, at: str) -> Constraint:
-    return _made(at, must.exact, _made(at, parse, _text(value, at)))
+    return made(at, must.exact, made(at, parse, a_text(value, at)))
 
 
 def _one_of(value: object, at: str) -> Constraint:
     values = [
-        _made(at, parse, _text(one["json"], at))
+        made(at, parse, a_text(one["json"], at))
         if isinstance(one, dict) and [*one] == ["json"]
-        else _value(one, at)
-        for one in _list(value, at)
+        else a_value(one, at)
+        for one in a_list(value, at)
     ]
-    return _made(at, must.one_of, *values)
+    return made(at, must.one_of, *values)
 
 
 def _anything(value: object, at: str) -> Constraint:
@@ -164,62 +237,62 @@ def _optional(value: object, at: str) -> Constraint:
     if isinstance(value, dict) and [*value] == ["anything"]:
         _anything(value["anything"], f"{at}.anything")
         return must.optional()
-    return _made(at, must.optional, _constraint(value, at))
+    return made(at, must.optional, _constraint(value, at))
 
 
 def _between(value: object, at: str) -> Constraint:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"{at}: takes two whole numbers, such as [1, 100]")
-    return _made(at, must.between, *(_number(one, at) for one in value))
+    return made(at, must.between, *(a_number(one, at) for one in value))
 
 
 def _email(value: object, at: str) -> Constraint:
-    return _made(at, must.email, *(_text(one, at) for one in _list(value, at)))
+    return made(at, must.email, *(a_text(one, at) for one in a_list(value, at)))
 
 
 def _url(value: object, at: str) -> Constraint:
-    told = _table(_or_under("hosts", value), at, {"hosts", "scheme", "port", "under"})
-    hosts = [_text(one, f"{at}.hosts") for one in _list(told.get("hosts"), f"{at}.hosts")]
-    options: dict[str, object] = {n: _text(told[n], f"{at}.{n}") for n in ("scheme", "under") if n in told}
+    told = a_table(_or_under("hosts", value), at, {"hosts", "scheme", "port", "under"})
+    hosts = [a_text(one, f"{at}.hosts") for one in a_list(told.get("hosts"), f"{at}.hosts")]
+    options: dict[str, object] = {n: a_text(told[n], f"{at}.{n}") for n in ("scheme", "under") if n in told}
     if "port" in told:
-        options["port"] = _number(told["port"], f"{at}.port")
-    return _made(at, must.url, *hosts, **options)
+        options["port"] = a_number(told["port"], f"{at}.port")
+    return made(at, must.url, *hosts, **options)
 
 
 def _subset_of(value: object, at: str) -> Constraint:
-    told = _table(_or_under("values", value), at, {"values", "empty"})
-    values = [_value(one, at) for one in _list(told.get("values"), f"{at}.values")]
-    return _made(at, must.subset_of, *values, empty=_truth(told.get("empty", False), f"{at}.empty"))
+    told = a_table(_or_under("values", value), at, {"values", "empty"})
+    values = [a_value(one, at) for one in a_list(told.get("values"), f"{at}.values")]
+    return made(at, must.subset_of, *values, empty=a_truth(told.get("empty", False), f"{at}.empty"))
 
 
 def _each(value: object, at: str) -> Constraint:
     if isinstance(value, dict) and "of" in value:
-        told = _table(value, at, {"of", "empty"})
-        inner, empty = _constraint(told["of"], f"{at}.of"), _truth(told.get("empty", False), f"{at}.empty")
+        told = a_table(value, at, {"of", "empty"})
+        inner, empty = _constraint(told["of"], f"{at}.of"), a_truth(told.get("empty", False), f"{at}.empty")
     else:
         inner, empty = _constraint(value, at), False
-    return _made(at, must.each, inner, empty=empty)
+    return made(at, must.each, inner, empty=empty)
 
 
 def _fields(value: object, at: str) -> Constraint:
-    inner = {name: _constraint(one, _step(f"{at}.", name)) for name, one in _table(value, at).items()}
-    return _made(at, must.fields, inner)
+    inner = {name: _constraint(one, step(f"{at}.", name)) for name, one in a_table(value, at).items()}
+    return made(at, must.fields, inner)
 
 
 def _command(value: object, at: str) -> Constraint:
-    told = _table(value, at, {"program", "words", "rest"})
-    program = _text(told.get("program"), f"{at}.program")
-    words = [_constraint(one, f"{at}.words") for one in _list(told.get("words", []), f"{at}.words")]
+    told = a_table(value, at, {"program", "words", "rest"})
+    program = a_text(told.get("program"), f"{at}.program")
+    words = [_constraint(one, f"{at}.words") for one in a_list(told.get("words", []), f"{at}.words")]
     rest = _constraint(told["rest"], f"{at}.rest") if "rest" in told else None
-    return _made(at, must.command, program, *words, rest=rest)
+    return made(at, must.command, program, *words, rest=rest)
 
 
 def _of_text(make: Callable[[str], Constraint]) -> Callable[[object, str], Constraint]:
-    return lambda value, at: _made(at, make, _text(value, at))
+    return lambda value, at: made(at, make, a_text(value, at))
 
 
 def _of_number(make: Callable[[int], Constraint]) -> Callable[[object, str], Constraint]:
-    return lambda value, at: _made(at, make, _number(value, at))
+    return lambda value, at: made(at, make, a_number(value, at))
 
 
 _READERS: dict[str, Callable[[object, str], Constraint]] = {
@@ -244,61 +317,6 @@ _READERS: dict[str, Callable[[object, str], Constraint]] = {
 }
 
 
-def _table(value: object, at: str, names: set[str] | None = None) -> dict[str, Any]:
-    """A table; with ``names``, one that has no other fields."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{at}: is no table")
-    for name in value:
-        if names is not None and name not in names:
-            raise ValueError(f"{at}: unknown field {name!r}{_meant(name, names)}")
-    return value
-
-
-def _list(value: object, at: str) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError(f"{at}: is no list")
-    return value
-
-
-def _text(value: object, at: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{at}: is no text")
-    return value
-
-
-def _number(value: object, at: str) -> int:
-    if type(value) is not int:
-        raise ValueError(f"{at}: is no whole number")
-    return value
-
-
-def _truth(value: object, at: str) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{at}: is neither true nor false")
-    return value
-
-
-def _value(value: object, at: str) -> object:
-    """A value that JSON has too; a date of TOML is none."""
-    if isinstance(value, list):
-        return [_value(one, at) for one in value]
-    if isinstance(value, dict):
-        return {name: _value(one, at) for name, one in value.items()}
-    if not isinstance(value, (str, int, float)):
-        raise ValueError(f"{at}: a date or a time is written as text, in quotes")
-    return value
-
-
 def _or_under(name: str, value: object) -> object:
     """The short form of a table: its one field."""
     return value if isinstance(value, dict) else {name: value}
-
-
-def _step(at: str, name: str) -> str:
-    """The place of a name inside of another, quoted where TOML quotes it."""
-    return at + (name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else repr(name))
-
-
-def _meant(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    return f", did you mean {near[0]!r}?" if near else f": there are {', '.join(sorted(known))}"

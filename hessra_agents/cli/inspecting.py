@@ -45,35 +45,59 @@ def inspect(token: Token = None, trust: MaybeTrust = None, json: Json = False) -
 
 def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """One block for a program, and as a branch of the tree."""
+    from ..tokens.describe import approvals_of, refunded, voters
     from ..tokens.profile import ANCHOR, APPROVED, HOLDER
-    from .reading import approvers, author, moment, name, thing, way
+    from ..words import limit_words
+    from .reading import author, moment, name, thing, things, way
+
+    def of(objects: frozenset[str] | None) -> str:
+        return "" if objects is None else f" of {', '.join(map(thing, sorted(objects)))}"
 
     by, words = author(index, block)
     holder = block.holder
+    issued = block.issued if index == 0 else None
+    start = None if block.starts == issued else block.starts
+    approvals = tuple(approvals_of(block))
     shown: dict[str, Any] = {
         "index": index,
         "id": block.id,
         "by": by,
         "rights": [{"resource": resource, "operation": operation} for _, resource, operation in block.rights],
-        "not_before": block.starts,
+        "issued": issued,
+        "not_before": start,
         "expires": block.expires,
         "holder": None if holder is None else f"ed25519/{holder.key.hex()}",
         "designations": [{"label": label, "value": value} for label, value in block.designations],
-        "approvals": approvers(block),
+        "approvals": [
+            {"keys": list(asked.keys), "need": asked.need, "of": things(asked.of)} for asked in approvals
+        ],
+        "limits": [
+            {
+                "counts": "calls" if one.argument is None else "sum",
+                "argument": one.argument,
+                "most": one.most,
+                "window": one.window or None,
+                "of": things(one.of),
+                "refund": one.refund,
+            }
+            for _, one in block.limits
+        ],
         "drops": [one.removeprefix("tool:") for one in dropped],
         "grants": [[way(branch) for branch in pattern] for pattern in block.patterns],
     }
     rights = [thing(r) if o == "invoke" else f"{name(o)} {thing(r)}" for _, r, o in block.rights]
     said = [f"grants {', '.join(rights)}"] if rights else []
     said += [f"drops {', '.join(map(thing, dropped))}"] if dropped else []
-    said += [f"not before {moment(block.starts)}"] if block.starts is not None else []
+    said += [f"issued {moment(issued)}"] if issued is not None else []
+    said += [f"not before {moment(start)}"] if start is not None else []
     said += [f"until {moment(block.expires)}"] if block.expires is not None else []
     for label, value in block.designations:
         said.append(
             f"at the guard {name(value)}" if label == ANCHOR else f"where {name(label)} is {name(value)}"
         )
     said += [f"held by {shown['holder']}"] if holder else []
-    said += [f"each call approved by {' or '.join(keys)}" for keys in shown["approvals"]]
+    said += [f"each call{of(asked.of)} approved by {voters(asked)}" for asked in approvals]
+    said += [f"{limit_words(one)}{of(one.of)}{refunded(one)}" for _, one in block.limits]
     for check in block.attested:
         if check[0].label not in (HOLDER, APPROVED):
             said.append(

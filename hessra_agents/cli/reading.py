@@ -19,7 +19,7 @@ from ..tokens.profile import APPROVED, HOLDER, Block
 from ..words import branch_words, word
 from .inputs import trust
 
-__all__ = ["Reading", "approvers", "author", "left", "moment", "name", "thing", "way"]
+__all__ = ["Reading", "approvers", "author", "left", "moment", "name", "thing", "things", "way"]
 
 HOLD, UNCHECKED = "hold", "unchecked"
 
@@ -111,6 +111,11 @@ def approvers(block: Block) -> list[list[str]]:
         for check in block.attested
         if check[0].label == APPROVED
     ]
+
+
+def things(objects: frozenset[str] | None) -> list[str] | None:
+    """These objects for a program, tools by their names alone; None for all."""
+    return None if objects is None else sorted(one.removeprefix("tool:") for one in objects)
 
 
 def way(branch: Branch) -> str:

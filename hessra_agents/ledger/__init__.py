@@ -1,9 +1,11 @@
-"""What a guard remembers: that a statement was used, and what became of a call.
+"""What a guard remembers: what was used, what is revoked, who approves what, and a record of every call.
 
-`Ledger` is the protocol that every store fills; `Ledger.memory()` keeps it in this process.
+`Ledger` is the protocol; `Ledger.memory()` keeps it in this process, `Ledger.open(...)` on a disk.
 """
 
 from .memory import MemoryLedger
-from .protocol import Ledger
+from .protocol import Ledger, LedgerError, Outcome
+from .requests import Request, Vote
+from .revocations import Reach, Revocation
 
-__all__ = ["Ledger", "MemoryLedger"]
+__all__ = ["Ledger", "LedgerError", "MemoryLedger", "Outcome", "Reach", "Request", "Revocation", "Vote"]

@@ -1,22 +1,32 @@
-"""The ledger in memory: bounded, and closed when it is full."""
+"""The ledger in memory: the same steps as on a disk, run at once; bounded, and closed when it is full."""
 
 from __future__ import annotations
 
-import heapq
 import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..decide.permit import Permit
 from ..errors import Denied, Reason
-from .protocol import Ledger, Outcome
+from . import steps
+from .connection import Steps, run
+from .revocations import Revoked
+from .sqlite import SQLite
+from .steps import Seen
+from .stored import StoredLedger
 
 __all__ = ["MemoryLedger"]
 
+T = TypeVar("T")
 
-class MemoryLedger(Ledger):
-    """Remembers used statements until they expire.
 
-    Protects from a second use within this process. Does not protect from one in another process or after
-    a restart, and keeps no record of calls.
+class MemoryLedger(StoredLedger):
+    """Remembers until it is dropped.
+
+    Protects, within this process, from a second use of a statement, from more use than a limit grants, and
+    from what was revoked. Does not protect from a second use in another process or after a restart, and
+    keeps no record of calls.
     """
 
     keeps_records = False
@@ -25,41 +35,57 @@ class MemoryLedger(Ledger):
         if capacity < 1:
             raise ValueError("a ledger remembers at least one statement")
         self._capacity = capacity
-        self._used: set[tuple[str, bytes]] = set()
-        self._expiring: list[tuple[int, str, bytes]] = []
-        self._latest = 0
-        self._lock = threading.Lock()
+        self._held: Counter[bytes] = Counter()
+        revoked = Revoked(float("inf"))  # nobody else writes here
+        super().__init__(lambda _: _AtOnce(), None, revoked, poll=0, clear=False)
 
-    async def admit(self, permit: Permit) -> None:
-        """Take the permit's statements; nothing waits in here, so calls cannot come between."""
-        with self._lock:  # for guards that share a ledger across threads
-            self._admit(permit)
+    async def admit(self, permit: Permit, op: bytes) -> None:
+        """Take what the permit takes; nothing waits in here, so calls cannot come between."""
+        if not permit.spends and not permit.charges and permit.marks[0] in self._known:
+            self.revoked.check(permit.marks, permit.issued)
+            return
+        await self._writer.submit(lambda again: self._take(permit, op))
+        for spent in permit.spends:
+            self._held[spent.name[:32]] += 1
 
-    def _admit(self, permit: Permit) -> None:
-        self._forget(permit.time)
-        for one in permit.spends:
-            if (one.kind, one.name) in self._used:
-                reason = Reason.REPLAYED if one.kind == "proof" else Reason.SPENT
-                raise Denied(reason, f"the {one.kind} was used before", tool=permit.call.tool)
-            if one.until <= self._latest:
-                # the clock was set back: this statement may have been used and forgotten
-                raise Denied(Reason.STALE, f"the {one.kind} is older than the guard's clock has been")
-        if len(self._used) + len(permit.spends) > self._capacity:
-            raise Denied(
-                Reason.UNAVAILABLE, "the guard's memory of used proofs is full", tool=permit.call.tool
-            )
-        for one in permit.spends:
-            self._used.add((one.kind, one.name))
-            heapq.heappush(self._expiring, (one.until, one.kind, one.name))
-
-    async def record(self, permit: Permit, outcome: Outcome) -> None:
-        """Nothing to keep: this ledger has no log."""
-
-    def _forget(self, now: int) -> None:
-        self._latest = max(self._latest, now)
-        while self._expiring and self._expiring[0][0] <= self._latest:
-            _, kind, name = heapq.heappop(self._expiring)
-            self._used.discard((kind, name))
+    def _take(self, permit: Permit, op: bytes) -> Steps[None]:
+        if permit.spends:
+            self._latest = max(self._latest, permit.time)
+            for _, name in (yield from steps.forget(self._latest)):
+                self._held[bytes(name)[:32]] -= 1
+            self._held += Counter()  # drops what is down to nothing
+        yield from steps.take(permit, op, self.revoked)
+        share = max(2, self._capacity // 4)
+        if self._held.total() + len(permit.spends) > self._capacity or any(
+            self._held[spent.name[:32]] >= share for spent in permit.spends
+        ):
+            raise Denied(Reason.UNAVAILABLE, "the guard's memory of used proofs is full")
+        yield from self._note(Seen.of(permit))
 
     def __len__(self) -> int:
-        return len(self._used)
+        return self._held.total()
+
+
+class _AtOnce:
+    """Runs steps where they are submitted."""
+
+    def __init__(self) -> None:
+        self._store = SQLite(None)
+        self._store.open()
+        self._lock = threading.Lock()  # for guards that share a ledger across threads
+
+    async def submit(
+        self,
+        steps: Callable[[bool], Steps[T]],
+        *,
+        locks: tuple[bytes, ...] = (),
+        undo: Callable[[bool], Steps[Any]] | None = None,
+    ) -> T:
+        """Run steps, all or nothing."""
+        with self._lock:
+            return run(self._store, steps(False))
+
+    def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
+        """Run steps, all or nothing."""
+        with self._lock:
+            run(self._store, steps(False))

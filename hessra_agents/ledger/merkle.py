@@ -32,7 +32,7 @@ from .proofs import (
 
 __all__ = [
     "EMPTY", "MAX_SIZE", "WIDTH", "BadProof", "Tile", "Tiles", "Tree", "check_consistency", "check_inclusion",
-    "consistency", "inclusion", "leaf_hash", "node_hash", "root", "widths",
+    "consistency", "inclusion", "leaf_hash", "node_hash", "root", "tile_root", "widths",
 ]  # fmt: skip
 
 WIDTH = 256
@@ -215,6 +215,13 @@ def consistency(old: int, new: int, tiles: Tiles) -> list[bytes]:
     if start:  # else this subtree is the older tree, whose root the checker has
         proof.append(stored.root(start, stop))
     return proof[::-1]
+
+
+def tile_root(hashes: bytes) -> bytes:
+    """The root of a full tile: its one hash in the tile above."""
+    if len(hashes) != WIDTH * HASH:
+        raise ValueError("a full tile has 256 hashes")
+    return _peaks(hashes)[0]
 
 
 class _Stored:

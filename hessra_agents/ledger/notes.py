@@ -91,6 +91,15 @@ class Checkpoint:
         return cls(origin, int(size), _decoded(root), tuple(extensions))
 
     @classmethod
+    def unverified(cls, note: str) -> Checkpoint:
+        """The checkpoint of a note that anybody may have written.
+
+        Raises:
+            BadNote: the note is none, or none of a checkpoint.
+        """
+        return cls.parse(_parsed(note)[0])
+
+    @classmethod
     def verified(cls, note: str, keys: Iterable[str]) -> Checkpoint:
         """The checkpoint of a signed note, if the log itself signed it: a key with the log's name.
 

@@ -1,24 +1,34 @@
-"""`Ledger`: two steps around every call.
+"""`Ledger`: what a guard remembers, in two steps around every call.
 
-1. `admit`, before the tool: take everything that the permit spends, all of it or nothing, and write that
-   the call was permitted. If this fails the tool does not run.
-2. `record`, after the tool: write what became of it. It is shielded from cancellation.
+1. `admit`, before the tool, in one transaction: nothing that the call rests on is revoked, its statements
+   were not used before, every limit has as much left, and the decision is written. All of it, or the tool
+   does not run.
+2. `record`, after the tool: what became of it. It is shielded from cancellation.
 
-A crash in between leaves "permitted, no outcome", which is the truth.
+A crash in between leaves "permitted, no outcome", which is the truth. Every call has an id of its own, so
+that an admission which is tried again, because nobody knows whether it was written, is charged once.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
+from ..call import Call
 from ..decide.permit import Permit
+from ..errors import Denied
+from ..tokens.capability import Capability
+from .requests import Request, Vote
+from .revocations import Reach, Revocation, Revoked
 
-if TYPE_CHECKING:
-    from .memory import MemoryLedger
+__all__ = ["Ledger", "LedgerError", "Outcome", "Refusal"]
 
-__all__ = ["Ledger", "Outcome"]
+
+class LedgerError(Exception):
+    """A ledger that cannot be opened, or must not be used as it is; the text says what to do."""
 
 
 class Outcome(StrEnum):
@@ -27,34 +37,141 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    NOT_RUN = "not_run"
+    """The caller had gone before the tool could run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused call, for the record. ``call`` and ``capability`` are what could be read of them."""
+
+    denied: Denied
+    audience: str
+    time: int
+    call: Call | None
+    capability: Capability | None
 
 
 class Ledger(ABC):
-    """The memory of one guard, or of several that share a store."""
+    """The memory of one guard, or of several that share a store. All methods may be called from any task."""
 
     keeps_records: ClassVar[bool] = True
-    """Whether `record` keeps anything; if not, it is not called."""
+    """Whether decisions and outcomes are kept; if not, `record` and `refused` are not called."""
+
+    revoked: Revoked
+    """What is known of revocations, for questions that wait for nothing."""
 
     @abstractmethod
-    async def admit(self, permit: Permit) -> None:
-        """Take what the permit spends, all or nothing.
+    async def admit(self, permit: Permit, op: bytes) -> None:
+        """Take what the permit takes, all or nothing, and write that the call is permitted.
+
+        Args:
+            permit: the decision.
+            op: 16 random bytes, the name of this one call.
 
         Raises:
-            Denied: ``replayed`` (a proof), ``spent`` (an approval), ``unavailable`` (it cannot remember).
+            Denied: ``revoked``, ``stale``, ``replayed`` (a proof), ``spent`` (an approval, a limit),
+                ``not_approved`` (an approver is a delegate), ``unavailable`` (it cannot remember now).
         """
 
     @abstractmethod
-    async def record(self, permit: Permit, outcome: Outcome) -> None:
-        """Write the outcome of a call that was admitted."""
+    async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+        """Write the outcome of a call that was admitted; give back what is to be given back.
+
+        Raises:
+            Denied: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def refused(self, refusal: Refusal, op: bytes) -> None:
+        """Write that a call was refused.
+
+        Raises:
+            Denied: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def revoke(self, revocation: Revocation, *, reason: str = "") -> int:
+        """Take something back for good. What was revoked before stays as it was.
+
+        Returns:
+            The epoch from which on everybody who reads this ledger knows it.
+
+        Raises:
+            Denied: ``unavailable``; whether it was written is then not known, and to do it again is safe.
+        """
+
+    @abstractmethod
+    async def reach(self, revocation: Revocation, *, now: int) -> Reach:
+        """What a revocation would end, of what this ledger has seen."""
+
+    @abstractmethod
+    async def wait_for_epoch(self, epoch: int, *, within: float = 5.0) -> None:
+        """Wait until this process knows of all revocations up to this one.
+
+        Raises:
+            TimeoutError: it does not, within so many seconds.
+        """
+
+    @abstractmethod
+    async def ask(self, request: Request, capability: Capability) -> Request:
+        """File a request for approvals; the one that is there for the same call, if it still waits.
+
+        Raises:
+            Denied: ``not_approved`` (too many wait already), ``unavailable``.
+        """
+
+    @abstractmethod
+    async def requests(self, *, now: int, id: str | None = None) -> list[Request]:
+        """The requests that wait, or the one of this id whatever became of it; oldest first."""
+
+    @abstractmethod
+    async def vote(self, id: str, vote: Vote, *, now: int) -> Request:
+        """Add what an approver says of a request.
+
+        Raises:
+            ValueError: no such request, it is over, it does not ask this key, or the vote is not signed.
+            Denied: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def approvals(self, call: bytes, chain: bytes, *, now: int) -> list[str]:
+        """The approvals that were given for this call (its digest) under this chain of blocks."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Write what is waiting, and let go of the store. Closing twice is fine."""
 
     @staticmethod
-    def memory(capacity: int = 100_000) -> MemoryLedger:
-        """A ledger in this process: it forgets on restart and is shared with nobody.
+    def memory(capacity: int = 100_000) -> Ledger:
+        """A ledger in this process: it forgets on restart, is shared with nobody and keeps no records.
 
         A proof lives 61 seconds, so one that was used just before a restart can be used once more just
-        after it. ``capacity`` bounds the statements remembered at a time; when full, calls with proofs
-        are refused until old ones expire.
+        after it; limits start anew. ``capacity`` bounds the statements remembered at a time, a quarter of it
+        for one holder; when full, calls with proofs are refused until old ones expire.
         """
         from .memory import MemoryLedger
 
         return MemoryLedger(capacity)
+
+    @staticmethod
+    def open(
+        where: str | Path, *, durable: bool = True, clear: bool = False, state: str | Path | None = None
+    ) -> Ledger:
+        """A ledger that survives: ``hessra.db``, or ``postgresql://...`` where many machines share it.
+
+        Args:
+            where: the path of an SQLite file, made if it is not there, or a PostgreSQL address.
+            durable: False is faster, and survives the process but not a loss of power
+                (``synchronous=NORMAL``).
+            clear: keep the arguments of calls in clear beside the records, which hold their keyed hashes.
+            state: the folder for the log's key and its outside checkpoints; by default beside the file, for
+                PostgreSQL in the user's state folder.
+
+        Raises:
+            LedgerError: it cannot be opened, is open to others, was altered, or is not what its last
+                checkpoint says.
+        """
+        from .opening import open_ledger
+
+        return open_ledger(where, durable=durable, clear=clear, state=state)

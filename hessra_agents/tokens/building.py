@@ -48,12 +48,16 @@ def narrow(
     designations: Mapping[str, str] | None,
     now: int | None,
     closed: bool,
+    reach: Iterable[str] = (),
 ) -> None:
     """Write these conditions into a block; ``closed`` for the first one.
 
+    ``reach`` are the objects that the blocks before leave, if the block has no grants of its own.
+
     Raises:
         TypeError: something is no condition.
-        ValueError: a label is reserved, or the conditions are more than one block can hold.
+        ValueError: a label is reserved, a condition is of an object that no grant names, or the conditions
+            are more than one block can hold.
     """
     if ttl is not None:
         builder.add_check(Check("check if time($time), $time < {n}", {"n": moment(now) + seconds(ttl)}))
@@ -64,21 +68,52 @@ def narrow(
             raise ValueError(f"the label {label!r} is reserved")
         builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
     grants: list[Grant] = []
+    asked: list[Limit | Approvers] = []
     for one in conditions:
         match one:
             case Grant():
                 grants.append(one)
             case Limit():
                 builder.add_check(limit_check(fresh_handle(), one))
+                asked.append(one)
             case Approvers():
                 _add_approvals(builder, one)
+                asked.append(one)
             case _:
                 made = "a capability is made of grant(...), limit(...) and approved_by(...)"
                 raise TypeError(f"{made}: not of {type(one).__name__}")
+    _check_reach(asked, grants, frozenset(reach), closed=closed)
     # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
     bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
     if grants and not (closed and bare):
         add_pattern(builder, pattern(tuple(grants), closed=closed))
+
+
+def _check_reach(
+    asked: Iterable[Limit | Approvers], grants: Iterable[Grant], reach: frozenset[str], *, closed: bool
+) -> None:
+    """A name that is mistyped would leave a tool without its limit, or without any call that passes."""
+    found = tuple(grants)
+    named = frozenset(one.resource for one in found) or reach
+    for condition in asked:
+        unknown = sorted((condition.of or frozenset()) - named) if named else []
+        if unknown:
+            raise ValueError(f"no grant names {unknown[0]}, so nothing of it can be limited or approved")
+        if not (closed and isinstance(condition, Limit) and condition.argument):
+            continue
+        name = _argument_of(condition.argument)
+        for one in found:
+            limited = condition.of is None or one.resource in condition.of
+            if limited and name not in dict(one.constraints):
+                hint = "name the tools that are limited, of=..."
+                raise ValueError(f"{one.tool} has no argument {name!r} to sum up: {hint}")
+
+
+def _argument_of(place: str) -> str:
+    """The argument that a place is in: ``order`` of ``/order/amount``."""
+    if not place.startswith("/"):
+        return place
+    return place.split("/")[1].replace("~1", "/").replace("~0", "~")
 
 
 def _add_approvals(builder: BiscuitBuilder | BlockBuilder, asked: Approvers) -> None:

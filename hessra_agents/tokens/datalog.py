@@ -45,29 +45,37 @@ def add_pattern(builder: BiscuitBuilder | BlockBuilder, pattern: Pattern) -> Non
 
 
 def attested_check(alternatives: Iterable[Attested]) -> Check:
-    """The check that a named key states a designation."""
+    """The check that a named key states a designation.
+
+    Raises:
+        ValueError: the alternatives are asked of different objects, which one check cannot say.
+    """
     params: dict[str, object] = {}
     keys: dict[str, BiscuitPublicKey] = {}
-    texts = []
+    texts: list[str] = []
+    scopes = set()
     for index, one in enumerate(alternatives):
         params |= {f"l{index}": one.label, f"v{index}": one.value}
         keys[f"k{index}"] = PublicKey(one.key).for_biscuit()
         texts.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
-        if one.of is not None:
-            params["of"] = set(one.of)
-    return Check("check if " + " or ".join(texts + _elsewhere(params)), params, keys)
+        scopes.add(one.of)
+    if len(scopes) != 1:
+        raise ValueError("one check asks all its keys of the same objects")
+    return Check("check if " + " or ".join(texts + _elsewhere(scopes.pop(), params)), params, keys)
 
 
 def limit_check(handle: str, limit: Limit) -> Check:
     """The check that a ledger has counted this limit."""
     params: dict[str, object] = {"h": handle, "k": limit.kind, "n": limit.most}
-    if limit.of is not None:
-        params["of"] = set(limit.of)
-    return Check("check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(params)]), params)
+    return Check("check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(limit.of, params)]), params)
 
 
-def _elsewhere(params: dict[str, object]) -> list[str]:
-    return ["resource($r), !{of}.contains($r)"] if "of" in params else []
+def _elsewhere(of: frozenset[str] | None, params: dict[str, object]) -> list[str]:
+    """The last branch of what is asked of some objects only."""
+    if of is None:
+        return []
+    params["of"] = set(of)
+    return ["resource($r), !{of}.contains($r)"]
 
 
 def _query(branch: Branch, params: dict[str, object]) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb
 
+from ..limits import Limit
 from ..words import branch_words, limit_words, quoted, word
-from .profile import ANCHOR, APPROVED, HOLDER, Block
+from .profile import ANCHOR, APPROVED, HOLDER, Attested, Block
 
-__all__ = ["block_lines", "describe"]
+__all__ = ["Asked", "approvals_of", "block_lines", "describe", "refunded", "voters"]
 
 
 def describe(blocks: tuple[Block, ...]) -> str:
@@ -30,7 +33,10 @@ def block_lines(block: Block) -> Iterator[str]:
         yield "for " + ", ".join(
             f"{word(resource)} ({word(operation)})" for _, resource, operation in block.rights
         )
-    if block.starts is not None:
+    issued = block.issued if block.rights else None
+    if issued is not None:
+        yield f"issued {_moment(issued)}"
+    if block.starts not in (None, issued):
         yield f"not before {_moment(block.starts)}"
     if block.expires is not None:
         yield f"until {_moment(block.expires)}"
@@ -38,17 +44,63 @@ def block_lines(block: Block) -> Iterator[str]:
         shown = quoted(value)
         yield f"for the guard {shown}" if label == ANCHOR else f"where {word(label)} is {shown}"
     for check in block.attested:
-        keys = " or ".join(f"ed25519/{one.key.hex()}" for one in check)
-        label = check[0].label
-        words = {HOLDER: "held by", APPROVED: f"approved for each call{_of(check[0].of)} by"}
-        yield f"{words.get(label) or f'where {word(label)} is stated by'} {keys}"
+        label, by = check[0].label, f"by ed25519/{check[0].key.hex()}"
+        if label != APPROVED:
+            yield f"held {by}" if label == HOLDER else f"where {word(label)} is stated {by}"
+    for asked in approvals_of(block):
+        yield f"each call{_of(asked.of)} approved by {voters(asked)}"
     for _, limit in block.limits:
-        yield f"{limit_words(limit)}{_of(limit.of)}"
+        yield f"{limit_words(limit)}{_of(limit.of)}{refunded(limit)}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
     for pattern in block.patterns:
         for place, branch in enumerate(pattern):
             yield f"{'or ' if place else 'only '}{branch_words(branch)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose approvals a block asks for, ``need`` of these keys; ``of`` are the objects (None: all)."""
+
+    keys: tuple[str, ...]
+    need: int
+    of: frozenset[str] | None
+
+
+def approvals_of(block: Block) -> Iterator[Asked]:
+    """The approvals that a block asks for, as k of n where its checks say just that."""
+    groups: list[list[frozenset[Attested]]] = []
+    for check in block.attested:
+        if check[0].label == APPROVED:
+            # the checks of one `approved_by` have handles in common, and no others have
+            one = frozenset(check)
+            related = [group for group in groups if not all(map(one.isdisjoint, group))]
+            groups = [group for group in groups if group not in related]
+            groups.append([*(other for group in related for other in group), one])
+    for group in groups:
+        members, size = _keys(*group), len(group[0])
+        sizes = {len(one) for one in group}
+        # so many different sets of one size are all the sets of that size
+        whole = sizes == {size} and len({*group}) == len(group) == comb(len(members), size)
+        if whole and len({*members}) == len(members):
+            yield Asked(members, len(members) - size + 1, *{one.of for one in group[0]})
+        else:
+            yield from [Asked(_keys(one), 1, *{a.of for a in one}) for one in group]
+
+
+def _keys(*checks: frozenset[Attested]) -> tuple[str, ...]:
+    found = sorted(frozenset[Attested]().union(*checks), key=lambda one: (one.key, one.value))
+    return tuple([f"ed25519/{one.key.hex()}" for one in found])
+
+
+def voters(asked: Asked) -> str:
+    """``A``, ``A or B``, ``2 of A, B, C``."""
+    return " or ".join(asked.keys) if asked.need == 1 else f"{asked.need} of {', '.join(asked.keys)}"
+
+
+def refunded(limit: Limit) -> str:
+    """What becomes of a charge if the tool fails."""
+    return ", given back if the tool fails" if limit.refund else ""
 
 
 def _of(objects: frozenset[str] | None) -> str:

@@ -263,7 +263,8 @@ def _scope(check: tuple[Query, ...]) -> tuple[tuple[Query, ...], frozenset[str] 
         named, variable, contains, negated = steps[0]
         objects = named.value
         right = contains == _HAS and negated == NOT and is_variable(variable, terms[0])
-        if right and isinstance(objects, frozenset) and all(type(one) is str for one in objects):
+        # of no object at all would be a check that never asks for anything
+        if right and objects and isinstance(objects, frozenset) and {type(one) for one in objects} == {str}:
             return check[:-1], objects  # type: ignore[return-value]
     raise outside("another choice of objects")
 

@@ -80,6 +80,7 @@ function capabilities(file) {
     for (const line of factLines(call)) {
       check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
     }
+    limits(file, one, call);
     if (one.proof?.signature) statement(`${one.name}: proof`, file, one, one.proof, proofMessage(one.proof));
     for (const vote of one.approvals ?? []) {
       if (vote.signature) statement(`${one.name}: approval`, file, one, vote, approvalMessage(vote));
@@ -199,6 +200,31 @@ function fields(data) {
     if (tag & 7) at += value;
   }
   return found;
+}
+
+// Limits: what the call takes of each, the name of its budget, and what the engine is told
+
+const KIND = /^(?:refund:)?(?:calls(?::([0-9]{1,8}))?|sum:(?:([0-9]{1,8}):)?(?![0-9]{1,8}:)(.+))$/su;
+
+function limits(file, one, call) {
+  const { ids, token, root } = file.tokens[one.token];
+  const told = one.limits ?? [];
+  const said = told.map(({ handle, kind, most }) => `limit(${text(handle)}, ${text(kind)}, ${most});\n`);
+  same(`${one.name}: limits told`, one.authorizer.split('\nlimit(').length - 1, told.length);
+  check(`${one.name}: limits`, one.authorizer.includes(said.join('')), 'the engine is told of others');
+  if (!told.length) return;
+  const read = biscuit.Biscuit.fromBase64(token, biscuitKey(file.keys[root].public));
+  for (const { block, handle, kind, amount, counter, most } of told) {
+    const name = digest('hessra-agents/limit/1', ids[block], hex(handle));
+    same(`${one.name}: counter`, name.toString('hex'), counter);
+    const source = read.getBlockSource(block);
+    check(`${one.name}: its block`, source.includes(`check if limit("${handle}", "${kind}", ${most})`), source);
+    const [, calls, spends, argument] = KIND.exec(kind);
+    const window = calls ?? spends;
+    check(`${one.name}: window`, !window || (window[0] !== '0' && Number(window) <= 366 * 86400));
+    const found = argument === undefined ? '1' : factsAt(call.values, argument).arg_int?.[0];
+    same(`${one.name}: amount`, String(amount), found);
+  }
 }
 
 // Statements

@@ -10,7 +10,7 @@ from typing import Any
 from hessra_agents import Call, Capability, grant, must
 from hessra_agents.grants import Grant, method, prompt
 
-from . import constrained, keyed, refused, run
+from . import constrained, keyed, limited, refused, run
 from .frozen import Frozen
 from .material import HOUR, NOW, bearer, root_block
 from .run import Row
@@ -43,9 +43,13 @@ class Capabilities(Frozen):
         approve: Callable[[Call], list[Row]] | None = None,
         now: int = NOW,
         audience: str = "mail",
+        takes: list[tuple[int, str]] | None = None,
         **more: Any,
     ) -> None:
-        """A call under a token of this file; see `Frozen.add`."""
+        """A call under a token of this file; see `Frozen.add`.
+
+        ``takes`` is what it takes of which kinds of limits.
+        """
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         case: Row = {"name": name, "token": token, "now": now, "audience": audience, "tool": tool}
 
@@ -56,6 +60,9 @@ class Capabilities(Frozen):
                 case["proof"] = prove(call)
             if approve:
                 case["approvals"] = approve(call)
+            if takes is not None:
+                case["limits"] = run.limits(self.read(token), call)
+                assert [(one["amount"], one["kind"]) for one in case["limits"]] == takes, name
             return case | {"authorizer": run.source(case, run.earned(case))}
 
         self.add(case | {"arguments": text, **more}, completed, verdict, engine=engine, differs=differs)
@@ -64,7 +71,8 @@ class Capabilities(Frozen):
 def freeze(*, again: bool = False) -> Frozen:
     """Add to capabilities.json what is not frozen yet."""
     file = Capabilities(again=again)
-    for group in (_names, constrained.cases, _optional, _attenuation, _places, keyed.cases, refused.cases):
+    own = (_names, constrained.cases, _optional, _attenuation, _places)
+    for group in (*own, keyed.cases, refused.cases, limited.cases):
         group(file)
     file.write()
     return file

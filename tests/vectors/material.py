@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from hessra_agents import Approval, Call, Capability, Grant, KeyPair, Proof
+from hessra_agents import Approval, Call, Capability, KeyPair, Proof
+from hessra_agents.tokens.building import Condition
 from hessra_agents.tokens.issuing import issue
 from hessra_agents.tokens.profile import APPROVED
 
@@ -58,10 +59,10 @@ def p256_root() -> Any:
 # Tokens
 
 
-def bearer(*grants: Grant, **options: Any) -> Capability:
+def bearer(*conditions: Condition, **options: Any) -> Capability:
     """A capability of the root key, by default for the guard ``mail`` and for an hour."""
     given: dict[str, Any] = {"key": ROOT, "key_id": 1, "ttl": HOUR, "audience": "mail", "now": NOW} | options
-    return issue("agent:desk", grants, **given)
+    return issue("agent:desk", conditions, **given)
 
 
 def used(source: str, keys: Mapping[str, KeyPair]) -> dict[str, KeyPair]:

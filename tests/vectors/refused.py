@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .capabilities import Capabilities
     from .run import Row
 
-__all__ = ["cases"]
+__all__ = ["CLOSED", "FIRST", "cases", "put_again"]
 
 Keys: TypeAlias = "dict[str, KeyPair]"
 
@@ -80,7 +80,7 @@ def _signatures(file: Capabilities) -> None:
         "a proof of another token": lambda: forge.build(_signed(narrowed), forge.blocks(honest)[1]),
         "an external signature removed": lambda: _external(child, None),
         "an external signature by another key": lambda: _external(child, THIEF),
-        "a signed block on another token": lambda: _again(
+        "a signed block on another token": lambda: put_again(
             child, bearer(grant("t", x=must.anything()), holder=HOLDERS[0].public)
         ),
     }
@@ -90,7 +90,7 @@ def _signatures(file: Capabilities) -> None:
     file.token(
         "delegated 1, again",
         "held, and the signed block of 'delegated 1' put on it a second time: the ids are the same",
-        lambda: _again(child, file.read("held")),
+        lambda: put_again(child, file.read("held")),
     )
     again = file.read("delegated 1, again")
     assert again.ids == child.ids
@@ -122,7 +122,7 @@ def _external(capability: Capability, key: KeyPair | None) -> str:
     return _rebuilt(capability, change)
 
 
-def _again(source: Capability, target: Capability) -> str:
+def put_again(source: Capability, target: Capability) -> str:
     """The last, signed block of one token at the end of another, as whoever holds that one can put it."""
     signed, rest = forge.blocks(target)
     last = _signed(source)[-1]
@@ -236,7 +236,7 @@ FIRST = (
     f"check if time($t), $t < {NOW + 3600};"
     'check if designation("anchor", "mail");'
 )
-_CLOSED = 'check if resource("tool:t"), arg_names($n), {"x"}.contains($n)'
+CLOSED = 'check if resource("tool:t"), arg_names($n), {"x"}.contains($n)'
 _EXPIRY = f"check if time($t), $t < {NOW + 3600};"
 _H = "0123456789abcdef0123456789abcdef"
 _HOLD = f'designation("holder", "{_H}")'
@@ -251,13 +251,13 @@ _ENDS: list[tuple[str, str, str]] = [
     ("reject if", 'reject if resource("tool:u");', "allow"),
     ("check all", "check all time($t), $t > 0;", "allow"),
     ("names left open", 'check if resource("tool:t"), arg_str("x", "a");', "allow"),
-    ("names left open in one branch", _CLOSED + ' or resource("tool:t"), arg_str("x", "a");', "allow"),
+    ("names left open in one branch", CLOSED + ' or resource("tool:t"), arg_str("x", "a");', "allow"),
     ("no object", 'check if arg_names($n), {"x"}.contains($n);', "allow"),
     ("the object as a variable", 'check if resource($r), arg_names($n), {"x"}.contains($n);', "allow"),
     ("the object last", 'check if arg_names($n), resource("tool:t"), {"x"}.contains($n);', "allow"),
     ("a truth value", "check if true;", "allow"),
-    ("a pattern that trusts the issuer", _CLOSED + " trusting authority;", "allow"),
-    ("a pattern that trusts a key", _CLOSED + " trusting {key};", "allow"),
+    ("a pattern that trusts the issuer", CLOSED + " trusting authority;", "allow"),
+    ("a pattern that trusts a key", CLOSED + " trusting {key};", "allow"),
     ("trust in what came before", 'check if designation("anchor", "mail") trusting previous;', "allow"),
     ("an audience by a key", 'check if designation("anchor", "mail") trusting {key};', "allow"),
     ("a designation with a variable", 'check if designation("anchor", $v);', "allow"),
@@ -345,7 +345,7 @@ def _first_blocks(file: Capabilities) -> None:
         ("no right", FIRST.partition(";")[2], "deny"),
     ]
     made += [(name, FIRST + source, engine) for name, source, engine in _ENDS]
-    made += [(name, f"{FIRST}{_CLOSED}, {source};", engine) for name, source, engine in _TESTS]
+    made += [(name, f"{FIRST}{CLOSED}, {source};", engine) for name, source, engine in _TESTS]
     for name, source, engine in made:
         about = "what its name says, in its first block"
         _outside(file, name, about, partial(root_block, source, used(source, _KEYS)), engine)
@@ -419,7 +419,7 @@ def _signed_blocks(file: Capabilities) -> None:
 def _cycle() -> str:
     first, second = fresh_handle(), fresh_handle()
     ask = 'check if designation("holder", "{}") trusting {{key}};'
-    held = root_block(f"{FIRST}{_CLOSED};{ask.format(first)}", {"key": HOLDERS[0]})
+    held = root_block(f"{FIRST}{CLOSED};{ask.format(first)}", {"key": HOLDERS[0]})
     biscuit = Biscuit.from_base64(held, ROOT.public.for_biscuit())
     for state, handle, signer, following in ((first, second, 0, 1), (second, first, 1, 0)):
         pair = HOLDERS[signer].for_biscuit()
@@ -459,7 +459,7 @@ def _bytes(file: Capabilities) -> None:
 
 def _p256(file: Capabilities) -> None:
     options: Row = {"root": "p256 root", "trust": {"ids": {}, "without_id": "p256 root"}}
-    hold = f"{FIRST}{_CLOSED};check if {_HOLD} trusting {{key}};"
+    hold = f"{FIRST}{CLOSED};check if {_HOLD} trusting {{key}};"
     file.token(
         "p256",
         "t(x may be left out), held by holder 0, from a P-256 root",

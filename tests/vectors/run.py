@@ -17,8 +17,9 @@ from typing import Any
 import biscuit_auth
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 
-from hessra_agents.call import Call
+from hessra_agents.call import Call, digest
 from hessra_agents.canonical import Json, Malformed
+from hessra_agents.decide.permit import Permit
 from hessra_agents.decide.verifier import verify
 from hessra_agents.errors import Denied
 from hessra_agents.facts import SIGNATURES, Values, escape, fact
@@ -179,6 +180,8 @@ def source(case: Row, earned: list[tuple[str, str]]) -> str:
     ]
     stated = [(ANCHOR, case["audience"]), *case.get("designations", {}).items(), *earned]
     lines += [f"designation({_text(label)}, {_text(value)})" for label, value in stated]
+    for one in case.get("limits", []):
+        lines.append(f"limit({_text(one['handle'])}, {_text(one['kind'])}, {one['most']})")
     for name, key, values in facts_of(call):
         terms = [_text(key)] if key else []
         lines.append(f"{name}({', '.join(terms + [_term(value) for value in values])})")
@@ -229,6 +232,29 @@ def earned(case: Row) -> list[tuple[str, str]]:
     return found + [(APPROVED, one["handle"]) for one in approvals if one["holds"]]
 
 
+def limits(capability: Capability, call: Call) -> list[Row]:
+    """What a call takes of the limits of a capability, and under which name it is counted."""
+    found = []
+    for index, block in enumerate(capability.blocks):
+        expiries = [one.expires for one in capability.blocks[: index + 1] if one.expires is not None]
+        for handle, one in block.limits:
+            if one.of is not None and call.resource not in one.of:
+                continue
+            [amount] = call.fact("arg_int", one.argument) or [None] if one.argument else [1]
+            counter = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
+            row: Row = {"block": index, "handle": handle, "kind": one.kind, "most": one.most}
+            found.append(row | {"amount": amount, "counter": counter.hex(), "until": min(expiries)})
+    return found
+
+
+def _charges(permit: Permit) -> list[Row]:
+    """The same, as the verifier tells it to a ledger."""
+    return [
+        {"most": one.most, "amount": one.amount, "counter": one.counter.hex(), "until": one.until}
+        for one in permit.charges
+    ]
+
+
 def engine(file: Row, case: Row) -> str:
     """What the Datalog engine says, told the case's own text: ``allow``, ``deny`` or ``refuse``."""
     token = file["tokens"][case["token"]]
@@ -244,7 +270,7 @@ def engine(file: Row, case: Row) -> str:
     try:
         builder.build(biscuit).authorize()
     except AuthorizationError as error:
-        return "limit" if "limit" in str(error) else "deny"
+        return "limit" if "Reached Datalog execution limits" in str(error) else "deny"
     return "allow"
 
 
@@ -270,6 +296,10 @@ def _capability(token: str, trust: Trust, case: Row) -> tuple[str, ...]:
         approvals=[Approval.parse(one["text"]) for one in case.get("approvals", [])],
         designations=case.get("designations", {}),
     )
+    told = [
+        {name: one[name] for name in ("most", "amount", "counter", "until")} for one in case.get("limits", [])
+    ]
+    assert _charges(permit) == told
     return permit.ids
 
 

@@ -1,0 +1,216 @@
+"""An export's folder: the names of its files, and reading and writing them without trusting the folder.
+
+- Every name is looked up from the open folder, and no symbolic link is followed below it.
+- No file is read beyond the size that it should have, and no list of all files is kept.
+- A file is written beside its place and moved there, so it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .merkle import WIDTH, widths
+
+__all__ = ["FRESH", "BadExport", "Folder", "belongs", "opened", "shown", "tile_name"]
+
+FRESH = ".new"
+"""Where a file is while it is written."""
+
+_DEPTH = 12  # folders inside each other; the deepest tile there can be has 9
+_NAME = re.compile(
+    r"tile/(?:(?P<entries>entries)|(?P<level>[0-9]{1,2}))/(?P<place>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/[0-9]{1,3})?"
+)
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would wait for its writer
+
+
+class BadExport(ValueError):  # noqa: N818 - says what was found, like Denied
+    """An export that is not what a log signed, or a folder that cannot take one. It begins with the file."""
+
+
+def tile_name(level: int | None, index: int, width: int) -> str:
+    """Where a tile of a level is, or a bundle of entries (``None``): C2SP tlog-tiles."""
+    digits = str(index)
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    place = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
+    name = f"tile/{'entries' if level is None else level}/{place}"
+    return name if width == WIDTH else f"{name}.p/{width}"
+
+
+def belongs(name: str, size: int) -> bool:
+    """Whether the export of a log with this many records has a file of this name."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return name == "checkpoint"
+    level = None if found["entries"] else int(found["level"])
+    index = int(re.sub("[x/]", "", found["place"]))
+    count = dict(enumerate(widths(size))).get(level or 0, 0)
+    width = min(WIDTH, count - index * WIDTH)
+    return width > 0 and name == tile_name(level, index, width)
+
+
+def shown(name: str) -> str:
+    """A name that somebody else chose, safe to print."""
+    return name if re.fullmatch(r"[A-Za-z0-9_./-]{1,100}", name) else ascii(name[:100])
+
+
+@contextmanager
+def opened(path: Path, *, create: bool = False) -> Iterator[Folder]:
+    """Open an export's folder; made for nobody but this user if it is not there and ``create`` says so."""
+    if os.name != "posix":
+        raise BadExport(f"{path}: exports need the folders of a POSIX system")
+    with _told(str(path)):
+        if create:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the user may name a link
+    try:
+        yield Folder(number)
+    finally:
+        os.close(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An open folder."""
+
+    opened: int
+    written: set[str] = field(default_factory=set)
+
+    def find(self, name: str, most: int) -> bytes | None:
+        """What a file of at most ``most`` bytes says; None if there is none of this name."""
+        *above, last = name.split("/")
+        with _told(name):
+            try:
+                with self._entered(above) as inside, open(os.open(last, _FILE, dir_fd=inside), "rb") as file:
+                    about = os.fstat(file.fileno())
+                    if not stat.S_ISREG(about.st_mode):
+                        raise BadExport(f"{name}: is no regular file")
+                    if about.st_size > most:
+                        raise BadExport(
+                            f"{name}: has {about.st_size} bytes, more than the {most} it may have"
+                        )
+                    return file.read(about.st_size)  # `most` would be taken from memory at once
+            except FileNotFoundError:
+                return None
+
+    def read(self, name: str, most: int) -> bytes:
+        """What a file says that has to be there."""
+        data = self.find(name, most)
+        if data is None:
+            raise BadExport(f"{name}: is missing; look for it in another copy, or export the log again")
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file in one step. It is on disk after `settle`."""
+        self.written.add(name)
+        *above, last = name.split("/")
+        with _told(name):
+            self.forget(FRESH)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                with open(os.open(FRESH, flags, 0o666, dir_fd=self.opened), "wb") as file:
+                    file.write(data)
+                with self._entered(above, create=True) as inside:
+                    os.replace(FRESH, last, src_dir_fd=self.opened, dst_dir_fd=inside)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(FRESH, dir_fd=self.opened)
+                raise
+
+    def settle(self) -> None:
+        """Wait until all that was written is on disk."""
+        above: set[str] = set()
+        for name in self.written:
+            *folders, last = name.split("/")
+            above |= {"/".join(folders[:depth]) for depth in range(len(folders) + 1)}
+            with _told(name), self._entered(folders) as inside:
+                _sync(os.open(last, _FILE, dir_fd=inside))
+        for name in above:
+            with _told(name), self._entered(name.split("/") if name else []) as inside:
+                os.fsync(inside)
+        self.written.clear()
+
+    def forget(self, name: str) -> None:
+        """Remove a file if it is there, and the folder of partial tiles that it was the last of."""
+        *above, last = name.split("/")
+        with _told(name), suppress(FileNotFoundError), self._entered(above) as inside:
+            os.unlink(last, dir_fd=inside)
+        if above and above[-1].endswith(".p"):
+            with suppress(OSError), self._entered(above[:-1]) as inside:
+                os.rmdir(above[-1], dir_fd=inside)
+
+    def files(self) -> Iterator[str]:
+        """The name of every file, in no order.
+
+        Raises:
+            BadExport: there is something that is neither a file nor a folder, such as a symbolic link.
+        """
+        return self._below("", self.opened, 0)
+
+    def _below(self, prefix: str, inside: int, depth: int) -> Iterator[str]:
+        with _told(prefix or "the folder"), os.scandir(inside) as found:
+            for entry in found:
+                name = prefix + entry.name
+                if entry.is_file(follow_symlinks=False):
+                    yield name
+                elif not entry.is_dir(follow_symlinks=False):
+                    raise BadExport(f"{shown(name)}: is neither a file nor a folder; remove it")
+                elif depth == _DEPTH:
+                    raise BadExport(f"{shown(name)}: lies deeper than any file of an export; remove it")
+                else:
+                    number = os.open(entry.name, _FOLDER, dir_fd=inside)
+                    try:
+                        yield from self._below(name + "/", number, depth + 1)
+                    finally:
+                        os.close(number)
+
+    @contextmanager
+    def _entered(self, folders: list[str], *, create: bool = False) -> Iterator[int]:
+        inside = os.dup(self.opened)
+        try:
+            for folder in folders:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, dir_fd=inside)
+                deeper = os.open(folder, _FOLDER, dir_fd=inside)
+                os.close(inside)
+                inside = deeper
+            yield inside
+        finally:
+            os.close(inside)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other exports out of this folder."""
+        import fcntl  # POSIX only; `opened` has refused every other system
+
+        try:
+            fcntl.flock(self.opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadExport("the folder: another export is writing to it; wait for it") from error
+        yield  # closing the folder unlocks it
+
+
+def _sync(number: int) -> None:
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise BadExport(f"{shown(name)}: is, or lies behind, a symbolic link or a file") from error
+        raise BadExport(f"{shown(name)}: {error.strerror or 'cannot be used'}") from error

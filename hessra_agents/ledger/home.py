@@ -1,0 +1,207 @@
+"""The folder beside a store: the keys of its logs, and what they last said of themselves.
+
+    hessra.db.log/0/key          the log's private key, for its owner alone
+    hessra.db.log/0/checkpoint   the last signed head of the log, written after the records that it covers
+    hessra.db.log/0/lock         held by the process that writes this log
+
+A store that was cut, put back or replaced no longer holds what the checkpoint says. Whoever can write both
+this folder and the store can rewrite history up to the last checkpoint that is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..tokens.keys import KeyPair
+from . import notes
+from .protocol import LedgerError
+
+__all__ = ["Home", "Slot", "check_private"]
+
+MOST_LOGS = 1024
+"""Processes that write at a time."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """One log of this home, held by this process."""
+
+    folder: Path
+    key: KeyPair
+    lock: int
+
+    @property
+    def origin(self) -> str:
+        """The log's name, in its checkpoints and in the store."""
+        return _origin(self.key)
+
+    def checkpoint(self) -> notes.Checkpoint | None:
+        """The last head that was written, None if there was none.
+
+        Raises:
+            LedgerError: it is not signed by the log's key.
+        """
+        return _checkpoint(self.folder, self.key)
+
+    def write(self, size: int, root: bytes) -> None:
+        """Sign and keep a head: on disk when this returns.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        text = notes.Checkpoint(self.origin, size, root).text
+        _replace(self.folder / "checkpoint", notes.sign(text, self.origin, self.key).encode())
+
+    def set_aside(self) -> Path:
+        """Keep a head that no longer holds under another name."""
+        number = 1 + sum(1 for _ in self.folder.glob("broken-*"))
+        target = self.folder / f"broken-{number}"
+        (self.folder / "checkpoint").rename(target)
+        return target
+
+    def release(self) -> None:
+        """Let another process have the log."""
+        with contextlib.suppress(OSError):
+            os.close(self.lock)
+
+
+class Home:
+    """The folder of a store's logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self) -> None:
+        """Make the folder if it is not there.
+
+        Raises:
+            LedgerError: others could read or write it.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"{self.folder}: {error.strerror}") from error
+        check_private(self.folder)
+
+    def heads(self) -> dict[str, notes.Checkpoint]:
+        """The last head of every log of this home, by origin.
+
+        Raises:
+            LedgerError: one cannot be read, or is not signed by its log's key.
+        """
+        found = {}
+        for one in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            if re.fullmatch(r"\d+", one.name) and (one / "key").exists():
+                key = _key(one / "key")
+                head = _checkpoint(one, key)
+                if head is not None:
+                    found[head.origin] = head
+        return found
+
+    def take(self) -> Slot:
+        """The first log that no process writes.
+
+        Raises:
+            LedgerError: it cannot be used.
+        """
+        self.make()
+        for number in range(MOST_LOGS):
+            folder = self.folder / str(number)
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                check_private(folder)
+                lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise LedgerError(f"{folder}: {error.strerror}") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                continue
+            try:
+                return Slot(folder, _new_key(folder / "key"), lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        raise LedgerError(f"{self.folder}: {MOST_LOGS} processes write here already")
+
+
+def check_private(path: Path) -> None:
+    """That nobody but its owner, who is this process's user, can read or write this.
+
+    Raises:
+        LedgerError: others can, or it is a symbolic link.
+    """
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise LedgerError(f"{path}: is a symbolic link: name the file itself")
+    if found.st_mode & 0o077:
+        raise LedgerError(f"{path}: others can read it: chmod go= {path}")
+    if found.st_uid != os.geteuid():
+        raise LedgerError(f"{path}: belongs to another user")
+
+
+def _key(path: Path) -> KeyPair:
+    try:
+        return KeyPair.load(path)
+    except (ValueError, OSError) as error:
+        raise LedgerError(f"{path}: {error}") from error
+
+
+def _new_key(path: Path) -> KeyPair:
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            try:
+                KeyPair.generate().save(path)
+            except (ValueError, OSError) as error:
+                raise LedgerError(f"{path}: {error}") from error
+    return _key(path)
+
+
+def _origin(key: KeyPair) -> str:
+    return f"hessra-agents/{key.public.data.hex()[:16]}"
+
+
+def _checkpoint(folder: Path, key: KeyPair) -> notes.Checkpoint | None:
+    path = folder / "checkpoint"
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeError) as error:
+        raise LedgerError(f"{path}: cannot be read") from error
+    origin = _origin(key)
+    try:
+        signed, _ = notes.verify(text, [notes.verifier_key(origin, key.public)])
+        found = notes.Checkpoint.parse(signed)
+    except ValueError as error:
+        raise LedgerError(f"{path}: is not signed by this log's key: {error}") from error
+    if found.origin != origin:
+        raise LedgerError(f"{path}: is the head of another log")
+    return found
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The whole new file or the whole old one, whatever happens."""
+    fresh = path.with_name(f"{path.name}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

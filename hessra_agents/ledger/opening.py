@@ -1,0 +1,69 @@
+"""Opening a ledger that survives: the store, the folder of its logs, and whether the two agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .connection import Connection, StoreFailed, run
+from .home import Home
+from .journal import Journal, check
+from .protocol import LedgerError
+from .revocations import Revoked
+from .sqlite import SQLite
+from .steps import learn
+from .stored import StoredLedger
+from .writer import Writer
+
+__all__ = ["open_ledger", "store_of"]
+
+
+def open_ledger(where: str | Path, *, durable: bool, clear: bool, state: str | Path | None) -> StoredLedger:
+    """The ledger at this place; see `Ledger.open`.
+
+    Raises:
+        LedgerError: it must not be used.
+    """
+    connection, home, poll = store_of(where, durable=durable, state=state)
+    slot = home.take()
+    revoked = Revoked()
+    try:
+        heads = home.heads()
+        try:
+            for origin, head in heads.items():
+                run(connection, check(origin, head))
+            run(connection, learn(revoked))
+        except StoreFailed as error:
+            raise LedgerError(f"{where}: {error}") from error
+        journal = Journal(slot)
+    except BaseException:
+        connection.close()
+        slot.release()
+        raise
+
+    def start(ledger: StoredLedger) -> Writer:
+        return Writer(connection, poll=poll, between=ledger.between, failed=ledger.lost)
+
+    return StoredLedger(start, journal, revoked, poll=poll, clear=clear)
+
+
+def store_of(
+    where: str | Path, *, durable: bool = True, state: str | Path | None = None
+) -> tuple[Connection, Home, float]:
+    """An open connection to a store, the folder of its logs, and how often to look for what others revoked.
+
+    Raises:
+        LedgerError: it cannot be opened, or must not be.
+    """
+    text = str(where)
+    if text.startswith(("postgresql://", "postgres://")):
+        from .postgres import Postgres, state_folder
+
+        postgres = Postgres(text, durable=durable)
+        postgres.open()
+        return postgres, Home(Path(state) if state else state_folder(text)), 1.0
+    if "://" in text or not text:
+        raise LedgerError("a ledger is the path of a file, or a postgresql:// address")
+    path = Path(where)
+    sqlite = SQLite(path, durable=durable)
+    sqlite.open()
+    return sqlite, Home(Path(state) if state else path.with_name(f"{path.name}.log")), 0.1

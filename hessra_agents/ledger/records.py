@@ -1,0 +1,129 @@
+"""Records: what a log says of a decision, an outcome, a revocation.
+
+A record is canonical JSON. What a call carried is not in it, only keyed hashes: of each argument, and of the
+call as a whole, under a salt of that one record. The salt (and, where the operator wants it, the arguments
+in clear) is the record's *opening*, kept beside the log: whoever erases it leaves a log that verifies as
+before and says nothing more of what the call carried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ..call import Call
+from ..canonical import Json, encode, parse
+from ..decide.permit import Permit
+from .protocol import Outcome, Refusal
+from .revocations import Revocation
+
+__all__ = [
+    "MAX_RECORD",
+    "Opening",
+    "keyed",
+    "of_outcome",
+    "of_permit",
+    "of_refusal",
+    "of_revocation",
+    "opens",
+]
+
+MAX_RECORD = 65_535
+"""Bytes of a record (C2SP tlog-tiles: an entry's length is a uint16)."""
+
+_SALT = 16
+_MOST_NAMES = 32
+_LONGEST = 256
+
+Opening = bytes
+"""A salt of 16 bytes, and after it, if they are kept, the call's arguments as canonical JSON."""
+
+
+def keyed(salt: bytes, text: bytes) -> str:
+    """BLAKE2b of the text under the salt (RFC 7693), 16 bytes in hex."""
+    return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()
+
+
+def of_permit(permit: Permit, op: bytes, *, clear: bool) -> tuple[bytes, Opening]:
+    """The decision to permit a call."""
+    said = {
+        "verdict": "permitted",
+        "audience": permit.audience,
+        "subject": permit.subject,
+        "blocks": list(permit.ids),
+        "holder": permit.holder.hex() if permit.holder else None,
+        "charges": [{"counter": one.counter.hex(), "amount": one.amount} for one in permit.charges],
+        "approved_by": [key.hex() for key in permit.approvers],
+    }
+    return _decision(op, permit.time, permit.call, {k: v for k, v in said.items() if v}, clear=clear)
+
+
+def of_refusal(refusal: Refusal, op: bytes, *, clear: bool) -> tuple[bytes, Opening]:
+    """The decision to refuse a call."""
+    denied, capability = refusal.denied, refusal.capability
+    said: dict[str, Any] = {
+        "verdict": str(denied.reason),
+        "audience": refusal.audience,
+        "detail": _cut(denied.detail),
+        "text": _cut(denied.text),
+    }
+    if capability is not None:
+        said |= {"subject": capability.subject, "blocks": list(capability.ids)}
+        said |= {"holder": capability.holder.key.hex() if capability.holder else None}
+    if refusal.call is None:
+        said |= {"object": _cut(f"tool:{denied.tool}")}
+    return _decision(op, refusal.time, refusal.call, {k: v for k, v in said.items() if v}, clear=clear)
+
+
+def _decision(
+    op: bytes, time: int, call: Call | None, said: Mapping[str, Any], *, clear: bool
+) -> tuple[bytes, Opening]:
+    salt = os.urandom(_SALT)
+    record: dict[str, Any] = {"kind": "decision", "op": op.hex(), "at": time, **said}
+    if call is not None:
+        record |= {"object": call.resource, "operation": call.operation, "call": keyed(salt, call.digest)}
+        record["arguments"] = _arguments(salt, call)
+    opening = salt + (call.text if clear and call is not None else b"")
+    return _encoded(record), opening
+
+
+def _arguments(salt: bytes, call: Call) -> dict[str, str] | str:
+    values = call.arguments
+    if len(values) > _MOST_NAMES or any(len(name) > _LONGEST for name in values):
+        return f"{len(values)} arguments"
+    return {name: keyed(salt, name.encode() + b"\0" + encode(value)) for name, value in values.items()}
+
+
+def of_outcome(op: bytes, time: int, outcome: Outcome) -> bytes:
+    """What became of a permitted call."""
+    return _encoded({"kind": "outcome", "op": op.hex(), "at": time, "outcome": str(outcome)})
+
+
+def of_revocation(revocation: Revocation, epoch: int, reason: str, op: bytes, time: int) -> bytes:
+    """That something was taken back."""
+    said = {"what": revocation.kind, "target": _cut(revocation.words), "epoch": epoch, "reason": _cut(reason)}
+    return _encoded({"kind": "revocation", "op": op.hex(), "at": time, **said})
+
+
+def opens(body: bytes, opening: Opening | None, name: str, value: Json) -> bool:
+    """Whether a record's call carried this value as this argument; False too where its salt was erased."""
+    record = parse(body)
+    hashes = record.get("arguments") if isinstance(record, dict) else None
+    if opening is None or not isinstance(hashes, dict):
+        return False
+    return hashes.get(name) == keyed(opening[:_SALT], name.encode() + b"\0" + encode(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _encoded(record: Mapping[str, Any]) -> bytes:
+    body = encode(dict(record))
+    if len(body) > MAX_RECORD:
+        # nothing is that long but the names of blocks and arguments: what matters is that it is recorded
+        short = {key: value for key, value in record.items() if key not in ("arguments", "blocks", "charges")}
+        body = encode(short)
+    return body

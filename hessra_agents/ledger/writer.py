@@ -1,0 +1,281 @@
+"""The thread that writes: every caller waits for its own commit, and one commit serves many callers.
+
+A transaction is written once, as *steps*: a generator that yields statements by name and is sent their rows.
+The writer takes what waits, runs it in one transaction, each under a savepoint of its own, commits, and only
+then answers. Whoever has gone in the meantime is told so: what was written for it is undone.
+
+Rules:
+
+* Nobody waits longer than `DEADLINE`. Then the answer is ``unavailable``, and the store says later what was
+  written: nothing, or a call that is permitted and did not run.
+* A failed commit may have been a commit. What was in it is tried once more, told to look first.
+* The queue is bounded: past `MOST_WAITING` a caller is refused at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+from ..errors import Denied, Reason
+from .connection import Connection, Steps, StoreFailed, drive, run
+
+__all__ = ["DEADLINE", "MOST_WAITING", "Writer"]
+
+DEADLINE = 2.0
+"""Seconds that a caller waits at most."""
+
+MOST_WAITING = 4096
+"""Transactions that wait at a time."""
+
+_MOST_TOGETHER = 512
+
+T = TypeVar("T")
+
+_log = logging.getLogger("hessra_agents")
+
+
+class _Job(Generic[T]):
+    """One transaction that somebody waits for."""
+
+    def __init__(self, steps: Callable[[bool], Steps[T]], locks: tuple[bytes, ...], undo: Any) -> None:
+        self.steps = steps
+        self.locks = locks
+        self.undo: Callable[[bool], Steps[Any]] | None = undo
+        self.token: EventLoopToken | None = None
+        self.event: anyio.Event | None = None
+        self.again = False
+        self.lock = threading.Lock()
+        self.left = False
+        self.done = False
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def finish(self, result: T | None, error: BaseException | None) -> bool:
+        """Settle it; False if its caller has gone."""
+        with self.lock:
+            self.result, self.error, self.done = result, error, True
+            return not self.left
+
+    def leave(self) -> bool:
+        """Go; True if it was settled well, so that somebody must undo it."""
+        with self.lock:
+            self.left = True
+            return self.done and self.error is None
+
+
+class Writer:
+    """Runs steps against one connection, in a thread of its own.
+
+    ``between`` is called by that thread when nothing waits, and after every commit: it may run steps of its
+    own. ``started`` and ``failed`` are told when a transaction begins and when one is lost.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        poll: float,
+        between: Callable[[Writer], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._poll = poll
+        self._between = between
+        self._failed = failed
+        self._waiting: deque[_Job[Any]] = deque()
+        self._unsure: deque[_Job[Any]] = deque(maxlen=MOST_WAITING)
+        self._down = False
+        self._closing = False
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._work, name="hessra-ledger", daemon=True)
+        self._thread.start()
+
+    async def submit(
+        self,
+        steps: Callable[[bool], Steps[T]],
+        *,
+        locks: tuple[bytes, ...] = (),
+        undo: Callable[[bool], Steps[Any]] | None = None,
+    ) -> T:
+        """Run steps and wait until they are committed.
+
+        Args:
+            steps: makes the generator; told whether an earlier try may have been committed.
+            locks: names that no other transaction may hold meanwhile.
+            undo: steps that take it back, if the caller has gone when it is committed.
+
+        Raises:
+            Denied: whatever the steps raise, or ``unavailable``.
+            ValueError: likewise.
+        """
+        job = _Job(steps, locks, undo)
+        job.token, job.event = current_token(), anyio.Event()
+        self._put(job)
+        try:
+            with anyio.move_on_after(DEADLINE):
+                await job.event.wait()
+        except BaseException:
+            if job.leave():
+                self._undo(job)
+            raise
+        if not job.done:
+            if job.leave():
+                self._undo(job)
+            raise Denied(Reason.UNAVAILABLE, detail="the ledger did not answer in time")
+        if job.error is not None:
+            raise job.error
+        return job.result  # type: ignore[return-value]
+
+    def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
+        """Have steps run after what was submitted before, and do not wait.
+
+        Raises:
+            Denied: ``unavailable``; they will not run.
+        """
+        self._put(_Job(steps, (), None))
+
+    def _put(self, job: _Job[Any]) -> None:
+        if os.getpid() != self._pid:
+            raise Denied(Reason.UNAVAILABLE, detail="the ledger was opened before a fork: open it again")
+        if self._closing or not self._thread.is_alive():
+            raise Denied(Reason.UNAVAILABLE, detail="the ledger is closed")
+        if len(self._waiting) >= MOST_WAITING:
+            raise Denied(Reason.UNAVAILABLE, detail="too many calls wait for the ledger")
+        self._waiting.append(job)
+        self._connection.wake()
+
+    def _undo(self, job: _Job[Any]) -> None:
+        if job.undo is not None:
+            self._waiting.append(_Job(job.undo, (), None))
+            self._connection.wake()
+
+    def run(self, steps: Callable[[bool], Steps[T]]) -> T:
+        """Run steps now, in a transaction of their own; for the writer's own thread, or before it works.
+
+        Raises:
+            StoreFailed: the store did not.
+        """
+        try:
+            found = run(self._connection, steps(False))
+        except BaseException:
+            self._failed()
+            raise
+        self._is_up()
+        return found
+
+    async def aclose(self) -> None:
+        """Write what waits, and end the thread."""
+        self._closing = True
+        if os.getpid() == self._pid:
+            self._connection.wake()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._thread.join, DEADLINE * 2)
+
+    # --- the thread
+
+    def _work(self) -> None:
+        while not self._closing or self._waiting:
+            try:
+                if not self._waiting and not self._closing:
+                    self._connection.wait(self._poll)
+                jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+                if jobs:
+                    self._batch(jobs)
+                self._between(self)
+            except StoreFailed as error:
+                self._is_down(error)
+            except Exception:
+                _log.exception("the ledger's writer failed")
+                time.sleep(self._poll)
+        self._connection.close()
+
+    def _is_down(self, error: StoreFailed) -> None:
+        if not self._down:
+            _log.warning("the ledger's store fails, calls are refused until it is back: %s", error)
+        self._down = True
+
+    def _is_up(self) -> None:
+        if self._down:
+            _log.warning("the ledger's store is back")
+        self._down = False
+        # what may have been written for callers that were refused
+        self._waiting.extend(self._unsure)
+        self._unsure.clear()
+
+    def _batch(self, jobs: list[_Job[Any]]) -> None:
+        jobs = [job for job in jobs if not job.left]
+        settled: list[tuple[_Job[Any], Any, BaseException | None]] = []
+        try:
+            self._connection.begin(sorted({name for job in jobs for name in job.locks}))
+            for job in jobs:
+                settled.append((job, *self._one(job)))
+            self._connection.commit()
+        except StoreFailed as error:
+            self._connection.rollback()
+            self._failed()
+            self._is_down(error)
+            self._lost(jobs, error)
+            return
+        except BaseException:
+            self._connection.rollback()
+            self._failed()
+            self._answer([(job, None, Denied(Reason.UNAVAILABLE)) for job in jobs])
+            raise
+        self._is_up()
+        self._answer(settled)
+
+    def _one(self, job: _Job[Any]) -> tuple[Any, BaseException | None]:
+        self._connection.savepoint()
+        try:
+            return drive(self._connection, job.steps(job.again)), None
+        except StoreFailed:
+            raise
+        except (Denied, ValueError) as error:
+            self._connection.back()
+            return None, error
+
+    def _lost(self, jobs: list[_Job[Any]], error: StoreFailed) -> None:
+        """Try once more what was not tried twice, each by itself: one may be what the store refuses."""
+        once = [job for job in jobs if not job.again]
+        gone = Denied(Reason.UNAVAILABLE, detail=f"the ledger's store failed: {error}")
+        gone.__cause__ = error
+        self._unsure.extend(_Job(job.undo, (), None) for job in jobs if job.again and job.undo is not None)
+        self._answer([(job, None, gone) for job in jobs if job.again])
+        for job in once:
+            job.again = True
+        self._waiting.extendleft(reversed(once))
+
+    def _answer(self, settled: list[tuple[_Job[Any], Any, BaseException | None]]) -> None:
+        loops: dict[int, tuple[EventLoopToken, list[anyio.Event]]] = {}
+        for job, result, error in settled:
+            if not job.finish(result, error):
+                if error is None:
+                    self._undo(job)
+            elif job.token is not None and job.event is not None:
+                loops.setdefault(id(job.token.native_token), (job.token, []))[1].append(job.event)
+        for token, events in loops.values():
+            _soon(token, events)
+
+
+def _soon(token: EventLoopToken, events: list[anyio.Event]) -> None:
+    """Set the events in their own loop, with one call for all of them."""
+
+    def wake() -> None:
+        for event in events:
+            event.set()
+
+    native: Any = token.native_token
+    soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+    try:
+        soon(wake)
+    except RuntimeError:  # the loop has ended, and its callers with it
+        _log.debug("a caller's event loop has ended")
