@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from hessra_agents import grant, must
+from hessra_agents import KeyPair, approved_by, grant, limit, must
 from hessra_agents.cli import inputs, reading
 from hessra_agents.tokens.profile import ANCHOR, APPROVED, Attested, Block
 
@@ -114,6 +116,45 @@ def test_what_other_keys_must_say_is_told(line: Line) -> None:
         f"  activation by ed25519/{two.hex()}",
         f"  that ed25519/{two.hex()} states team",
     ]
+
+
+def test_inspect_tells_limits_and_approvals(line: Line) -> None:
+    """By block, for a person and for a program."""
+    ana, bo = sorted((KeyPair.generate().public for _ in range(2)), key=str)
+    line.save(
+        "bounded",
+        "agent:desk",
+        grant("pay", amount=must.anything()),
+        grant("ping"),
+        limit(calls=50, refund=True),
+        limit(sum_of="amount", at_most=500, per=timedelta(days=1), of="pay"),
+        approved_by(ana, bo, of="pay"),
+        not_before=inputs.moment("2027-01-15T08:05:00Z", ""),
+    )
+
+    block = json.loads(line("inspect --json --token bounded").out)["blocks"][0]
+    said = [one.strip() for one in line("inspect --token bounded").out.splitlines()]
+
+    assert (block["issued"], block["not_before"]) == (NOW, NOW + 300)
+    assert block["limits"] == [
+        {"counts": "calls", "argument": None, "most": 50, "window": None, "of": None, "refund": True},
+        {
+            "counts": "sum",
+            "argument": "amount",
+            "most": 500,
+            "window": 86_400,
+            "of": ["pay"],
+            "refund": False,
+        },
+    ]
+    assert block["approvals"] == [{"keys": [str(ana), str(bo)], "need": 1, "of": ["pay"]}]
+    assert {
+        "issued 2027-01-15 08:00:00 UTC",
+        "not before 2027-01-15 08:05:00 UTC",
+        f"each call of pay approved by {ana} or {bo}",
+        "at most 50 calls, given back if the tool fails",
+        "at most 500 as the sum of amount in any 86400 s of pay",
+    } <= {*said}
 
 
 def test_a_first_block_without_bounds_takes_no_arguments(line: Line) -> None:

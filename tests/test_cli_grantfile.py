@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents import Grant, grant, must
-from hessra_agents.cli.grantfile import _READERS, read_grants
+from hessra_agents import Grant, KeyPair, approved_by, grant, limit, must
+from hessra_agents.cli.grantfile import _READERS, read_conditions, read_grants
 from hessra_agents.cli.grantwriting import Entry, comment, exact, one_of, written
 from hessra_agents.constraints import Constraint
 from hessra_agents.grants import method, pattern, prompt, resource
@@ -106,6 +107,72 @@ def test_what_else_a_server_offers_is_granted_by_its_kind() -> None:
         ("method:v/reindex", "call"),
     ]
     assert pattern(found, closed=True) == pattern(expected, closed=True)
+
+
+ANA, BO = KeyPair.generate().public, KeyPair.generate().public
+CONDITIONS = {
+    "[[limit]]\ncalls = 5": limit(calls=5),
+    "[[limit]]\ncalls = 3\nper = '1h30m'\nof = ['pay', 'read']\nrefund = true": limit(
+        calls=3, per=timedelta(minutes=90), of=["pay", "read"], refund=True
+    ),
+    "[[limit]]\nsum_of = 'amount'\nat_most = 5000\nper = '1d'\nrefund = false": limit(
+        sum_of="amount", at_most=5000, per=timedelta(days=1)
+    ),
+    "[[limit]]\nsum_of = '/order/amount'\nat_most = 1": limit(sum_of="/order/amount", at_most=1),
+    f"[[approval]]\nkeys = ['{ANA}']": approved_by(ANA),
+    f"[[approval]]\nkeys = ['{ANA}', '{BO}']\nneed = 2\nof = ['pay']": approved_by(ANA, BO, need=2, of="pay"),
+}
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+def test_limits_and_approvals_are_those_of_the_library(text: str) -> None:
+    """Alone, for an attenuation, or beside grants."""
+    assert read_conditions(text) == (CONDITIONS[text],)
+    assert read_conditions(f"{text}\n[[grant]]\ntool = 'pay'") == (grant("pay"), CONDITIONS[text])
+    with pytest.raises(ValueError, match="the file: has limits or approvals: here are only grants"):
+        read_grants(f"{text}\n[[grant]]\ntool = 'pay'")
+
+
+WRONG_CONDITIONS = {
+    "[limit]\ncalls = 5": "the file: limit: begin each one with [[limit]]",
+    "approval = 5": "the file: approval: begin each one with [[approval]]",
+    "limit = []": "the file: has no grant",
+    "[[limits]]\ncalls = 5": "the file: unknown field 'limits', did you mean 'limit'?",
+    "[[limit]]": "limit 1: a limit has calls=, or sum_of= with at_most=",
+    "[[limit]]\ncalls = 1\n[[limit]]\ncalls = 0": "limit 2: a limit is a whole number of at least 1",
+    "[[limit]]\ncalls = '5'": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = true": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = 5.0": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = 5\nat_most = 5": "limit 1: a limit has calls=, or sum_of= with at_most=",
+    "[[limit]]\nsum_of = 5\nat_most = 5": "limit 1: sum_of: is no text",
+    "[[limit]]\nsum_of = '/a'\nat_most = 5": "limit 1: sum_of is an argument's name, or a pointer",
+    "[[limit]]\ncalls = 5\nper = 60": "limit 1: per: is no text",
+    "[[limit]]\ncalls = 5\nper = '60'": "limit 1: per: is no length of time",
+    "[[limit]]\ncalls = 5\nper = '0s'": "limit 1: a window is a timedelta of whole seconds",
+    "[[limit]]\ncalls = 5\nof = 'pay'": "limit 1: of: is no list",
+    "[[limit]]\ncalls = 5\nof = []": "limit 1: of names at least one tool",
+    "[[limit]]\ncalls = 5\nof = [7]": "limit 1: of: is no text",
+    "[[limit]]\ncalls = 5\nrefund = 1": "limit 1: refund: is neither true nor false",
+    "[[limit]]\ncall = 5": "limit 1: unknown field 'call', did you mean 'calls'?",
+    "[[approval]]": "approval 1: keys: is no list",
+    "[[approval]]\nkeys = []": "approval 1: name 1 to 16 keys of approvers",
+    "[[approval]]\nkeys = ['ana']": "approval 1: keys: ",
+    f"[[approval]]\nkeys = ['secp256r1/02{'a' * 64}']": "approval 1: keys: ",
+    f"[[approval]]\nkeys = '{ANA}'": "approval 1: keys: is no list",
+    f"[[approval]]\nkeys = ['{ANA}', '{ANA}']": "approval 1: name 1 to 16 keys of approvers, all different",
+    f"[[approval]]\nkeys = ['{ANA}']\nneed = 2": "approval 1: need is how many of them approve: 1 to 1",
+    f"[[approval]]\nkeys = ['{ANA}']\nneed = '1'": "approval 1: need: is no whole number",
+    f"[[approval]]\nkey = ['{ANA}']": "approval 1: unknown field 'key', did you mean 'keys'?",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_CONDITIONS, ids=range(len(WRONG_CONDITIONS)))
+def test_a_mistake_in_a_condition_names_its_place(text: str) -> None:
+    """A limit that was not understood is never left out."""
+    with pytest.raises(ValueError) as caught:
+        read_conditions(text)
+
+    assert str(caught.value).startswith(WRONG_CONDITIONS[text])
 
 
 WRONG = {

@@ -131,6 +131,31 @@ def test_the_same_export_again_changes_nothing(folder: Path, log: Log) -> None:
     assert {path: path.stat().st_ino for path in folder.rglob("*")} == before
 
 
+def test_only_the_records_that_are_new_are_asked_for(folder: Path, log: Log) -> None:
+    log.records += records(200, word="new")
+    asked: list[tuple[int, int]] = []
+
+    def entries(start: int, stop: int) -> list[bytes]:
+        asked.append((start, stop))
+        return log.records[start:stop]
+
+    _, shelf = grown([leaf_hash(record) for record in log.records])
+    for _ in range(2):
+        export.write(folder, ORIGIN, SIZE + 200, log.note(), entries, shelf)
+        assert asked == [(512, 768), (768, 800)]  # the last file was not full
+
+
+def test_what_a_killed_export_left_behind_is_found_and_is_not_in_the_way(folder: Path, log: Log) -> None:
+    for left in (".new", "tile/0/001.p/17"):
+        (folder / left).parent.mkdir(exist_ok=True)
+        (folder / left).write_text("half a")
+        assert "does not belong" in finds(folder, log.keys)
+        log.records += [b"one more"]
+        log.export(folder)
+        assert finds(folder, log.keys) == ""
+        assert not (folder / "tile/0/001.p").exists()
+
+
 def test_an_export_that_was_interrupted_anywhere_is_finished_by_the_next(tmp_path: Path, log: Log) -> None:
     everything, real, steps = log.records, os.replace, 0
     log.records = everything[:300]
@@ -193,6 +218,7 @@ def test_what_does_not_fit_together_is_not_exported(tmp_path: Path, log: Log) ->
         {"entries": lambda start, stop: log.records[start + 1 : stop + 1]},
         {"entries": lambda start, stop: log.records[start : stop - 1]},
         {"entries": lambda start, stop: log.records[start : stop + 1]},
+        {"entries": lambda start, stop: [b"another"] * (stop - start)},
         {"entries": lambda start, stop: [bytes(MAX_ENTRY + 1)]},
         {"tiles": Shelf()},
     ):
@@ -387,6 +413,9 @@ def test_a_message_names_the_file_and_what_is_wrong_with_it(folder: Path, log: L
     found = after("tile/entries/001", lambda data: data.replace(b"record 300", b"record 301"))
     assert found.startswith("tile/entries/001: record 300 is not the one whose hash is in tile/0/001")
     assert "ends within its 256 records" in after("tile/entries/001", lambda data: data[:-1])
+    assert "ends within its 88 records" in after(
+        "tile/entries/002.p/88", lambda data: data[: -len(log.records[-1]) - 1]
+    )
     assert "1 bytes behind its 88 records" in after("tile/entries/002.p/88", lambda data: data + b"x")
     assert after("tile/1/000.p/2", lambda data: data[32:] + data[:32]).startswith(
         "tile/1/000.p/2: is not the tree"
@@ -418,6 +447,11 @@ def test_checks_read_no_link_pipe_or_endless_file_and_stay_small(
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
         tracemalloc.stop()
         huge.write_bytes(before)
+    tile.rename(tmp_path / "moved")
+    tile.symlink_to(tmp_path / "moved")
+    assert "symbolic link" in finds(folder, log.keys)
+    assert "symbolic link" in told(lambda: prove(folder, 300))
+    (tmp_path / "moved").rename(tile)
     (folder / "tile/0").rename(tmp_path / "moved")
     (folder / "tile/0").symlink_to(tmp_path / "moved")
     assert "symbolic link" in finds(folder, log.keys)
@@ -501,7 +535,7 @@ def test_a_changed_proof_shows_nothing(folder: Path, log: Log) -> None:
         proof.replace(lines[2] + "\n", ""), proof.replace(lines[2], lines[3]),
         proof.replace(lines[2], lines[2] + "\n" + lines[2]), proof.replace(lines[2], lines[2].rstrip("=")),
         proof.replace("\n\n", "\n" + lines[2] + "\n\n", 1), proof.replace("\n\n", "\n", 1),
-        proof + "x" * 2**20,
+        proof + "x" * 2**20, proof.replace("index", f"extra {'A' * 2**20}\nindex"),
     ]  # fmt: skip
     for _ in range(ROUNDS):
         at = rng.randrange(len(proof))

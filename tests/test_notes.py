@@ -131,6 +131,27 @@ def test_a_changed_time_is_found() -> None:
     assert not refused(f"{head} {name} {data}\n", WATCHED)
 
 
+def witnessed(text: str, time: int) -> str:
+    """What a witness would not sign."""
+    signature = WITNESS.sign(f"cosignature/v1\ntime {time}\n{text}".encode())
+    data = bytes.fromhex(WATCHED.split("+")[1]) + time.to_bytes(8, "big") + signature
+    return f"{text}\n— {WATCHER} {b64encode(data).decode()}\n"
+
+
+def test_a_witness_says_nothing_else_than_it_may() -> None:
+    assert verify(witnessed(CHECKPOINT.text, 2**63 - 1), [WATCHED])[1] == [WATCHER]
+    assert refused(witnessed(CHECKPOINT.text, 2**63), WATCHED)
+    assert refused(witnessed("no checkpoint\n", 5), WATCHED)
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 65, 128])
+def test_a_signature_of_another_length_does_not_hold(length: int) -> None:
+    head, data = NOTE[:-1].rsplit(" ", 1)
+    raw = b64decode(data)
+    other = (raw + raw)[: 4 + length] + (b"x" if length == 0 else b"")
+    assert refused(f"{head} {b64encode(other).decode()}\n")
+
+
 def test_a_witness_signs_checkpoints_only_and_does_not_speak_for_the_log() -> None:
     seen = cosign(NOTE, WATCHER, WITNESS, time=1)
     with pytest.raises(BadNote):
@@ -164,10 +185,12 @@ BROKEN = {
     "more padding": NOTE[:-1] + "=\n",
     "url-safe base64": NOTE[:-6] + "-_-=\n",
     "a line break in base64": NOTE[:-9] + "\n" + NOTE[-9:],
-    "a signature of 4 bytes": CHECKPOINT.text + f"\n— {NAME} AAAAAA==\n",
-    "no name": CHECKPOINT.text + "\n—  " + NOTE.rsplit(" ", 1)[1],
-    "a name with a plus": NOTE.replace(f"— {NAME}", "— a+b"),
-    "a name with a wide space": NOTE.replace(f"— {NAME}", "— a\u3000b"),
+    "a signature of 4 bytes": NOTE + "— someone AAAAAA==\n",
+    "no name": NOTE + "—  AAAAAAAA\n",
+    "a name with a plus": NOTE + "— some+one AAAAAAAA\n",
+    "a name with a wide space": NOTE + "— some\u3000one AAAAAAAA\n",
+    "a line with a hyphen": NOTE + "- someone AAAAAAAA\n",
+    "three parts": NOTE + "— someone AAAAAAAA AAAAAAAA\n",
     "a second line that is none": NOTE + "more text\n",
     "too long": "x" * MAX_NOTE + NOTE,
 }
@@ -175,7 +198,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_note_that_is_written_in_another_way_is_refused(name: str) -> None:
-    assert not refused(NOTE)
+    assert not refused(NOTE + "— someone AAAAAAAA\n")
     assert refused(BROKEN[name])
 
 

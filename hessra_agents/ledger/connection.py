@@ -6,11 +6,12 @@ written in one place (`steps`), whatever store runs it.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Connection", "Row", "Steps", "StoreFailed", "drive", "run"]
+__all__ = ["Connection", "Row", "Steps", "StoreFailed", "apart", "drive", "run"]
 
 T = TypeVar("T")
 Row: TypeAlias = "tuple[Any, ...]"
@@ -60,9 +61,32 @@ class Connection(ABC):
     def wake(self) -> None:
         """End a `wait`, from any thread."""
 
+    def hinted(self) -> bool:
+        """Whether the store has said since the last time that something was revoked."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Let go; never raises."""
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Do something in a thread of its own, and wait: an event loop may be running in this one."""
+    found: list[T] = []
+    errors: list[BaseException] = []
+
+    def inside() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=inside, name="hessra-ledger-open")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 def run(connection: Connection, steps: Steps[T]) -> T:

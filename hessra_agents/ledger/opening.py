@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .connection import Connection, StoreFailed, run
+from .connection import Connection, StoreFailed, apart, run
 from .home import Home
 from .journal import Journal, check
 from .protocol import LedgerError
@@ -23,6 +23,10 @@ def open_ledger(where: str | Path, *, durable: bool, clear: bool, state: str | P
     Raises:
         LedgerError: it must not be used.
     """
+    return apart(lambda: _opened(where, durable, clear, state))
+
+
+def _opened(where: str | Path, durable: bool, clear: bool, state: str | Path | None) -> StoredLedger:
     connection, home, poll = store_of(where, durable=durable, state=state)
     slot = home.take()
     revoked = Revoked()

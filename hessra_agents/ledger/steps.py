@@ -22,6 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 _PAGE = 50_000
+MAX_MOMENT = 1 << 61
+"""Later than any clock, and still a number that every store keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _charge(charge: Charge, op: bytes, now: int) -> Steps[None]:
     ((used,),) = yield "used", (charge.counter, first)
     if int(used) + charge.amount > charge.most:
         raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.most - int(used), 0)} left")
-    until = charge.until + charge.window
+    until = min(charge.until, MAX_MOMENT) + charge.window
     yield "charge", (charge.counter, slot, charge.amount, until)
     if charge.refund:
         yield "refundable", (op, charge.counter, slot, charge.amount, until)
@@ -110,7 +112,7 @@ def refund(op: bytes) -> Steps[None]:
 def note(seen: Seen) -> Steps[None]:
     """Remember that a capability was used."""
     name = seen.marks[0]
-    if (yield "capability", (name, seen.subject, seen.holder, seen.issued, seen.expires)):
+    if (yield "capability", (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires)):
         for one in dict.fromkeys(seen.marks):
             yield "mark", (one, name)
 
@@ -124,6 +126,7 @@ def revoke(revocation: Revocation, reason: str, now: int) -> Steps[tuple[int, bo
     # no one sees this number before everything that has a lower one can be seen
     ((epoch,),) = yield "next_epoch", ()
     yield "revoke", (int(epoch), revocation.kind, revocation.target, revocation.words, reason, now)
+    yield "hint", ()
     return int(epoch), True
 
 

@@ -140,6 +140,8 @@ class StoredLedger(Ledger):
 
     async def revoke(self, revocation: Revocation, *, reason: str = "") -> int:
         """Take something back for good."""
+        if len(reason) > 256 or not reason.isprintable():
+            raise ValueError("a reason is one line of at most 256 printable characters")
         op, now = os.urandom(16), int(time.time())
 
         def write(again: bool) -> Steps[int]:
@@ -202,7 +204,7 @@ class StoredLedger(Ledger):
         if self._journal is not None:
             self._journal.head()
         now = time.monotonic()
-        if now - self._polled >= self._poll:
+        if writer.hinted or now - self._polled >= self._poll:
             self._polled = now
             try:
                 writer.run(lambda again: steps.learn(self.revoked))

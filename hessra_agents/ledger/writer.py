@@ -135,6 +135,11 @@ class Writer:
             raise job.error
         return job.result  # type: ignore[return-value]
 
+    @property
+    def hinted(self) -> bool:
+        """Whether the store has said since the last time that something was revoked."""
+        return self._connection.hinted()
+
     def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Have steps run after what was submitted before, and do not wait.
 
@@ -187,7 +192,7 @@ class Writer:
             try:
                 if not self._waiting and not self._closing:
                     self._connection.wait(self._poll)
-                jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+                jobs = self._next()
                 if jobs:
                     self._batch(jobs)
                 self._between(self)
@@ -197,6 +202,15 @@ class Writer:
                 _log.exception("the ledger's writer failed")
                 time.sleep(self._poll)
         self._connection.close()
+
+    def _next(self) -> list[_Job[Any]]:
+        jobs: list[_Job[Any]] = []
+        while self._waiting and len(jobs) < _MOST_TOGETHER:
+            if self._waiting[0].again:
+                # what was lost once is tried alone: one of them may be what the store refuses
+                return jobs or [self._waiting.popleft()]
+            jobs.append(self._waiting.popleft())
+        return jobs
 
     def _is_down(self, error: StoreFailed) -> None:
         if not self._down:
@@ -244,7 +258,7 @@ class Writer:
             return None, error
 
     def _lost(self, jobs: list[_Job[Any]], error: StoreFailed) -> None:
-        """Try once more what was not tried twice, each by itself: one may be what the store refuses."""
+        """Try once more what was not tried twice."""
         once = [job for job in jobs if not job.again]
         gone = Denied(Reason.UNAVAILABLE, detail=f"the ledger's store failed: {error}")
         gone.__cause__ = error

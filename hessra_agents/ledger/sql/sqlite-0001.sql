@@ -46,7 +46,7 @@ create index refundable_until on refundable (until);
 
 create table capability (
     name blob primary key,
-    subject text not null,
+    subject blob not null,
     holder blob,
     issued integer,
     expires integer not null

@@ -11,6 +11,8 @@ select epoch from revocation where kind = ?1 and target = ?2
 update state set epoch = epoch + 1 returning epoch
 -- name: revoke
 insert into revocation (epoch, kind, target, words, reason, at) values (?1, ?2, ?3, ?4, ?5, ?6)
+-- name: hint
+select 1
 -- name: feed
 select epoch, kind, target from revocation where epoch > ?1 and epoch <= ?2 order by epoch
 -- name: revocations
