@@ -100,6 +100,11 @@ class Call:
         return values
 
     @property
+    def values(self) -> dict[str, Json]:
+        """The canonical arguments themselves, for who decides: not to be changed."""
+        return self._arguments
+
+    @property
     def names(self) -> frozenset[str]:
         """The names of the arguments."""
         return frozenset(self._arguments)

@@ -47,6 +47,7 @@ class Decider(Remembers):
         ledger: Ledger | None = None,
         designations: Mapping[str, str] | None = None,
         require: bool = True,
+        strict: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(trust, Trust):
@@ -62,6 +63,7 @@ class Decider(Remembers):
         self._ledger = ledger
         self._designations = dict(designations or {})
         self._require = require
+        self._strict = strict
         self._clock = clock
 
     @property
@@ -207,6 +209,7 @@ class Decider(Remembers):
             designations=self._designations,
             require=self._require,
             bounds=bounds,
+            strict=self._strict,
         )
         self._check_revoked(permit.marks, permit.issued)
         return permit

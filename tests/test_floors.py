@@ -129,7 +129,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         if name and FLOORS[name.split(".")[0]] <= 2 and not name.startswith(beside)
     ]
     lines = sum(_code_lines(path) for path in audited)
-    assert lines < 2_300, lines
+    assert lines < 2_450, lines
 
 
 def _code_lines(path: Path) -> int:
