@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from . import fresh, latency, machine, ours, peers, report, routes, targets
+from . import fresh, latency, ledger, machine, ours, peers, report, routes, targets
 from .clock import ED25519_VERIFY, measure
+from .ledger import say
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -74,12 +74,7 @@ async def protocol(here: ours.Ours, others: peers.Peers, *, quick: bool) -> Part
 Part = tuple[dict[str, Any], list[dict[str, Any]]]
 """What one part found, and the targets judged by it."""
 
-PARTS = {"library": library, "mcp": protocol}
-
-
-def say(text: str) -> None:
-    """Tell a person what is going on."""
-    print(f"measuring: {text}", file=sys.stderr, flush=True)
+PARTS = {"library": library, "mcp": protocol, "ledger": ledger.measure}
 
 
 def main() -> None:

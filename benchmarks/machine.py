@@ -23,6 +23,7 @@ _LIBRARIES = (
     "PyJWT",
     "tenuo",
     "fastmcp",
+    "asyncpg",
 )
 
 

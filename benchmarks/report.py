@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import tables
 from . import workload as work
 
 _WIDE = 48
@@ -16,6 +17,8 @@ def text(found: dict[str, Any]) -> str:
         parts += [_timings(found), _tokens(found), _imports(found["imports"]), _memory(found["memory"])]
     if "mcp" in found:
         parts.append(_mcp(found["mcp"]))
+    if "ledger" in found:
+        parts.append(tables.text(found["ledger"]))
     return "\n\n".join([*filter(None, parts), _targets(found["targets"])])
 
 

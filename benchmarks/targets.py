@@ -31,9 +31,9 @@ def judge(times: Times, sizes: dict[str, list[int]], imports: dict[str, Any]) ->
     return [
         *_calls(times),
         *_verifies(times),
-        _target("import, ms of the processor added", Spread(**added[ADDED]), IMPORT_MS, note=note),
-        _target("frameworks imported", len(frameworks), 1, note=", ".join(frameworks)),
-        _target(f"characters, {last} delegations", sizes["hessra_agents"][-1], TOKEN, note=chain),
+        target("import, ms of the processor added", Spread(**added[ADDED]), IMPORT_MS, note=note),
+        target("frameworks imported", len(frameworks), 1, note=", ".join(frameworks)),
+        target(f"characters, {last} delegations", sizes["hessra_agents"][-1], TOKEN, note=chain),
     ]
 
 
@@ -52,25 +52,25 @@ def of_mcp(found: dict[str, Group]) -> list[dict[str, Any]]:
 def _beside_tenuo(group: Group | None) -> dict[str, Any]:
     name = "FastMCP, with a proof: added / tenuo's added"
     if group is None or routes.TENUO not in group.found:
-        return _target(name, None, 1)
+        return target(name, None, 1)
     ratio = group.of_added(routes.PROVED, routes.TENUO, routes.BARE)
     added = [group.added(one, routes.BARE).median for one in (routes.PROVED, routes.TENUO)]
-    return _target(name, ratio, 1, note="{:.0f} and {:.0f} us".format(*added))
+    return target(name, ratio, 1, note="{:.0f} and {:.0f} us".format(*added))
 
 
 def _worst(name: str, found: dict[str, Spread], limit: float) -> dict[str, Any]:
     worst = max(found, key=lambda each: found[each].median)
     note = "; ".join(f"{one.median:.0f} {each}" for each, one in found.items())
-    return _target(name, found[worst], limit, note=note)
+    return target(name, found[worst], limit, note=note)
 
 
 def _calls(times: Times) -> list[dict[str, Any]]:
     found = []
     for name in (ours.HELD_CALL, ours.BEARER_CALL):
         ratio = times.ratio(name, peers.GUARDED_CALL) if peers.GUARDED_CALL in times else None
-        found.append(_target(f"{name} / tenuo @guard", ratio, 1))
+        found.append(target(f"{name} / tenuo @guard", ratio, 1))
         if name == ours.HELD_CALL:
-            found.append(_target("the same, a later issue", ratio, LATER))
+            found.append(target("the same, a later issue", ratio, LATER))
     return found
 
 
@@ -81,11 +81,11 @@ def _verifies(times: Times) -> list[dict[str, Any]]:
         each = {n: Spread(r.p10 / n, r.median / n, r.p90 / n) for n, r in ratios.items()}
         worst = max(work.BLOCKS, key=lambda n: each[n].median)
         note = ", ".join(f"{each[n].median:.1f} of {n}" for n in work.BLOCKS)
-        found.append(_target(f"cold, a block / Ed25519 verify: {kind}", each[worst], PER_BLOCK, note=note))
+        found.append(target(f"cold, a block / Ed25519 verify: {kind}", each[worst], PER_BLOCK, note=note))
     return found
 
 
-def _target(name: str, measured: Spread | float | None, limit: float, *, note: str = "") -> dict[str, Any]:
+def target(name: str, measured: Spread | float | None, limit: float, *, note: str = "") -> dict[str, Any]:
     value = measured.median if isinstance(measured, Spread) else measured
     return {
         "name": name,

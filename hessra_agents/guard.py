@@ -22,7 +22,6 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,6 +31,7 @@ from .call import Call
 from .decide.verifier import Possession, check_place
 from .deciding import Decider
 from .errors import Denied, Reason
+from .ledger.protocol import new_op
 from .registry import Registry
 from .running import Run
 from .tokens.capability import Capability
@@ -144,7 +144,7 @@ class Guard(Decider, Registry):
             call = Call.of(name, arguments)
         except Exception as error:
             denied = self._refused(error, name if isinstance(name, str) else "")
-            await self._record_refusal(denied, None, capability, os.urandom(16))
+            await self._record_refusal(denied, None, capability, new_op())
             raise denied from denied.__cause__
         run: list[Run] = []
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,25 +12,33 @@ import anyio
 
 from .call import Call
 from .clauses import Pattern
+from .decide.attestations import MAX_APPROVALS
 from .decide.permit import Permit
-from .decide.verifier import MAX_APPROVALS, Possession
+from .decide.verifier import Possession
 from .errors import Denied, Reason
-from .ledger.protocol import Outcome
+from .ledger.protocol import Outcome, new_op
 from .ledger.requests import Request
 from .tokens.capability import Capability
 from .tokens.statements import Approval, Proof, chain_digest
+from .tracing import Telling, telling
 
 if TYPE_CHECKING:
     from .deciding import Decider
 
-__all__ = ["Permitted"]
+__all__ = ["Permitted", "kept"]
+
+
+def kept(approvals: Iterable[Approval | str]) -> Iterable[Approval | str]:
+    """The same, so that they can be read more than once; of an iterator no more than one too many."""
+    return list(islice(approvals, MAX_APPROVALS + 1)) if isinstance(approvals, Iterator) else approvals
 
 
 class Permitted(AbstractAsyncContextManager[Permit]):
     """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
 
     __slots__ = (
-        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_op", "_permit", "_proof"
+        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_op", "_permit", "_proof",
+        "_telling", "_voted",
     )  # fmt: skip
 
     def __init__(
@@ -47,21 +55,47 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         self._capability = capability
         self._call = call
         self._proof = proof
-        self._approvals = approvals
+        self._approvals = kept(approvals)
+        self._voted = False
         self._check = check
         self._bounds = bounds
-        self._op = os.urandom(16)
+        self._op = new_op()
+        self._telling: Telling | None = None
 
     async def __aenter__(self) -> Permit:
         decider = self._decider
+        self._telling = telling(decider, self._call)
         try:
-            self._permit = await self._decided()
-            await decider._spend(self._permit, self._op)
+            self._permit = await self._admitted()
         except Exception as error:
             denied = decider._refused(error, self._call.tool)
             await decider._record_refusal(denied, self._call, self._capability, self._op)
+            if self._telling:
+                self._telling.decided(str(denied.reason))
+                self._telling.end()
             raise denied from denied.__cause__
+        except BaseException:
+            if self._telling:
+                self._telling.end()
+            raise
+        if self._telling:
+            self._telling.decided("permitted", self._permit.subject)
         return self._permit
+
+    async def _admitted(self) -> Permit:
+        """Steps 1 to 3."""
+        permit = await self._decided()
+        if self._telling:
+            self._telling.waits()
+        try:
+            await self._decider._spend(permit, self._op)
+        except Denied as denied:
+            if denied.reason is not Reason.SPENT or not self._voted:
+                raise
+            # the same call, made twice at a time, may have used the votes: then there is a new request
+            permit = await self._decided()
+            await self._decider._spend(permit, self._op)
+        return permit
 
     async def _decided(self) -> Permit:
         """Steps 1 and 2."""
@@ -83,19 +117,24 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         decider, call, ledger = self._decider, self._call, self._decider._ledger
         assert ledger is not None
         now = decider.now()
-        given = await ledger.approvals(call.digest, chain_digest(capability.ids), now=now)
+        found = await ledger.approvals(call.digest, chain_digest(capability.ids), now=now)
+        # one that has expired is not there: its approver may vote again
+        given = [one for one in map(Approval.parse, found) if now < one.expires]
         if given:
             try:
                 both = [*self._approvals, *given][:MAX_APPROVALS]
-                return decider._decide(capability, call, self._bounds, self._proof, both)
+                permit = decider._decide(capability, call, self._bounds, self._proof, both)
+                self._voted = True
+                return permit
             except Denied as again:
                 if again.reason is not Reason.NOT_APPROVED:
                     raise
         if self._check is not None:
             self._check(call)  # nobody is asked about a call that could not run
         request = await ledger.ask(Request.of(capability, call, now=now), capability)
-        refused = "an approver has rejected it" if request.state == "rejected" else "it waits for approval"
-        text = f"{refused}, request {request.id}"
+        text = f"this call waits for approval, request {request.id}: make the same call again when it has it"
+        if request.state == "rejected":
+            text = f"an approver has rejected this call, request {request.id}"
         raise Denied(Reason.NOT_APPROVED, text, request=request.id) from denied
 
     async def __aexit__(
@@ -107,6 +146,10 @@ class Permitted(AbstractAsyncContextManager[Permit]):
             if isinstance(error, Denied):
                 error.from_tool = True
         ledger, permit = self._decider._ledger, self._permit
-        if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
-            with anyio.CancelScope(shield=True):
-                await self._decider._record(self._permit, self._op, outcome)
+        try:
+            if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
+                with anyio.CancelScope(shield=True):
+                    await self._decider._record(self._permit, self._op, outcome)
+        finally:
+            if self._telling:
+                self._telling.end(error)

@@ -9,14 +9,15 @@ import anyio
 from .decide.permit import Permit
 from .errors import Denied, Reason
 from .ledger.protocol import Ledger, Outcome
+from .ledger.requests import Request
 from .ledger.revocations import Reach, Revocation
 from .tokens.capability import Capability
-from .tokens.keys import PublicKey
+from .tokens.keys import KeyPair, PublicKey
 
-__all__ = ["VOTE_EVERY", "Remembers"]
+__all__ = ["Remembers"]
 
-VOTE_EVERY = 0.1
-"""Seconds between two looks for votes, while a call waits for them."""
+_SOON, _LATER = 0.1, 1.0
+"""Seconds between two looks for votes while a call waits for them: at first, and in the end."""
 
 _log = logging.getLogger("hessra_agents")
 
@@ -24,6 +25,7 @@ _log = logging.getLogger("hessra_agents")
 class Remembers:
     """What has a ledger, or none."""
 
+    audience: str
     _ledger: Ledger | None
 
     def now(self) -> int:
@@ -96,19 +98,44 @@ class Remembers:
         """
         await self.ledger.wait_for_epoch(epoch, within=within)
 
-    async def voted(self, request: str, seen: set[str], *, within: float) -> bool:
-        """Wait for a vote on a request that is not in ``seen``, and add it; False if there will be none."""
-        with anyio.move_on_after(within):
-            while True:
-                found = await self.ledger.requests(now=self.now(), id=request)
+    async def requests(self, request: str | None = None) -> list[Request]:
+        """The calls that wait for approvals, oldest first; or the one with this id, whatever became of it."""
+        return await self.ledger.requests(now=self.now(), id=request)
+
+    async def approve(self, request: Request, *, key: KeyPair) -> Request:
+        """Vote for a call, as the owner of this key: what is signed is the request as it was shown.
+
+        Raises:
+            ValueError: the request does not ask this key, or is over; or the guard keeps no ledger.
+            Denied: ``unavailable``; to vote again is safe.
+        """
+        return await self.ledger.vote(request.id, request.approve(key, now=self.now()), now=self.now())
+
+    async def reject(self, request: Request, *, key: KeyPair) -> Request:
+        """Vote against a call, which ends the request; raises as `approve`."""
+        return await self.ledger.vote(request.id, request.reject(key, now=self.now()), now=self.now())
+
+    async def _news(self, request: str, seen: set[str]) -> bool:
+        """Wait until a request has a vote that is not in ``seen``, and add it, or until it is over.
+
+        Returns:
+            Whether the call is worth another try: it was not rejected.
+        """
+        pause = _SOON
+        while True:
+            try:
+                found = await self.requests(request)
+            except Denied:
+                pass  # the store is away for a while, and so are the votes
+            else:
                 votes = {vote.statement for one in found for vote in one.votes}
                 if votes - seen:
                     seen |= votes
                     return True
-                if not found or found[0].state != "open":
-                    return False
-                await anyio.sleep(VOTE_EVERY)
-        return False
+                if not found or found[0].state != "open" or self.now() >= found[0].expires:
+                    return not found or found[0].state != "rejected"
+            await anyio.sleep(pause)
+            pause = min(pause * 1.5, _LATER)
 
     async def _spend(self, permit: Permit, op: bytes) -> None:
         """Step 3."""

@@ -26,6 +26,7 @@ from .decide.verifier import Possession
 from .doubles import dressed
 from .errors import Denied, Reason
 from .grants import Grant, grant
+from .permitting import kept
 from .schema import narrowed, wrapped
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
@@ -34,6 +35,7 @@ from .tool import Tool
 
 if TYPE_CHECKING:
     from .guard import Guard
+    from .tokens.building import Condition
 
 __all__ = ["Toolbox"]
 
@@ -100,14 +102,17 @@ class Toolbox:
             arguments: a mapping, or JSON text as a model wrote it.
             approvals: approvals of this call; those that wait in the guard's ledger are found there.
             wait: how long to wait for approvals that are missing; without, the refusal comes at once, and
-                its ``request`` is what approvers are asked by.
+                its ``request`` names what the approvers are asked. One who stops waiting leaves the request.
 
         Raises:
             Denied: the call is refused and the tool did not run.
             Exception: whatever the tool itself raised.
         """
-        end = anyio.current_time() + (wait.total_seconds() if wait is not None else 0)
+        if not isinstance(wait, timedelta | None):
+            raise TypeError("wait is a timedelta, such as timedelta(minutes=5)")
+        end = anyio.current_time() + (wait.total_seconds() if wait else 0)
         seen: set[str] = set()
+        approvals = kept(approvals)
         while True:
             try:
                 async with self._running(tool, arguments, approvals) as run:
@@ -116,7 +121,10 @@ class Toolbox:
                 left = end - anyio.current_time()
                 if denied.request is None or denied.from_tool or left <= 0:
                     raise
-                if not await self._guard.voted(denied.request, seen, within=left):
+                again = False
+                with anyio.move_on_after(left):
+                    again = await self._guard._news(denied.request, seen)
+                if not again:
                     raise
 
     def _running(
@@ -201,10 +209,11 @@ class Toolbox:
             for tool in tools
         ]
 
-    async def answer(self, tool_calls: object) -> list[dict[str, Any]]:
+    async def answer(self, tool_calls: object, *, wait: timedelta | None = None) -> list[dict[str, Any]]:
         """Run a model's tool calls, side by side, and return their results in order and in their shape.
 
         Takes a list of calls, a message with calls in it, or None; parts that are no calls are passed over.
+        Each call waits for approvals as `call` does, side by side, too.
 
         A refused call, an unknown tool, unreadable arguments and a tool's own exception become results
         that the model can read; only cancellation passes through.
@@ -216,18 +225,18 @@ class Toolbox:
         answers = [call.answer("error: the call was broken off", error=True) for call in calls]
 
         async def run(index: int, call: ToolCall) -> None:
-            answers[index] = await self._answer(call)
+            answers[index] = await self._answer(call, wait)
 
         async with anyio.create_task_group() as group:
             for index, call in enumerate(calls):
                 group.start_soon(run, index, call)
         return answers
 
-    async def _answer(self, call: ToolCall) -> dict[str, Any]:
+    async def _answer(self, call: ToolCall, wait: timedelta | None) -> dict[str, Any]:
         try:
             if not isinstance(call.arguments, (str, Mapping)):
                 raise Denied(Reason.MALFORMED, "the arguments are not an object", tool=call.name)
-            result = await self.call(call.name, call.arguments)
+            result = await self.call(call.name, call.arguments, wait=wait)
             return call.answer(result_text(result), error=False)
         except Exception as error:
             if isinstance(error, Denied) and not error.from_tool:
@@ -239,7 +248,7 @@ class Toolbox:
     def delegate(
         self,
         name: str,
-        *grants: Grant,
+        *conditions: Condition,
         ttl: timedelta | None = None,
         designations: Mapping[str, str] | None = None,
         inject: Mapping[str, Any] | None = None,
@@ -250,7 +259,8 @@ class Toolbox:
 
         Args:
             name: below this agent's own: ``agent:desk`` delegates to ``agent:desk:mailer``.
-            grants: what it may call; an argument that is not named keeps its bounds.
+            conditions: grants are what it may call, an argument that is not named keeps its bounds; beside
+                them limits, and approvals that each call needs.
             ttl: time from now until it is refused.
             inject: values that the host injects for the sub-agent; this toolbox's own if left out.
 
@@ -259,6 +269,7 @@ class Toolbox:
         """
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
             raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
+        grants = [one for one in conditions if isinstance(one, Grant)]
         if not grants:
             raise ValueError("a sub-agent needs at least one grant")
         strangers = sorted({one.tool for one in grants} - self._guard.tools.keys())
@@ -272,7 +283,12 @@ class Toolbox:
                 raise ValueError(f"{one.tool} has no argument {', '.join(sorted(unknown))}")
         key = KeyPair.generate()
         child = self._capability.delegate(
-            *grants, to=key.public, key=self._key, ttl=ttl, designations=designations, now=self._guard.now()
+            *conditions,
+            to=key.public,
+            key=self._key,
+            ttl=ttl,
+            designations=designations,
+            now=self._guard.now(),
         )
         return self._guard.toolbox(
             child, key=key, inject=self._inject if inject is None else inject, name=name
@@ -289,9 +305,9 @@ class Toolbox:
         call = Call.of(tool, arguments)
         return self._capability.prove(call, key=self._key, audience=audience, now=self._guard.now())
 
-    def attenuate(self, *grants: Grant, ttl: timedelta | None = None) -> Toolbox:
+    def attenuate(self, *conditions: Condition, ttl: timedelta | None = None) -> Toolbox:
         """This toolbox with less: the same agent and key, fewer tools, tighter arguments or less time."""
-        narrower = self._capability.attenuate(*grants, ttl=ttl, now=self._guard.now())
+        narrower = self._capability.attenuate(*conditions, ttl=ttl, now=self._guard.now())
         return self._guard.toolbox(narrower, key=self._key, inject=self._inject, name=self.name)
 
 

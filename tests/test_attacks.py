@@ -540,7 +540,8 @@ async def _(world: World) -> None:
     capability = approved(world)
     own = vote(world, capability, key=THIEF)
     await world.call(
-        capability, approvals=[Approval(own.handle, BOSS.public, own.expires, own.call, own.signature)]
+        capability,
+        approvals=[Approval(own.nonce, own.handle, BOSS.public, own.expires, own.call, own.signature)],
     )
 
 

@@ -1,16 +1,21 @@
-"""What the benchmarks on MCP compare is what they say; how long it takes is no test's business."""
+"""What the benchmarks compare is what they say; how long it takes is no test's business."""
 
 from typing import Any
 
 import pytest
 from mcp.types import CallToolResult
 
+from benchmarks import durable, lookup, proving, reaching, spending
 from benchmarks import workload as work
 from benchmarks.latency import Arguments, Group, Route, measure
 from benchmarks.ours import Ours
+from benchmarks.peers import Peers
 from benchmarks.routes import BARE, BOUND, PROVED, direct, fastmcp, streams
+from benchmarks.stores import FULL, NORMAL, POSTGRES, made
+from benchmarks.tail import Tail
 
 pytestmark = pytest.mark.anyio
+ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])  # what benchmarks run on
 
 
 @pytest.mark.parametrize("opened", [direct, streams, lambda here: fastmcp(here, None)])
@@ -35,3 +40,59 @@ def test_what_is_added_is_told_by_the_medians_within_each_block() -> None:
     assert group.added("guarded", "bare").median == 2.0
     assert group.ratio("guarded", "bare").median == pytest.approx((2.0 + 1.1) / 2)
     assert group.of_added("guarded", "guarded", "bare").median == 1.0
+
+
+@ASYNCIO
+async def test_every_store_makes_a_decision_last_and_is_compared_with_none() -> None:
+    with made() as stores:
+        assert stores.names() == [FULL, NORMAL, POSTGRES]
+        found = await durable.measure(Ours(), stores, blocks=2, calls=4, callers=(2,))
+    rows = durable.rows(found)
+    assert {row["store"] for row in rows} == {durable.NONE, FULL, NORMAL, POSTGRES}
+    assert [row["calls"] for row in rows] == [8, 8, 8, 8]
+    assert all(("added_us" in row) == (row["store"] != durable.NONE) for row in rows)
+
+
+def test_what_processes_spend_together_is_what_the_store_counts() -> None:
+    cases = [(FULL, 2, spending.HOT), (FULL, 2, spending.BUSY), (POSTGRES, 1, spending.MANY)]
+    with made() as stores:
+        rows = spending.measure(stores, seconds=0.1, cases=cases)
+    assert [row["counted_right"] for row in rows] == [True, True, None]
+    assert [row["process_waits_ms"] is None for row in rows] == [False, False, True]
+    assert all(row["by_a_process"][0] > 0 for row in rows)
+
+
+@ASYNCIO
+async def test_other_processes_refuse_what_was_revoked() -> None:
+    with made() as stores:
+        rows = await reaching.measure(Ours(), stores, times=1)
+    assert [(row["store"], row["how"]) for row in rows] == [
+        (name, how) for name in (FULL, POSTGRES) for how in (reaching.CALLS, reaching.DECISIONS)
+    ]
+
+
+@ASYNCIO
+async def test_lists_of_revocations_are_as_long_as_they_say() -> None:
+    with made(server=False) as stores:
+        loaded = lookup.loading(Peers(None), stores, sizes=(0, 10))
+    assert [row["known"] for row in loaded] == [0, 10]
+    times = await lookup.timings(Ours(), Peers(None), sizes=(0, 10), rounds=2, batch_us=50)
+    assert lookup.a_block(10) in times
+    assert lookup.a_call(10) in times
+
+
+def test_proofs_are_of_a_log_that_verifies() -> None:
+    with made(server=False) as stores:
+        found = proving.measure(Ours(), stores, long=300, whole=20, proofs=2)
+    assert found["proofs"]["records"] == 300
+    assert set(found["verify"]["seconds_per_100000"]) == {
+        "in its store",
+        "an export, offline",
+        "to export it",
+    }
+
+
+def test_the_tail_tells_of_the_unlucky() -> None:
+    tail = Tail.of([1.0] * 98 + [5.0, 1000.0])
+    assert (tail.median, tail.p95, tail.worst) == (1.0, 1.0, 1000.0)
+    assert tail.p99 > 5

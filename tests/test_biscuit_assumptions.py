@@ -37,7 +37,7 @@ from biscuit_auth import PublicKey as BiscuitPublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from hessra_agents.tokens import identity_profile, profile, wire
+from hessra_agents.tokens import identity_profile, patterns, wire
 
 from . import forge
 from .vectors.material import p256_root
@@ -620,14 +620,14 @@ def test_a_signed_block_is_of_version_3_2_and_its_signature_of_version_1() -> No
 @pytest.mark.parametrize(
     ("expression", "codes"),
     [
-        ("$v < 1", [profile._LESS]),
-        ("$v <= 1", [profile._AT_MOST]),
-        ("$v >= 1", [profile._AT_LEAST]),
-        ("{1}.contains($v)", [profile._CONTAINS]),
-        ("!$v.contains(1)", [profile._CONTAINS, profile._NEGATE]),
-        ('$v.starts_with("a")', [profile._STARTS]),
-        ('$v.ends_with("a")', [profile._ENDS]),
-        ("$v.all($x -> $x >= 1)", [profile._ALL]),
+        ("$v < 1", [patterns.LESS]),
+        ("$v <= 1", [patterns._AT_MOST]),
+        ("$v >= 1", [patterns.AT_LEAST]),
+        ("{1}.contains($v)", [patterns.CONTAINS]),
+        ("!$v.contains(1)", [patterns.CONTAINS, patterns._NEGATE]),
+        ('$v.starts_with("a")', [patterns._STARTS]),
+        ('$v.ends_with("a")', [patterns._ENDS]),
+        ("$v.all($x -> $x >= 1)", [patterns._ALL]),
         ('$v.starts_with($w + ":")', [identity_profile._ADD, identity_profile._PREFIX]),
         ('$v == "a"', [identity_profile._EQUAL]),
         ('$v == "a" || $v == "b"', [identity_profile._EQUAL, identity_profile._OR]),

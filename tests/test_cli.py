@@ -221,6 +221,41 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         """)
 
 
+def test_limits_and_approvals_stand_in_the_file_of_grants(shell: Shell) -> None:
+    """At issue and at every narrowing; each block has budgets of its own."""
+    shell.play("""
+        $ hessra-agents keys init roots --no-passphrase > roots.txt
+        $ hessra-agents trust roots --out trust.json
+        $ mkdir -m 700 boss; hessra-agents keys new boss/key.pem --no-passphrase > boss.pub
+        $ (cat desk.toml; printf '[[limit]]\\ncalls = 50\\nper = "1h"\\n') > counted.toml
+        $ printf '[[limit]]\\ncalls = 1\\n[[approval]]\\nkeys = ["%s"]\\n' $(cat boss.pub) > once.toml
+        $ hessra-agents issue roots agent:desk --grants counted.toml --ttl 10m --audience mail > desk.token
+        $ hessra-agents attenuate --trust trust.json --grants once.toml < desk.token > once.token
+        $ hessra-agents inspect --token once.token | grep -e block -e most -e approved
+        block 0, by the issuer
+        at most 50 calls in any 3600 s
+        only send_email(to: one mail address at 'acme.com'; body: at most 2000 long)
+        block 1, narrowed by somebody who had it, signed by nobody
+        each call approved by ed25519/...
+        at most 1 call
+        $ hessra-agents explain --audience mail --token once.token \
+            read_file '{"path": "/srv/data/a"}' | tail -5
+        a guard also asks for
+        that it counts: at most 50 calls in any 3600 s
+        an approval by ed25519/...
+        that it counts: at most 1 call
+        signatures were not checked, so anybody may have written this: give --trust FILE
+        $ printf '[[limit]]\\ncalls = 1\\nof = ["send_mail"]\\n' > typo.toml
+        $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
+        2| hessra-agents: no grant names tool:send_mail, so nothing of it can be limited or approved
+        [2]
+        $ printf '[[limit]]\\ncall = 1\\n' > typo.toml
+        $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
+        2| hessra-agents: limit 1: unknown field 'call', did you mean 'calls'?
+        [2]
+        """)
+
+
 def test_root_keys_rotate_in_steps_whose_waits_are_kept(shell: Shell) -> None:
     """Prepare, then wait until every guard can know the key."""
     shell.play("""

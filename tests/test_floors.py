@@ -37,6 +37,7 @@ FLOORS = {
     "toolbox": 4,
     "deciding": 4,
     "permitting": 4,
+    "tracing": 4,
     "remembering": 4,
     "guard": 4,
     "authority": 4,

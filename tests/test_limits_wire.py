@@ -108,6 +108,10 @@ def test_a_condition_of_a_tool_that_is_not_granted_is_refused(condition: Any) ->
         issued(PAY, condition)
     with pytest.raises(ValueError, match="no grant names"):
         issued().attenuate(grant("pay", amount=1), condition, now=NOW)
+    with pytest.raises(ValueError, match="no grant names"):
+        issued().attenuate(condition, now=NOW)
+    with pytest.raises(ValueError, match="no grant names"):
+        issued().delegate(condition, to=HOLDER.public, now=NOW)
 
 
 def test_a_sum_of_an_argument_that_a_tool_does_not_have_is_refused() -> None:

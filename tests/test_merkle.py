@@ -24,6 +24,7 @@ from hessra_agents.ledger.merkle import (
     leaf_hash,
     node_hash,
     root,
+    tile_root,
 )
 
 from .log_world import ROUNDS, Shelf, grown, leaves, plain_consistency, plain_inclusion, plain_root
@@ -144,6 +145,14 @@ def test_two_levels_of_full_tiles_and_few_reads_for_a_proof() -> None:
         check_consistency(index + 1, plain_root(some[: index + 1]), tree.size, tree.root(), proof)
 
 
+def test_the_root_of_a_full_tile_is_its_hash_in_the_tile_above() -> None:
+    _, shelf = grown(leaves(600))
+    assert tile_root(shelf[0, 0]) + tile_root(shelf[0, 1]) == shelf[1, 0]
+    for wrong in (b"", shelf[0, 2], shelf[0, 0] + shelf[0, 1]):
+        with pytest.raises(ValueError):
+            tile_root(wrong)
+
+
 def test_a_record_cannot_pass_for_a_node() -> None:
     left, right = leaves(2)
     assert leaf_hash(left + right) != node_hash(left, right)
@@ -245,6 +254,7 @@ def test_wrong_use_and_missing_tiles_are_told() -> None:
         lambda: consistency(-1, 300, shelf),
         lambda: root(2**63, shelf),
         lambda: Tree().append(b"short"),
+        lambda: Tree.of(-1, shelf),
         lambda: Tree().partial(-1),
         lambda: Tile(0, 0, b""),
         lambda: Tile(0, 0, bytes(33)),

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Denied, KeyPair, Trust, grant, must
+from hessra_agents import Denied, KeyPair, Trust, grant, limit, must
 
 from .world import ANA, BO, EVE, MAIL, World
 
@@ -31,6 +31,22 @@ async def test_a_sub_agent_gets_less_and_the_parent_keeps_its_own(world: World) 
         await mailer.call("send_email", MAIL | {"to": BO})
     assert await desk.call("send_email", MAIL | {"to": BO}) == f"sent to {BO}"
     assert mailer.name == "agent:desk:mailer"
+
+
+async def test_a_sub_agent_has_limits_of_its_own(world: World) -> None:
+    """Beside those of its parent, which are shared."""
+    desk = world.guard.toolbox(world.issue(limit(calls=3)))
+    once = desk.delegate("agent:desk:mailer", grant("send_email"), limit(calls=1))
+    assert await once.call("send_email", MAIL)
+    with world.refuses("spent"):
+        await once.call("send_email", MAIL)
+    narrowed = desk.attenuate(limit(calls=1))
+    assert await narrowed.call("send_email", MAIL)
+    with world.refuses("spent"):
+        await narrowed.call("send_email", MAIL)
+    assert await desk.call("send_email", MAIL)
+    with world.refuses("spent"):
+        await desk.call("send_email", MAIL)
 
 
 async def test_a_sub_agent_never_exceeds_its_parent(world: World) -> None:

@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from . import authority, deciding, holding, inspecting, mcp, mcp_config
+from . import (
+    approvals,
+    authority,
+    deciding,
+    holding,
+    inspecting,
+    log,
+    log_checking,
+    log_handing,
+    mcp,
+    mcp_config,
+    revoking,
+)
 from .options import Json
 from .terminal import USAGE, Answer, Mistake
 
@@ -26,6 +38,7 @@ _OPTIONS: dict[str, Any] = {
 app = typer.Typer(**_OPTIONS)
 keys = typer.Typer(**_OPTIONS)
 mcp_group = typer.Typer(**_OPTIONS)
+log_group = typer.Typer(**_OPTIONS)
 
 
 def run(arguments: Sequence[str]) -> Answer | int:
@@ -49,7 +62,7 @@ def _all(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Capabilities for the tools of AI agents: issue, narrow, hand on, inspect, decide.
+    """Capabilities for the tools of AI agents: issue, narrow, hand on, inspect, decide, revoke.
 
     Tokens and proofs are read from standard input or from files, never from arguments; the answer alone
     goes to standard output, so commands pipe:
@@ -84,6 +97,12 @@ def _keys(context: typer.Context) -> None:
     _help_if_alone(context)
 
 
+@log_group.callback()
+def _log(context: typer.Context) -> None:
+    """Look at the record of every call, prove it, check it."""
+    _help_if_alone(context)
+
+
 @mcp_group.callback()
 def _mcp(context: typer.Context) -> None:
     """Guard servers of the Model Context Protocol that nobody here can change."""
@@ -115,6 +134,18 @@ keys.command("show")(authority.show)
 keys.command("init")(authority.init)
 keys.command("list")(authority.list_keys)
 keys.command("rotate")(authority.rotate)
+app.add_typer(log_group, name="log")
+log_group.command("list")(log.list_logs)
+log_group.command("tail")(log.tail)
+log_group.command("search")(log.search)
+log_group.command("show")(log.show)
+log_group.command("prove")(log_handing.prove)
+log_group.command("verify")(log_checking.verify)
+log_group.command("export")(log_handing.export)
+log_group.command("heads")(log_handing.heads)
+log_group.command("keys")(log_handing.keys)
+log_group.command("erase")(log.erase)
+log_group.command("break")(log_handing.break_log)
 app.add_typer(mcp_group, name="mcp")
 for _name, _that in (
     ("proxy", mcp.proxy),
@@ -133,6 +164,10 @@ for _command in (
     inspecting.inspect,
     deciding.verify,
     deciding.explain,
+    revoking.revoke,
+    approvals.approvals,
+    approvals.approve,
+    approvals.reject,
     demo,
 ):
     app.command()(_command)

@@ -193,6 +193,18 @@ def issue(
       subset_of = ["a", "b"]                        a list; or { values, empty }
       fields = { name = CONSTRAINT }                an object with these fields and no others
       command = { program, words, rest }            an argument list
+
+    Beside the grants there may be limits and approvals, of all calls or `of` some tools:
+
+    \b
+      [[limit]]
+      calls = 50                                    # or sum_of = "amount", at_most = 5000
+      per = "1d"                                    # in any day; without: as long as it lives
+      refund = true                                 # a call that fails is given back
+      [[approval]]
+      keys = ["ed25519/...", "ed25519/..."]
+      need = 2                                      # of these keys, for each call
+      of = ["pay"]
     """  # noqa: D301 -- \b keeps lines apart in the help
     told = inputs.grants(grants)
     lifetime = inputs.duration(ttl, "--ttl")

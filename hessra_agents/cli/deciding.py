@@ -124,7 +124,7 @@ def explain(
         blocks.append(shown)
         lines += told
     allowed = not first and all(block["allows"] for block in blocks)
-    also = _also(found, audience)
+    also = _also(found, call, audience)
     reasons = list(
         dict.fromkeys([one.reason for one in first] + [p.reason for b in blocks for p in b["problems"]])
     )
@@ -234,10 +234,15 @@ def _pattern(pattern: Pattern, call: Call, index: int) -> tuple[list[Problem], l
     return problems, near if problems else near[:1]
 
 
-def _also(found: Reading, audience: str | None) -> list[str]:
+def _also(found: Reading, call: Call, audience: str | None) -> list[str]:
     """What a guard asks for that no capability can say by itself."""
+    from ..tokens.describe import approvals_of, voters
     from ..tokens.profile import ANCHOR, APPROVED, HOLDER
-    from .reading import approvers, name
+    from ..words import limit_words
+    from .reading import name
+
+    def within(objects: frozenset[str] | None) -> bool:
+        return objects is None or call.resource in objects
 
     asked = []
     for block in found.blocks:
@@ -246,7 +251,8 @@ def _also(found: Reading, audience: str | None) -> list[str]:
                 asked.append(f"that it stands where {name(label)} is {name(value)}")
             elif audience is None:
                 asked.append(f"that it is the guard {name(value)}")
-        asked += [f"an approval by {' or '.join(keys)}" for keys in approvers(block)]
+        asked += [f"an approval by {voters(one)}" for one in approvals_of(block) if within(one.of)]
+        asked += [f"that it counts: {limit_words(one)}" for _, one in block.limits if within(one.of)]
         for check in block.attested:
             if check[0].label not in (HOLDER, APPROVED):
                 asked.append(f"that ed25519/{check[0].key.hex()} states {name(check[0].label)}")

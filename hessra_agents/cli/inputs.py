@@ -20,7 +20,7 @@ from .terminal import Mistake, warn
 
 if TYPE_CHECKING:
     from ..call import Call
-    from ..grants import Grant
+    from ..tokens.building import Condition
     from ..tokens.keys import PublicKey
     from ..tokens.trust import Trust
 
@@ -84,11 +84,11 @@ def trust(file: Path) -> Trust:
         raise _unreadable("--trust", error) from None
 
 
-def grants(file: Path | None) -> tuple[Grant, ...]:
-    """The grants of a file; none if there is no file."""
-    from .grantfile import read_grants
+def grants(file: Path | None) -> tuple[Condition, ...]:
+    """The grants of a file, with its limits and approvals; none if there is no file."""
+    from .grantfile import read_conditions
 
-    return () if file is None else read_grants(_text(_read(file, "--grants", MAX_FILE), "--grants"))
+    return () if file is None else read_conditions(_text(_read(file, "--grants", MAX_FILE), "--grants"))
 
 
 def call(tool: str, arguments: str | None, file: Path | None, token: Path | None) -> Call:

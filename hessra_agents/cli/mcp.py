@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import inputs
+from .ledger import maybe_place, remembered
 from .mcp_bound import Bound
-from .options import Audience, Designations, Json, MaybeGrants, Passphrase, Trust
+from .options import (
+    Audience,
+    Designations,
+    Json,
+    LedgerAddress,
+    LedgerFile,
+    MaybeGrants,
+    Passphrase,
+    State,
+    Trust,
+)
 from .terminal import REFUSED, Answer, Mistake, warn
 
 if TYPE_CHECKING:
+    from ..ledger import Ledger
     from ..mcp.gate import Gate
     from ..mcp.pins import Pins
     from ..mcp.pipes import Aside
@@ -100,6 +112,9 @@ def proxy(
         bool, typer.Option("--bearer-over-http", help="Take capabilities without a holder over HTTP.")
     ] = False,
     designations: Designations = [],  # noqa: B006
+    ledger: LedgerAddress = None,
+    ledger_file: LedgerFile = None,
+    state: State = None,
 ) -> int:
     """Stand in front of an MCP server; a call goes through if a capability permits it.
 
@@ -111,10 +126,27 @@ def proxy(
     Clients send a capability, and the holder's proof, with each request. Those that cannot are served with
     --capability, narrowed by --grants and --ttl: whoever can reach the proxy then has it. The exit code is
     the server's own; 128 + n if a signal ended it.
+
+    With --ledger what was used, what is revoked and a record of every call outlive the proxy, and are shared
+    with all guards on that ledger. Without it they are in its memory.
     """  # noqa: D301 -- \b keeps lines apart in the help
     bound = Bound(capability, capability_env, capability_keyring, key, passphrase_file, ttl, grants)
-    gate = _gate(bound, trust, audience, designations, pins, bearer_over_http)
     form, seconds = _form(refusals), _seconds(timeout)
+    with remembered(maybe_place(ledger, ledger_file, state)) as memory:
+        gate = _gate(bound, trust, audience, designations, pins, bearer_over_http, memory)
+        return _served(gate, listen, upstream, command, host, origin, seconds, form)
+
+
+def _served(
+    gate: Gate,
+    listen: str | None,
+    upstream: str | None,
+    command: list[str] | None,
+    host: list[str],
+    origin: list[str],
+    seconds: float,
+    form: Refusals,
+) -> int:
     if listen is None:
         if upstream is not None or host or origin:
             raise Mistake("--upstream, --host and --origin are for HTTP: give --listen HOST:PORT, too")
@@ -248,13 +280,13 @@ def _gate(
     designations: list[str],
     pins: Path | None,
     bearer_over_http: bool,
+    ledger: Ledger,
 ) -> Gate:
     from ..guard import Guard
-    from ..ledger import Ledger
     from ..mcp.gate import Gate
 
     stated = inputs.pairs(designations, "--designation")
-    guard = Guard(inputs.trust(trust), audience=audience, ledger=Ledger.memory(), designations=stated)
+    guard = Guard(inputs.trust(trust), audience=audience, ledger=ledger, designations=stated)
     toolbox = bound.toolbox(guard)
     return Gate(guard, bound=toolbox, bearer_over_http=bearer_over_http, pins=_read(pins))
 

@@ -17,8 +17,22 @@ from .terminal import Answer, Mistake, warn
 
 __all__ = ["config"]
 
-FILES = frozenset({"--trust", "--capability", "--key", "--passphrase-file", "--grants", "--pins"})
+FILES = frozenset(
+    {
+        "--trust",
+        "--capability",
+        "--key",
+        "--passphrase-file",
+        "--grants",
+        "--pins",
+        "--ledger-file",
+        "--state",
+    }
+)
 """The proxy's options that name a file."""
+
+LEDGER = "--ledger"
+"""Its option that names a file, or an address."""
 
 Entry = Mapping[str, Any]
 """How one server is started: command, args and env."""
@@ -84,14 +98,19 @@ def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
     for word in given:
         option, equals, value = word.partition("=")
         if follows:
-            word = os.path.abspath(word)
-        elif equals and option in FILES:
-            word = f"{option}={os.path.abspath(value)}"
-        follows = not follows and word in FILES
+            word = _placed(word)
+        elif equals and option in (*FILES, LEDGER):
+            word = f"{option}={_placed(value)}"
+        follows = not follows and word in (*FILES, LEDGER)
         options.append(word)
     first, *others = command
     program = os.path.abspath(first) if "/" in first else shutil.which(first) or first
     return options, [program, *map(_absolute, others)]
+
+
+def _placed(name: str) -> str:
+    """A file's name, absolute; an address as it is."""
+    return name if "://" in name else os.path.abspath(name)
 
 
 def _absolute(word: str) -> str:

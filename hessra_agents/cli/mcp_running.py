@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from .terminal import Mistake, warn
@@ -114,6 +115,23 @@ def serve(app: ASGIApp, host: str, port: int, path: str) -> int:
     shown = f"[{host}]" if ":" in host else host
     warn(f"listening on http://{shown}:{listener.getsockname()[1]}{path}")
     config = uvicorn.Config(app, access_log=False, log_config=None, server_header=False, lifespan="on")
-    with listener:
-        uvicorn.Server(config).run([listener])
+    # uvicorn sends itself what ended it once more, which would leave a ledger no time to close
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        with listener:
+            uvicorn.Server(config).run([listener])
+    except _Ended as ended:
+        return 128 + ended.number
     return 0
+
+
+class _Ended(BaseException):
+    """A signal ended it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended(number)

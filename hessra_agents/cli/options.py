@@ -9,6 +9,7 @@ import typer
 
 __all__ = ["Arguments", "Audience", "Designations", "Grants", "Json", "Passphrase", "Token", "Tool", "Trust"]
 __all__ += ["ArgumentsFile", "Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
+__all__ += ["LedgerAddress", "LedgerFile", "State", "Yes"]
 
 _TRUST = "Public root keys, as `hessra-agents trust` writes them."
 _GRANTS = "TOML, see `hessra-agents issue --help`."
@@ -58,4 +59,25 @@ Passphrase = Annotated[
         "--passphrase-file", metavar="FILE", help="Read the passphrase from a file, not from the terminal."
     ),
 ]
+LedgerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="WHERE",
+        help="The ledger: a file, or a postgresql:// address without a password. Or HESSRA_LEDGER says it.",
+    ),
+]
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger-file", metavar="FILE", help="Read that address from a file instead."),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="The folder of its logs' keys and heads: beside the file, or in the user's state folder.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]

@@ -22,34 +22,30 @@ What would have been allowed is told from step 4 on, when signature and holder a
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from ..call import Call, digest
+from ..call import Call
 from ..clauses import Pattern
 from ..errors import Denied, Problem, Reason
 from ..tokens.capability import Capability
 from ..tokens.engine import authorize
 from ..tokens.keys import KeyPair, PublicKey
-from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED, Attested
+from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED
 from ..tokens.statements import Approval, Proof
-from ..words import limit_words, place_name
+from .attestations import check_attestations
+from .charges import check_limits
 from .compiled import Program, matches, program
 from .explain import ORDER, explain
-from .permit import _SEAL, Charge, Permit, Spent
+from .permit import _SEAL, Permit, Spent
 
 __all__ = ["PROOF_WINDOW", "Possession", "check_place", "check_time", "verify"]
 
 PROOF_WINDOW = 30
 """Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
-
-MAX_APPROVALS = 16
-"""Approvals that one call may carry."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -119,11 +115,11 @@ def verify(
         if found.rights.get(call.resource) != call.operation:
             _check_right(capability, call)
         _check_arguments(found, capability, call, bounds)
-        charges, counted = _check_limits(capability, call) if found.limited else ((), ())
+        charges, counted = check_limits(capability, call) if found.limited else ((), ())
         approved: set[str] = set()
         votes: tuple[tuple[bytes, Spent], ...] = ()
         if approvals or not found.settled:
-            approved, votes = _check_attestations(capability, call, tuple(approvals), now)
+            approved, votes = check_attestations(capability, call, tuple(approvals), now)
         if strict:
             earned = [(HOLDER, handle)] if handle else []
             earned += [(APPROVED, one) for one in approved]
@@ -258,104 +254,3 @@ def _check_arguments(found: Program, capability: Capability, call: Call, bounds:
         reason = min((problem.reason for problem in unique), key=ORDER.index)
         blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
         raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
-
-
-def _check_limits(
-    capability: Capability, call: Call
-) -> tuple[tuple[Charge, ...], tuple[tuple[str, str, int], ...]]:
-    """Step 5: what the call takes of each limit, and the limits as the engine is told them."""
-    charges: list[Charge] = []
-    counted: list[tuple[str, str, int]] = []
-    until = sys.maxsize
-    for block in capability.blocks:
-        # what derives from a block expires no later than it, so its budget need not be kept longer
-        until = min(until, block.expires or until)
-        for handle, one in block.limits:
-            if one.of is None or call.resource in one.of:
-                name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
-                amount = 1 if one.argument is None else _amount(call, one.argument)
-                words = limit_words(one)
-                charges.append(Charge(name, amount, one.most, one.window, one.refund, until, words))
-                counted.append((handle, one.kind, one.most))
-    return tuple(charges), tuple(counted)
-
-
-def _amount(call: Call, argument: str) -> int:
-    """What is added to a sum: never less than nothing, so that no call gives anything back."""
-    values = call.fact("arg_int", argument)
-    if values is None:
-        missing = call.fact("arg_scalar", argument) is None and call.fact("arg_json", argument) is None
-        reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
-        problem = Problem(reason, place_name(argument), "a whole number, whose sum is limited")
-        raise Denied(reason, problems=[problem])
-    amount = values[0]
-    if type(amount) is not int or amount < 0:
-        problem = Problem(Reason.CONSTRAINT, place_name(argument), "at least 0, its sum is limited")
-        raise Denied(Reason.CONSTRAINT, problems=[problem])
-    return amount
-
-
-def _check_attestations(
-    capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
-) -> tuple[set[str], tuple[tuple[bytes, Spent], ...]]:
-    """Step 6: the handles that were approved, and the approvals to remember, each with who approved."""
-    asked = {(one.value, one.key) for b in capability.blocks for check in b.attested for one in check}
-    approved: dict[str, tuple[bytes, Spent]] = {}
-    if len(approvals) > MAX_APPROVALS:
-        raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
-    for approval in approvals:
-        if approval.handle not in approved and (approval.handle, approval.key.data) in asked:
-            spent = _check_approval(approval, capability, call, now)
-            approved[approval.handle] = (approval.key.data, spent)
-    handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
-    last = capability.holder
-
-    def met(one: Attested) -> bool:
-        if one.label == HOLDER:
-            return one.value in handed_on or (last is not None and one.value == last.handle)
-        if one.label == APPROVED:
-            return one.value in approved
-        return any(b.signer == one.key and (one.label, one.value) in b.states for b in capability.blocks)
-
-    for index, block in enumerate(capability.blocks):
-        for check in block.attested:
-            applies = check[0].of is None or call.resource in check[0].of
-            if applies and not any(met(one) for one in check):
-                label, detail = check[0].label, f"block {index}"
-                if label == APPROVED:
-                    raise Denied(Reason.NOT_APPROVED, detail=detail)
-                if label == HOLDER:
-                    raise Denied(Reason.NOT_HOLDER, detail=detail)
-                raise Denied(
-                    Reason.WRONG_AUDIENCE, f"nobody states the {label} that is asked for", detail=detail
-                )
-        for key in block.activators:
-            if not any(b.signer == key and b.activates for b in capability.blocks):
-                raise Denied(Reason.NOT_YET_VALID, "the capability has not been activated")
-    return set(approved), tuple(approved.values())
-
-
-def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> Spent:
-    involved = {
-        one.key for b in capability.blocks for check in b.attested for one in check if one.label == HOLDER
-    }
-    if approval.key.data in involved or any(b.signer == approval.key.data for b in capability.blocks):
-        raise Denied(
-            Reason.NOT_APPROVED, "who holds a capability, or handed it on, does not approve its calls"
-        )
-    if approval.call != call.digest:
-        raise Denied(Reason.WRONG_CALL, "the approval was given for another call")
-    if not now < approval.expires:
-        raise Denied(Reason.EXPIRED, "the approval has expired")
-    if not approval.valid(ids=capability.ids):
-        raise Denied(Reason.NOT_APPROVED, "the approval is not signed for this capability")
-    # named by all that is signed, so that no second spelling of the signature is a second use
-    signed = (
-        bytes.fromhex(approval.handle),
-        approval.key.data,
-        approval.call,
-        approval.expires.to_bytes(8, "big"),
-    )
-    name = hashlib.sha256(b"".join(signed)).digest()
-    # no longer than the capability lives: nobody fills a ledger for years
-    return Spent("approval", name, min(approval.expires, capability.expires))

@@ -67,8 +67,7 @@ class Slot:
 
     def release(self) -> None:
         """Let another process have the log."""
-        with contextlib.suppress(OSError):
-            os.close(self.lock)
+        _close(self.lock)
 
 
 class Home:
@@ -96,13 +95,20 @@ class Home:
             LedgerError: one cannot be read, or is not signed by its log's key.
         """
         found = {}
-        for one in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if re.fullmatch(r"\d+", one.name) and (one / "key").exists():
+        for one in self._folders():
+            if (one / "key").exists():
                 key = _key(one / "key")
                 head = _checkpoint(one, key)
                 if head is not None:
                     found[head.origin] = head
         return found
+
+    def _folders(self) -> list[Path]:
+        try:
+            inside = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        except OSError as error:
+            raise LedgerError(f"{self.folder}: {error.strerror}") from error
+        return [one for one in inside if re.fullmatch(r"\d+", one.name)]
 
     def take(self) -> Slot:
         """The first log that no process writes.
@@ -121,13 +127,16 @@ class Home:
                 raise LedgerError(f"{folder}: {error.strerror}") from error
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(lock)
+            except BlockingIOError:
+                _close(lock)
                 continue
+            except OSError as error:
+                _close(lock)
+                raise LedgerError(f"{folder}: {error.strerror}") from error
             try:
                 return Slot(folder, _new_key(folder / "key"), lock)
             except BaseException:
-                os.close(lock)
+                _close(lock)
                 raise
         raise LedgerError(f"{self.folder}: {MOST_LOGS} processes write here already")
 
@@ -148,6 +157,12 @@ def check_private(path: Path) -> None:
         raise LedgerError(f"{path}: others can read it: chmod go= {path}")
     if found.st_uid != os.geteuid():
         raise LedgerError(f"{path}: belongs to another user")
+
+
+def _close(handle: int) -> None:
+    """Let go of it, whatever the system says of that: the handle is gone."""
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
 
 def _key(path: Path) -> KeyPair:

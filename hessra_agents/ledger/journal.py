@@ -33,9 +33,8 @@ class Journal:
         self._slot = slot
         self._log = 0
         self._tree: Tree | None = None
-        head = slot.checkpoint()
-        self._covered = head.size if head else 0
-        self._written = time.monotonic()
+        self._head = slot.checkpoint()
+        self._written = float("-inf")  # the first record is covered at once
 
     @property
     def slot(self) -> Slot:
@@ -57,7 +56,13 @@ class Journal:
             yield "tile", (self._log, tile.level, tile.index, tile.hashes)
 
     def load(self) -> Steps[None]:
-        """Read the tree from the store."""
+        """Read the tree from the store.
+
+        Raises:
+            LedgerError: it does not hold what the last head covers: an old copy was put in its place.
+        """
+        if self._head is not None:
+            yield from check(self._slot.origin, self._head)
         if not self._log:
             ((number,),) = yield "log", (self._slot.origin,)
             self._log = int(number)
@@ -68,18 +73,20 @@ class Journal:
     def head(self, *, now: bool = False) -> None:
         """Write the head outside the store if it is time, of what was committed."""
         tree = self._tree
-        if tree is None or tree.size == self._covered:
+        covered = self._head.size if self._head else 0
+        if tree is None or tree.size == covered:
             return
         waited = time.monotonic() - self._written
-        if now or waited >= CHECKPOINT_EVERY or tree.size - self._covered >= _MOST_UNCOVERED:
+        if now or waited >= CHECKPOINT_EVERY or tree.size - covered >= _MOST_UNCOVERED:
+            head = Checkpoint(self._slot.origin, tree.size, tree.root())
             try:
-                self._slot.write(tree.size, tree.root())
+                self._slot.write(head.size, head.root)
             except OSError as error:
                 # the records are safe; an older head covers fewer of them
                 _log.warning("a log's head could not be written: %s", error.strerror)
                 self._written = time.monotonic()
                 return
-            self._covered, self._written = tree.size, time.monotonic()
+            self._head, self._written = head, time.monotonic()
 
 
 class _Stored:
@@ -117,7 +124,10 @@ def stored(log: int, size: int) -> Steps[_Stored]:
             rows = yield "tile_of", (log, level, index)
             if not rows:
                 raise LedgerError(f"tile {level}/{index} of the log is missing")
-            above += tile_root(bytes(rows[0][0]))
+            try:
+                above += tile_root(bytes(rows[0][0]))
+            except ValueError as error:
+                raise LedgerError(f"tile {level}/{index} of the log was altered: {error}") from error
         level += 1
         if above:
             found[level, count // WIDTH] = bytes(above)

@@ -11,7 +11,7 @@ from ..decide.permit import Permit
 from ..errors import Denied, Reason
 from . import steps
 from .connection import Steps, run
-from .revocations import Revoked
+from .revocations import Revocation, Revoked
 from .sqlite import SQLite
 from .steps import Seen
 from .stored import StoredLedger
@@ -48,9 +48,15 @@ class MemoryLedger(StoredLedger):
         for spent in permit.spends:
             self._held[spent.name[:32]] += 1
 
+    async def revoke(self, revocation: Revocation, *, reason: str = "") -> int:
+        """Take something back for good; nobody polls in here, so it is known at once."""
+        epoch = await super().revoke(revocation, reason=reason)
+        await self._writer.submit(lambda again: steps.learn(self.revoked))
+        return epoch
+
     def _take(self, permit: Permit, op: bytes) -> Steps[None]:
-        if permit.spends:
-            self._latest = max(self._latest, permit.time)
+        if permit.time > self._latest:
+            self._latest = permit.time
             for _, name in (yield from steps.forget(self._latest)):
                 self._held[bytes(name)[:32]] -= 1
             self._held += Counter()  # drops what is down to nothing

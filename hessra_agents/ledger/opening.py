@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import Denied
 from .connection import Connection, StoreFailed, apart, run
 from .home import Home
 from .journal import Journal, check
@@ -38,6 +39,8 @@ def _opened(where: str | Path, durable: bool, clear: bool, state: str | Path | N
             run(connection, learn(revoked))
         except StoreFailed as error:
             raise LedgerError(f"{where}: {error}") from error
+        except Denied as denied:
+            raise LedgerError(f"{where}: {denied.detail}") from denied
         journal = Journal(slot)
     except BaseException:
         connection.close()

@@ -17,6 +17,7 @@ from ..call import Call
 from ..canonical import Json, encode, parse
 from ..decide.permit import Permit
 from .protocol import Outcome, Refusal
+from .requests import Request, Vote
 from .revocations import Revocation
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "of_permit",
     "of_refusal",
     "of_revocation",
+    "of_vote",
     "opens",
 ]
 
@@ -90,7 +92,7 @@ def _decision(
 
 
 def _arguments(salt: bytes, call: Call) -> dict[str, str] | str:
-    values = call.arguments
+    values = call.values
     if len(values) > _MOST_NAMES or any(len(name) > _LONGEST for name in values):
         return f"{len(values)} arguments"
     return {name: keyed(salt, name.encode() + b"\0" + encode(value)) for name, value in values.items()}
@@ -105,6 +107,12 @@ def of_revocation(revocation: Revocation, epoch: int, reason: str, op: bytes, ti
     """That something was taken back."""
     said = {"what": revocation.kind, "target": _cut(revocation.words), "epoch": epoch, "reason": _cut(reason)}
     return _encoded({"kind": "revocation", "op": op.hex(), "at": time, **said})
+
+
+def of_vote(request: Request, vote: Vote, op: bytes, time: int) -> bytes:
+    """What an approver said of a request."""
+    said = {"request": request.id, "by": str(vote.key), "approves": vote.approves}
+    return _encoded({"kind": "vote", "op": op.hex(), "at": time, **said})
 
 
 def opens(body: bytes, opening: Opening | None, name: str, value: Json) -> bool:

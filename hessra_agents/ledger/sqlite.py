@@ -26,6 +26,8 @@ __all__ = ["SQLite"]
 _NETWORKS = re.compile(
     r"nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|s3fs|glusterfs|rclone).*"
 )
+_FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
+"""What a file can do to whoever reads it; an error's text that is no UTF-8 is the last of them."""
 _ID = 0x48657373  # "Hess": whose file this is
 
 
@@ -43,6 +45,7 @@ class SQLite(Connection):
         self._statements = statements("sqlite")
         self._woken = threading.Event()
         self._gate = -1
+        self._file: tuple[int, int] | None = None
         self._saved = False
         self._db: sqlite3.Connection | None = None
 
@@ -59,6 +62,7 @@ class SQLite(Connection):
             self.begin(())
             self._migrate()
             self.commit()
+            self._check_pages()
         except StoreFailed as error:
             self.rollback()
             raise LedgerError(f"{self._path}: {error}") from error
@@ -73,16 +77,22 @@ class SQLite(Connection):
             if self._path is None:
                 db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             else:
+                self._file = _file(self._path)
                 uri = f"{self._path.absolute().as_uri()}?mode=rw"
                 db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1)
-                for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
-                    db.execute(f"pragma {one}").fetchall()
+            self._db = db
+            if self._path is not None:
                 gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                 self._gate = os.open(f"{self._path}.lock", gate, 0o600)
+                self._lock(fcntl.LOCK_EX)  # several processes may turn a new file into one with a log
+                for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
+                    db.execute(f"pragma {one}").fetchall()
+                self._lock(fcntl.LOCK_UN)
             db.execute("pragma trusted_schema = off")
-        except (sqlite3.Error, OSError) as error:
+            db.execute("pragma secure_delete = on").fetchall()  # what is erased is gone from the file
+        except _FAILURES as error:
+            self.rollback()
             raise StoreFailed(f"cannot be opened: {error}") from error
-        self._db = db
         return db
 
     def _migrate(self) -> None:
@@ -108,14 +118,22 @@ class SQLite(Connection):
                 raise LedgerError(f"{self._path}: its tables were made by other migrations than ours")
             if _shape(db) != _expected():
                 raise LedgerError(f"{self._path}: its tables were altered")
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise LedgerError(f"{self._path}: {error}") from error
+
+    def _check_pages(self) -> None:
+        """That tables and indexes agree, page by page: SQLite does not ask by itself."""
+        found = self._do(self._connect(), "pragma integrity_check(1)")
+        if found != [("ok",)]:
+            raise LedgerError(f"{self._path}: is damaged: some of its pages do not agree; put back a copy")
 
     def begin(self, locks: Iterable[bytes]) -> None:
         """Start to write, when those who came before are through; there is one writer, so no other locks."""
         db = self._connect()
         if self._gate >= 0:
-            fcntl.flock(self._gate, fcntl.LOCK_EX)
+            self._lock(fcntl.LOCK_EX)
+        if self._path is not None and _file(self._path) != self._file:
+            raise StoreFailed("the file was moved, removed or replaced")
         self._do(db, "begin immediate")
         self._saved = False
 
@@ -137,7 +155,8 @@ class SQLite(Connection):
     def commit(self) -> None:
         """Make it last, and let the next one write."""
         self._do(self._connect(), "commit")
-        self._release()
+        if self._gate >= 0:
+            self._lock(fcntl.LOCK_UN)
 
     def rollback(self) -> None:
         """Undo it all."""
@@ -170,14 +189,16 @@ class SQLite(Connection):
                 self._db.close()
             self._db = None
 
-    def _release(self) -> None:
-        if self._gate >= 0:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
+    def _lock(self, how: int) -> None:
+        try:
+            fcntl.flock(self._gate, how)
+        except OSError as error:
+            raise StoreFailed(f"its lock: {error.strerror}") from error
 
     def _do(self, db: sqlite3.Connection, text: str, values: tuple[Any, ...] = ()) -> list[Row]:
         try:
             return db.execute(text, values).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except _FAILURES as error:
             raise StoreFailed(str(error)) from error
 
 
@@ -223,6 +244,15 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror}") from error
     check_private(path)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file is at this path, if one is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _network(folder: Path) -> bool:

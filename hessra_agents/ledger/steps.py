@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PAGE = 50_000
+_ID = re.compile(r"[0-9a-f]{16}")
 MAX_MOMENT = 1 << 61
 """Later than any clock, and still a number that every store keeps."""
 
@@ -82,22 +84,27 @@ def take(permit: Permit, op: bytes, revoked: Revoked) -> Steps[None]:
     for key in permit.approvers:
         # whoever was handed this capability, or one that it stems from, is no judge of its calls
         for block in permit.ids:
-            if (yield "delegate", (mark("block", block.encode()), key)):
+            if (yield "delegate", (mark("block", block.encode()), mark("key", key))):
                 raise Denied(Reason.NOT_APPROVED, "who was handed a capability does not approve its calls")
     for charge in sorted(permit.charges, key=lambda one: one.counter):
-        yield from _charge(charge, op, permit.time)
+        yield from _charge(charge, op, permit.time, purged)
     if permit.approvers:
         yield "use_request", (permit.call.digest, chain_digest(permit.ids))
 
 
-def _charge(charge: Charge, op: bytes, now: int) -> Steps[None]:
+def _charge(charge: Charge, op: bytes, now: int, purged: int) -> Steps[None]:
     length = max(1, charge.window // 60)
     slot = now // length if charge.window else 0
     first = (now - charge.window) // length if charge.window else 0
+    # what was used is kept while it counts: in its window, or as long as the capability lives
+    until = min(charge.until, MAX_MOMENT)
+    if charge.window:
+        until = min(until, (slot + 1) * length + charge.window)
+    if purged >= (now + 1 if charge.window else until):
+        raise Denied(Reason.STALE, "what was used of a limit is forgotten: a guard's clock was ahead")
     ((used,),) = yield "used", (charge.counter, first)
     if int(used) + charge.amount > charge.most:
         raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.most - int(used), 0)} left")
-    until = min(charge.until, MAX_MOMENT) + charge.window
     yield "charge", (charge.counter, slot, charge.amount, until)
     if charge.refund:
         yield "refundable", (op, charge.counter, slot, charge.amount, until)
@@ -158,6 +165,8 @@ def ask(request: Request, seen: Seen, revoked: Revoked) -> Steps[Request]:
 
 def requests(now: int, id: str | None) -> Steps[list[Request]]:
     """The requests that wait, or one."""
+    if id is not None and not _ID.fullmatch(id):
+        return []  # some texts no store takes
     rows = (yield "open_requests", (now,)) if id is None else (yield "request", (id,))
     found = []
     for row in rows:
@@ -193,9 +202,9 @@ def approvals(call: bytes, chain: bytes, now: int) -> Steps[list[str]]:
 def forget(before: int) -> Steps[list[Row]]:
     """Forget what ended by a moment; returns the statements that went."""
     gone = yield "forget_spent", (before,)
-    if gone:
+    if (yield "forget_used", (before,)) or gone:
         yield "purged", (before,)
-    for one in ("used", "refundable", "marks", "capabilities", "votes", "requests"):
+    for one in ("refundable", "marks", "capabilities", "votes", "requests"):
         yield f"forget_{one}", (before,)
     return gone
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ from ..tokens.capability import Capability
 from . import records, steps
 from .connection import Steps
 from .journal import Journal
-from .protocol import Ledger, Outcome, Refusal
+from .protocol import Ledger, Outcome, Refusal, new_op
 from .requests import Request, Vote
 from .revocations import Reach, Revocation, Revoked
 from .steps import Seen
@@ -142,7 +141,7 @@ class StoredLedger(Ledger):
         """Take something back for good."""
         if len(reason) > 256 or not reason.isprintable():
             raise ValueError("a reason is one line of at most 256 printable characters")
-        op, now = os.urandom(16), int(time.time())
+        op, now = new_op(), int(time.time())
 
         def write(again: bool) -> Steps[int]:
             epoch, new = yield from steps.revoke(revocation, reason, now)
@@ -179,7 +178,14 @@ class StoredLedger(Ledger):
 
     async def vote(self, id: str, vote: Vote, *, now: int) -> Request:
         """Add what an approver says."""
-        return await self._writer.submit(lambda again: steps.vote(id, vote, now))
+        op = new_op()
+
+        def write(again: bool) -> Steps[Request]:
+            found = yield from steps.vote(id, vote, now)
+            yield from self._append("vote", op, records.of_vote(found, vote, op, now))
+            return found
+
+        return await self._writer.submit(write)
 
     async def approvals(self, call: bytes, chain: bytes, *, now: int) -> list[str]:
         """The approvals that were given for a call."""

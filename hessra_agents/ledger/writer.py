@@ -36,6 +36,9 @@ DEADLINE = 2.0
 MOST_WAITING = 4096
 """Transactions that wait at a time."""
 
+LINGER = 0.1
+"""Seconds that steps which nobody waits for are left to the next commit, at most."""
+
 _MOST_TOGETHER = 512
 
 T = TypeVar("T")
@@ -93,6 +96,8 @@ class Writer:
         self._failed = failed
         self._waiting: deque[_Job[Any]] = deque()
         self._unsure: deque[_Job[Any]] = deque(maxlen=MOST_WAITING)
+        self._rung: set[Any] = set()  # event loops that will wake the thread at the end of their turn
+        self._awaited = False
         self._down = False
         self._closing = False
         self._pid = os.getpid()
@@ -120,6 +125,7 @@ class Writer:
         job = _Job(steps, locks, undo)
         job.token, job.event = current_token(), anyio.Event()
         self._put(job)
+        self._ring(job.token)
         try:
             with anyio.move_on_after(DEADLINE):
                 await job.event.wait()
@@ -141,7 +147,7 @@ class Writer:
         return self._connection.hinted()
 
     def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
-        """Have steps run after what was submitted before, and do not wait.
+        """Have steps run after what was submitted before, with the next commit, and do not wait.
 
         Raises:
             Denied: ``unavailable``; they will not run.
@@ -156,12 +162,27 @@ class Writer:
         if len(self._waiting) >= MOST_WAITING:
             raise Denied(Reason.UNAVAILABLE, detail="too many calls wait for the ledger")
         self._waiting.append(job)
+
+    def _ring(self, token: EventLoopToken) -> None:
+        """Wake the thread when the loop has run all who can submit now: one commit serves them all.
+
+        A thread that is woken by the first of them fights with the others for the interpreter.
+        """
+        native: Any = token.native_token
+        if native not in self._rung:
+            self._rung.add(native)
+            soon = getattr(native, "call_soon", None) or native.run_sync_soon
+            soon(self._wake, native)
+
+    def _wake(self, native: Any = None) -> None:
+        self._rung.discard(native)
+        self._awaited = True
         self._connection.wake()
 
     def _undo(self, job: _Job[Any]) -> None:
         if job.undo is not None:
             self._waiting.append(_Job(job.undo, (), None))
-            self._connection.wake()
+            self._wake()
 
     def run(self, steps: Callable[[bool], Steps[T]]) -> T:
         """Run steps now, in a transaction of their own; for the writer's own thread, or before it works.
@@ -190,9 +211,12 @@ class Writer:
     def _work(self) -> None:
         while not self._closing or self._waiting:
             try:
-                if not self._waiting and not self._closing:
-                    self._connection.wait(self._poll)
+                if not self._awaited and not self._closing:
+                    self._connection.wait(min(self._poll, LINGER))
+                self._awaited = False
                 jobs = self._next()
+                # too many for one commit, or lost once: they do not linger
+                self._awaited |= bool(self._waiting)
                 if jobs:
                     self._batch(jobs)
                 self._between(self)
@@ -222,6 +246,7 @@ class Writer:
             _log.warning("the ledger's store is back")
         self._down = False
         # what may have been written for callers that were refused
+        self._awaited |= bool(self._unsure)
         self._waiting.extend(self._unsure)
         self._unsure.clear()
 
@@ -266,6 +291,7 @@ class Writer:
         self._answer([(job, None, gone) for job in jobs if job.again])
         for job in once:
             job.again = True
+        self._awaited = True
         self._waiting.extendleft(reversed(once))
 
     def _answer(self, settled: list[tuple[_Job[Any], Any, BaseException | None]]) -> None:

@@ -176,10 +176,15 @@ class Gate:
         return self.guard.permit(token, call, proof=proof, check=check)
 
     def _decide(self, token: str | None, call: Call, proof: Proof | None) -> None:
-        if token is None and self._bound is not None:
-            self._bound.decide(call)
-        else:
-            self.guard.decide(token, call, proof=proof)
+        """The decision alone, but for approvals: the permit finds those in the ledger, or asks for them."""
+        try:
+            if token is None and self._bound is not None:
+                self._bound.decide(call)
+            else:
+                self.guard.decide(token, call, proof=proof)
+        except Denied as denied:
+            if denied.reason is not Reason.NOT_APPROVED:
+                raise
 
     async def _once(
         self,

@@ -60,7 +60,8 @@ def envelope(denied: Denied) -> dict[str, Any]:
         remediation = "unavailable"
     elif denied.reason in _UNDISCLOSED:
         remediation = "undisclosed"
-    return {"reason": str(denied.reason), "remediation": remediation}
+    asked = {} if denied.request is None else {"request": denied.request}
+    return {"reason": str(denied.reason), "remediation": remediation, **asked}
 
 
 def refusal(denied: Denied, method: str, name: str = "", form: Refusals = Refusals.RESULT) -> Refusal:

@@ -47,12 +47,11 @@ def narrow(
     audience: str | None,
     designations: Mapping[str, str] | None,
     now: int | None,
-    closed: bool,
-    reach: Iterable[str] = (),
+    of: Iterable[str] | None,
 ) -> None:
-    """Write these conditions into a block; ``closed`` for the first one.
+    """Write these conditions into a block.
 
-    ``reach`` are the objects that the blocks before leave, if the block has no grants of its own.
+    ``of`` are the objects that the blocks before leave; None for the first block, which closes the names.
 
     Raises:
         TypeError: something is no condition.
@@ -82,31 +81,27 @@ def narrow(
             case _:
                 made = "a capability is made of grant(...), limit(...) and approved_by(...)"
                 raise TypeError(f"{made}: not of {type(one).__name__}")
-    _check_reach(asked, grants, frozenset(reach), closed=closed)
-    # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
-    bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
-    if grants and not (closed and bare):
-        add_pattern(builder, pattern(tuple(grants), closed=closed))
-
-
-def _check_reach(
-    asked: Iterable[Limit | Approvers], grants: Iterable[Grant], reach: frozenset[str], *, closed: bool
-) -> None:
-    """A name that is mistyped would leave a tool without its limit, or without any call that passes."""
-    found = tuple(grants)
-    named = frozenset(one.resource for one in found) or reach
+    named = frozenset(one.resource for one in grants) or frozenset(of or ())
     for condition in asked:
-        unknown = sorted((condition.of or frozenset()) - named) if named else []
+        unknown = sorted((condition.of or frozenset()) - named)
         if unknown:
             raise ValueError(f"no grant names {unknown[0]}, so nothing of it can be limited or approved")
-        if not (closed and isinstance(condition, Limit) and condition.argument):
-            continue
-        name = _argument_of(condition.argument)
-        for one in found:
-            limited = condition.of is None or one.resource in condition.of
-            if limited and name not in dict(one.constraints):
-                hint = "name the tools that are limited, of=..."
-                raise ValueError(f"{one.tool} has no argument {name!r} to sum up: {hint}")
+        if of is None and isinstance(condition, Limit) and condition.argument:
+            _check_sum(condition, condition.argument, grants)
+    # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
+    bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
+    if grants and not (of is None and bare):
+        add_pattern(builder, pattern(tuple(grants), closed=of is None))
+
+
+def _check_sum(limit: Limit, place: str, grants: Iterable[Grant]) -> None:
+    """A tool without the argument would be left without any call that passes."""
+    name = _argument_of(place)
+    for one in grants:
+        limited = limit.of is None or one.resource in limit.of
+        if limited and name not in dict(one.constraints):
+            hint = "name the tools that are limited, of=..."
+            raise ValueError(f"{one.tool} has no argument {name!r} to sum up: {hint}")
 
 
 def _argument_of(place: str) -> str:

@@ -168,7 +168,7 @@ class Capability:
         if not (conditions or ttl is not None or audience or designations):
             raise ValueError("attenuate narrows: name grants, a limit, a ttl, an audience or designations")
         narrow(
-            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, closed=False
+            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, of=self.tools
         )
         return self._grown(lambda: self._biscuit.append(builder))
 
@@ -202,7 +202,7 @@ class Capability:
             builder.add_fact(designation_fact(HOLDER, holder.handle))
         builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), to.data)]))
         narrow(
-            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, closed=False
+            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, of=self.tools
         )
         if holder is None or key is None:
             return self._grown(lambda: self._biscuit.append(builder))

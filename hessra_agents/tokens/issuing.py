@@ -58,7 +58,7 @@ def issue(
     if activator is not None:
         scope = {"k": activator.for_biscuit()}
         builder.add_check(Check("check if activation($a) trusting {k}", {}, scope))
-    narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, closed=True)
+    narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, of=None)
     if key_id is not None:
         builder.set_root_key_id(key_id)
     return Capability.made(lambda: builder.build(key.for_biscuit().private_key), key.public)

@@ -17,7 +17,7 @@ import base64
 import binascii
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..call import Call, digest
 from ..errors import Denied, Reason
@@ -27,7 +27,7 @@ __all__ = ["Approval", "Proof", "chain_digest"]
 
 _PROOF, _APPROVAL = "hp1.", "ha1."
 _PROOF_BYTES = 16 + 8 + 32 + 64
-_APPROVAL_BYTES = 16 + 32 + 8 + 32 + 64
+_APPROVAL_BYTES = 16 + 16 + 32 + 8 + 32 + 64
 
 
 def chain_digest(ids: Iterable[str]) -> bytes:
@@ -95,6 +95,7 @@ class Proof:
 class Approval:
     """An approver's statement for one call, under one token, until a time; a ledger spends it once."""
 
+    nonce: bytes
     handle: str
     key: PublicKey
     expires: int
@@ -103,25 +104,29 @@ class Approval:
 
     @classmethod
     def make(cls, call: Call, *, ids: tuple[str, ...], handle: str, key: KeyPair, expires: int) -> Approval:
-        """Sign that this call may be made under this chain before ``expires`` (Unix seconds)."""
-        unsigned = cls(handle, key.public, expires, call.digest, b"")
-        return cls(handle, key.public, expires, call.digest, key.sign(unsigned._message(ids)))
+        """Sign that this call may be made, once, under this chain before ``expires`` (Unix seconds)."""
+        unsigned = cls(os.urandom(16), handle, key.public, expires, call.digest, b"")
+        return replace(unsigned, signature=key.sign(unsigned._message(ids)))
 
     def valid(self, *, ids: tuple[str, ...]) -> bool:
         """Whether its key signed it, for this chain."""
         return self.key.signed(self.signature, self._message(ids))
 
     def _message(self, ids: tuple[str, ...]) -> bytes:
-        parts = bytes.fromhex(self.handle), self.call, chain_digest(ids), self.expires.to_bytes(8, "big")
-        return digest("hessra-agents/approval/1", *parts)
+        return digest(
+            "hessra-agents/approval/1",
+            bytes.fromhex(self.handle),
+            self.call,
+            chain_digest(ids),
+            self.expires.to_bytes(8, "big"),
+            self.nonce,
+        )
 
     @property
     def token(self) -> str:
         """The statement as text."""
-        expires = self.expires.to_bytes(8, "big")
-        return _write(
-            _APPROVAL, bytes.fromhex(self.handle), self.key.data, expires, self.call, self.signature
-        )
+        handle, expires = bytes.fromhex(self.handle), self.expires.to_bytes(8, "big")
+        return _write(_APPROVAL, self.nonce, handle, self.key.data, expires, self.call, self.signature)
 
     def __repr__(self) -> str:
         return f"Approval(of={self.call.hex()[:16]}, by={self.key}, expires={self.expires})"
@@ -135,10 +140,11 @@ class Approval:
         """
         data = _read(_APPROVAL, text, _APPROVAL_BYTES)
         try:
-            key = PublicKey(data[16:48])
+            key = PublicKey(data[32:64])
         except ValueError as error:
             raise Denied(Reason.MALFORMED, "the approval names no key") from error
-        return cls(data[:16].hex(), key, int.from_bytes(data[48:56], "big"), data[56:88], data[88:])
+        expires = int.from_bytes(data[64:72], "big")
+        return cls(data[:16], data[16:32].hex(), key, expires, data[72:104], data[104:])
 
 
 def _write(prefix: str, *parts: bytes) -> str:

@@ -234,8 +234,8 @@ function proofMessage({ ids, handle, audience, call, nonce, time }) {
   return digest('hessra-agents/proof/1', ...parts);
 }
 
-function approvalMessage({ ids, handle, call, expires }) {
-  return digest('hessra-agents/approval/1', hex(handle), hex(call), chain(ids), uint64(expires));
+function approvalMessage({ ids, handle, call, expires, nonce }) {
+  return digest('hessra-agents/approval/1', hex(handle), hex(call), chain(ids), uint64(expires), hex(nonce));
 }
 
 function statement(name, file, one, row, message) {
@@ -244,16 +244,17 @@ function statement(name, file, one, row, message) {
   const { public: text } = file.keys[row.key];
   const signature = hex(row.signature);
   check(`${name}: signature`, verify(null, message, publicKey(text), signature), 'not signed by its key');
-  const body = row.nonce
+  const proves = row.audience !== undefined;
+  const body = proves
     ? [hex(row.nonce), uint64(row.time), hex(row.call), signature]
-    : [hex(row.handle), raw(text), uint64(row.expires), hex(row.call), signature];
+    : [hex(row.nonce), hex(row.handle), raw(text), uint64(row.expires), hex(row.call), signature];
   const written = Buffer.concat(body).toString('base64url');
-  same(`${name}: text`, `${row.nonce ? 'hp1.' : 'ha1.'}${written}`, row.text);
+  same(`${name}: text`, `${proves ? 'hp1.' : 'ha1.'}${written}`, row.text);
   if (row.holds) {
     const { ids } = file.tokens[one.token];
     same(`${name}: what it is for`, [row.ids, row.call], [ids, one.digest]);
-    const fresh = row.nonce ? Math.abs(row.time - one.now) <= 30 : one.now < row.expires;
-    check(`${name}: where and when`, fresh && (!row.nonce || row.audience === one.audience));
+    const fresh = proves ? Math.abs(row.time - one.now) <= 30 : one.now < row.expires;
+    check(`${name}: where and when`, fresh && (!proves || row.audience === one.audience));
   }
 }
 

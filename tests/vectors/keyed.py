@@ -162,7 +162,7 @@ def _approvals(file: Capabilities) -> None:
 
     def in_their_name(call: Call) -> list[Row]:
         made = Approval.make(call, ids=one.ids, handle=handle, key=THIEF, expires=NOW + 300)
-        lie = Approval(handle, APPROVERS[0].public, made.expires, made.call, made.signature)
+        lie = Approval(made.nonce, handle, APPROVERS[0].public, made.expires, made.call, made.signature)
         return [{"text": lie.token, "holds": False}]
 
     file.case("approved in another's name", "approved", {"x": 1}, "not_approved", approve=in_their_name)

@@ -343,6 +343,7 @@ def approval_row(approval: Approval, *, key: str, ids: tuple[str, ...]) -> Row:
         "key": key,
         "ids": list(ids),
         "chain": chain_digest(ids).hex(),
+        "nonce": approval.nonce.hex(),
         "handle": approval.handle,
         "call": approval.call.hex(),
         "expires": approval.expires,

@@ -49,7 +49,8 @@ on conflict do nothing returning 1
 -- name: mark
 insert into capability_mark (mark, name) values ($1, $2) on conflict do nothing
 -- name: delegate
-select 1 from capability where holder = $2 and name in (select name from capability_mark where mark = $1) limit 1
+select 1 from capability_mark as built join capability_mark as held on held.name = built.name
+where built.mark = $1 and held.mark = $2 limit 1
 
 -- name: ask
 insert into request (id, call, chain, capability, body, expires, asked, state)
@@ -99,7 +100,7 @@ update entry set opening = null where log = $1 and idx = $2 and opening is not n
 delete from spent where (kind, name) in (select kind, name from spent where until <= $1 limit 10000 for update skip locked)
 returning kind, name
 -- name: forget_used
-delete from used where until <= $1
+delete from used where until <= $1 returning 1
 -- name: forget_refundable
 delete from refundable where until <= $1
 -- name: forget_marks

@@ -1,0 +1,37 @@
+"""Faults for the ledger's tests: processes killed, calls of the system that fail, files that are damaged.
+
+What a fault is put into is a real ledger, mostly in a process of its own (`child`) that `workers` tells what
+to do. A control is the same fault put into what goes without our protection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+SOAK = bool(os.environ.get("HESSRA_SOAK"))
+
+PATIENCE = 30.0
+"""Seconds after which what should have happened will not."""
+
+COUNTED: Counter[str] = Counter()
+"""How often each kind of fault was put in, for the last lines of a run."""
+
+SAID: list[str] = []
+"""Figures for the last lines of a run: none of them is asserted."""
+
+
+def times(short: int, soak: int) -> int:
+    """So many in ``make test``, so many in ``make soak``."""
+    return soak if SOAK else short
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was put in, at the end of a run."""
+    if COUNTED or SAID:
+        counts = ", ".join(f"{count:,} {what}" for what, count in sorted(COUNTED.items()))
+        terminalreporter.write_sep("-", "faults of the ledger")
+        for line in (counts, *SAID):
+            terminalreporter.write_line(line)
