@@ -25,14 +25,12 @@ def check_attestations(
     Raises:
         Denied: ``not_approved``, or another reason of the first check that nothing meets.
     """
-    checks = [
-        (index, check)
-        for index, block in enumerate(capability.blocks)
-        for check in block.attested
-        if check[0].of is None or call.resource in check[0].of
+    asked_here = [
+        [check for check in block.attested if check[0].of is None or call.resource in check[0].of]
+        for block in capability.blocks
     ]
     # an approval that nothing here asks for is not used up
-    asked = {(one.value, one.key) for _, check in checks for one in check}
+    asked = {(one.value, one.key) for checks in asked_here for check in checks for one in check}
     approved: dict[str, tuple[bytes, Spent]] = {}
     if len(approvals) > MAX_APPROVALS:
         raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
@@ -50,17 +48,20 @@ def check_attestations(
             return one.value in approved
         return any(b.signer == one.key and (one.label, one.value) in b.states for b in capability.blocks)
 
-    for index, check in checks:
-        if not any(met(one) for one in check):
-            label, detail = check[0].label, f"block {index}"
-            if label == APPROVED:
-                raise Denied(Reason.NOT_APPROVED, detail=detail)
-            if label == HOLDER:
-                raise Denied(Reason.NOT_HOLDER, detail=detail)
-            raise Denied(Reason.WRONG_AUDIENCE, f"nobody states the {label} that is asked for", detail=detail)
-    for key in {key for block in capability.blocks for key in block.activators}:
-        if not any(b.signer == key and b.activates for b in capability.blocks):
-            raise Denied(Reason.NOT_YET_VALID, "the capability has not been activated")
+    for index, (block, checks) in enumerate(zip(capability.blocks, asked_here, strict=True)):
+        for check in checks:
+            if not any(met(one) for one in check):
+                label, detail = check[0].label, f"block {index}"
+                if label == APPROVED:
+                    raise Denied(Reason.NOT_APPROVED, detail=detail)
+                if label == HOLDER:
+                    raise Denied(Reason.NOT_HOLDER, detail=detail)
+                raise Denied(
+                    Reason.WRONG_AUDIENCE, f"nobody states the {label} that is asked for", detail=detail
+                )
+        for key in block.activators:
+            if not any(b.signer == key and b.activates for b in capability.blocks):
+                raise Denied(Reason.NOT_YET_VALID, "the capability has not been activated")
     return set(approved), tuple(approved.values())
 
 
