@@ -1,7 +1,9 @@
-# Everything here runs in environments of its own under .venv*; the system's Python is never touched. Where
-# PostgreSQL is missing, .ci/postgres installs its programs if it may (as root, on Debian), or says what to do.
+# Everything here runs in environments of its own under .venv*; the system's Python is never touched. Programs
+# that are missing, such as PostgreSQL, are installed by .ci/programs if it may (as root, on Debian), else named.
 
 PYTEST_ARGS ?=
+SOAK = tests/test_laws.py tests/test_merkle.py tests/test_notes.py tests/test_export.py tests/test_ledger_faults.py \
+	tests/test_ledger_stores.py tests/test_ledger_machine.py tests/test_limits.py tests/test_revocation.py
 LOCK_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -16,7 +18,7 @@ demo: .venv/.installed ## a support desk under attack, on a real database, mailb
 	@.venv/bin/hessra-agents demo
 
 test: .venv/.installed ## the tests and how much of the code they run; PYTEST_ARGS="-k name" for some of them
-	@.ci/postgres
+	@.ci/programs postgresql strace
 	@.venv/bin/python -m coverage run -m pytest $(PYTEST_ARGS)
 	@.venv/bin/python -m coverage report --fail-under=0
 ifeq ($(strip $(PYTEST_ARGS)),)
@@ -29,16 +31,21 @@ check: .venv/.installed ## lint, format and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-soak: .venv/.installed ## the laws, with many more random calls
-	HESSRA_SOAK=1 .venv/bin/python -m pytest tests/test_laws.py $(PYTEST_ARGS)
+soak: .venv/.installed ## the laws and the faults, many more of each; an hour or so
+	@.ci/programs postgresql strace
+	HESSRA_SOAK=1 .venv/bin/python -m pytest $(SOAK) $(PYTEST_ARGS)
 
 bench: .venv-bench/.installed ## measure, beside peers that are installed for this alone
+	@.ci/programs postgresql
 	@.venv-bench/bin/python -m benchmarks
 
-interop: .venv-node/.installed ## the test vectors, read by the JavaScript implementation of Biscuit
+interop: .venv/.installed .venv-node/.installed
+interop: ## the test vectors, read by the JavaScript implementation of Biscuit; logs and proofs, read by Go's
 	@echo "installing tests/interop/package-lock.json"
 	@cd tests/interop && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
 	@.venv-node/bin/node tests/interop/verify.mjs tests/vectors/*.json
+	@.ci/programs go
+	@.venv/bin/python -m tests.interop.tlog
 
 real: .venv/.installed .venv-node/.installed .venv-servers/.installed
 real: .venv-legacy/.installed .venv-vulnerable/.installed

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
-from .postgres import dsn as dsn
-from .postgres import postgres as postgres
+from .postgres import Postgres
 from .world import World
 
 # HESSRA_SOAK=1 runs the laws at full length, ten times as many cases as otherwise
@@ -27,3 +27,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def world() -> World:
     """A guard with a few tools, and the authority that it trusts."""
     return World()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server that all tests share: one that stops it may leave it so, the next starts it again."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def dsn(postgres: Postgres) -> str:
+    """A new, empty database on a server that runs."""
+    postgres.thaw()
+    postgres.start()
+    return postgres.fresh()

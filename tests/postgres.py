@@ -21,12 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-
-import pytest
 
 from . import processes
 
@@ -201,7 +198,7 @@ def programs() -> Path:
         return max(found, key=lambda folder: int(folder.parent.name))
     elsewhere = shutil.which("initdb")
     if elsewhere is None:
-        raise RuntimeError("the tests need PostgreSQL: .ci/postgres installs it")
+        raise RuntimeError("the tests need PostgreSQL: .ci/programs postgresql installs it")
     return Path(elsewhere).resolve().parent
 
 
@@ -216,18 +213,3 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """The server that all tests share: one that stops it may leave it so, the next starts it again."""
-    with Postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def dsn(postgres: Postgres) -> str:
-    """A new, empty database on a server that runs."""
-    postgres.thaw()
-    postgres.start()
-    return postgres.fresh()

@@ -320,3 +320,20 @@ async def test_a_file_that_is_taken_away_while_it_is_used_is_noticed(path: Path,
     with world.refuses("unavailable"):
         await world.call(held)
     await world.ledger.aclose()
+
+
+async def test_a_head_that_is_kept_elsewhere_is_held_against_the_log(tmp_path: Path) -> None:
+    """Whoever deletes store and folder together is found by who kept a head."""
+    where, kept = tmp_path / "hessra.db", tmp_path / "heads"
+    world = World(ledger=Ledger.open(where))
+    await world.call(world.issue())
+    await world.ledger.aclose()
+    kept.write_text((tmp_path / "hessra.db.log" / "0" / "checkpoint").read_text())
+    await Ledger.open(where, heads=kept).aclose()
+    for one in tmp_path.glob("hessra.db*"):
+        shutil.rmtree(one) if one.is_dir() else one.unlink()
+    await Ledger.open(where).aclose()
+    with pytest.raises(LedgerError, match="no log of"):
+        Ledger.open(where, heads=kept)
+    with pytest.raises(LedgerError, match="No such file"):
+        Ledger.open(where, heads=tmp_path / "none")

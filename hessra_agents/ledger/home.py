@@ -24,6 +24,8 @@ from .protocol import LedgerError
 
 __all__ = ["Home", "Slot", "check_private"]
 
+_NOTE = re.compile(r"(?:[^\n]+\n)+\n(?:— [^\n]+\n)+")
+
 MOST_LOGS = 1024
 """Processes that write at a time."""
 
@@ -102,6 +104,27 @@ class Home:
                 if head is not None:
                     found[head.origin] = head
         return found
+
+    def witnessed(self, file: Path) -> list[notes.Checkpoint]:
+        """Heads of these logs that were kept elsewhere, as ``hessra-agents log heads`` wrote them.
+
+        Raises:
+            LedgerError: the file cannot be read, or one is of no log of this home.
+        """
+        keys = [_key(one / "key") for one in self._folders() if (one / "key").exists()]
+        known = [notes.verifier_key(_origin(key), key.public) for key in keys]
+        try:
+            text = file.read_text("utf-8")
+            found = _NOTE.findall(text)
+            if not found or "".join(found) != text:
+                raise LedgerError(
+                    f"{file}: is no list of signed heads, as 'hessra-agents log heads' writes it"
+                )
+            return [notes.Checkpoint.verified(one, known) for one in found]
+        except OSError as error:
+            raise LedgerError(f"{file}: {error.strerror}") from error
+        except ValueError as error:
+            raise LedgerError(f"{file}: a head of no log of {self.folder}: {error}") from error
 
     def _folders(self) -> list[Path]:
         try:

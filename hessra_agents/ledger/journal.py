@@ -34,6 +34,7 @@ class Journal:
         self._log = 0
         self._tree: Tree | None = None
         self._head = slot.checkpoint()
+        self._committed = 0
         self._written = float("-inf")  # the first record is covered at once
 
     @property
@@ -67,12 +68,17 @@ class Journal:
             ((number,),) = yield "log", (self._slot.origin,)
             self._log = int(number)
         ((size,),) = yield "size", (self._log,)
+        if int(size) < self._committed:
+            raise LedgerError(
+                _broken(self._slot.origin, f"has {size} records, {self._committed} were written")
+            )
         tiles = yield from stored(self._log, int(size))
         self._tree = Tree.of(int(size), tiles)
 
     def head(self, *, now: bool = False) -> None:
         """Write the head outside the store if it is time, of what was committed."""
         tree = self._tree
+        self._committed = tree.size if tree is not None else self._committed
         covered = self._head.size if self._head else 0
         if tree is None or tree.size == covered:
             return

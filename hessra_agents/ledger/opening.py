@@ -18,24 +18,28 @@ from .writer import Writer
 __all__ = ["open_ledger", "store_of"]
 
 
-def open_ledger(where: str | Path, *, durable: bool, clear: bool, state: str | Path | None) -> StoredLedger:
+def open_ledger(
+    where: str | Path, *, durable: bool, clear: bool, state: str | Path | None, heads: str | Path | None
+) -> StoredLedger:
     """The ledger at this place; see `Ledger.open`.
 
     Raises:
         LedgerError: it must not be used.
     """
-    return apart(lambda: _opened(where, durable, clear, state))
+    return apart(lambda: _opened(where, durable, clear, state, heads))
 
 
-def _opened(where: str | Path, durable: bool, clear: bool, state: str | Path | None) -> StoredLedger:
+def _opened(
+    where: str | Path, durable: bool, clear: bool, state: str | Path | None, heads: str | Path | None
+) -> StoredLedger:
     connection, home, poll = store_of(where, durable=durable, state=state)
     slot = home.take()
     revoked = Revoked()
     try:
-        heads = home.heads()
+        known = [*home.heads().values(), *(home.witnessed(Path(heads)) if heads else ())]
         try:
-            for origin, head in heads.items():
-                run(connection, check(origin, head))
+            for head in known:
+                run(connection, check(head.origin, head))
             run(connection, learn(revoked))
         except StoreFailed as error:
             raise LedgerError(f"{where}: {error}") from error

@@ -166,7 +166,12 @@ class Ledger(ABC):
 
     @staticmethod
     def open(
-        where: str | Path, *, durable: bool = True, clear: bool = False, state: str | Path | None = None
+        where: str | Path,
+        *,
+        durable: bool = True,
+        clear: bool = False,
+        state: str | Path | None = None,
+        heads: str | Path | None = None,
     ) -> Ledger:
         """A ledger that survives: ``hessra.db``, or ``postgresql://...`` where many machines share it.
 
@@ -177,6 +182,8 @@ class Ledger(ABC):
             clear: keep the arguments of calls in clear beside the records, which hold their keyed hashes.
             state: the folder for the log's key and its outside checkpoints; by default beside the file, for
                 PostgreSQL in the user's state folder.
+            heads: a file of older heads that is kept elsewhere (``hessra-agents log heads`` writes it): the
+                logs must hold those, too.
 
         Raises:
             LedgerError: it cannot be opened, is open to others, was altered, or is not what its last
@@ -184,4 +191,4 @@ class Ledger(ABC):
         """
         from .opening import open_ledger
 
-        return open_ledger(where, durable=durable, clear=clear, state=state)
+        return open_ledger(where, durable=durable, clear=clear, state=state, heads=heads)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,9 @@ def traced(pid: int, out: Path, *arguments: str) -> Iterator[Trace]:
             raise RuntimeError(f"strace cannot trace here: {said}")
         yield Trace(out)
     finally:
-        tracer.send_signal(signal.SIGINT)  # it lets go of the process
-        try:
-            tracer.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            tracer.kill()
-            tracer.communicate()
+        end = time.monotonic() + PATIENCE
+        while tracer.poll() is None:  # a signal may come just before it waits, and is then not heard
+            tracer.send_signal(signal.SIGINT if time.monotonic() < end else signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                tracer.wait(0.1)
+        tracer.stderr.close()
