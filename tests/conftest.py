@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from .faults import pytest_terminal_summary as pytest_terminal_summary
 from .postgres import Postgres
 from .world import World
 

@@ -322,6 +322,12 @@ async def test_a_file_that_is_taken_away_while_it_is_used_is_noticed(path: Path,
     await world.ledger.aclose()
 
 
+def delete(where: Path) -> None:
+    """The file and all beside it."""
+    for one in where.parent.glob(f"{where.name}*"):
+        shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
 async def test_a_head_that_is_kept_elsewhere_is_held_against_the_log(tmp_path: Path) -> None:
     """Whoever deletes store and folder together is found by who kept a head."""
     where, kept = tmp_path / "hessra.db", tmp_path / "heads"
@@ -330,8 +336,7 @@ async def test_a_head_that_is_kept_elsewhere_is_held_against_the_log(tmp_path: P
     await world.ledger.aclose()
     kept.write_text((tmp_path / "hessra.db.log" / "0" / "checkpoint").read_text())
     await Ledger.open(where, heads=kept).aclose()
-    for one in tmp_path.glob("hessra.db*"):
-        shutil.rmtree(one) if one.is_dir() else one.unlink()
+    delete(where)
     await Ledger.open(where).aclose()
     with pytest.raises(LedgerError, match="no log of"):
         Ledger.open(where, heads=kept)

@@ -67,7 +67,7 @@ def disk() -> Iterator[Path]:
 
 def test_killed_processes_lose_no_call_and_exceed_no_limit(disk: Path) -> None:
     """Whoever is killed is replaced, until the limit is used up: all is charged that was acknowledged."""
-    goal = times(20, 1000)
+    goal = times(12, 1000)
     scene = Scene(disk / "store", goal * 8)
     kills, pick, permitted = goal, random.Random(4), set[str]()
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def test_the_control_a_counter_without_a_transaction_goes_wrong(disk: Path) -> N
     with ExitStack() as stack:
         some = [stack.enter_context(Worker(scene)).ready() for _ in range(PROCESSES)]
         for one in some:
-            one.tell("plain", where=where, most=200, calls=1000)
+            one.tell("plain", where=where, most=100, calls=1000)
         for one in some:
             one.hear_until("done")
     ((used,),) = sqlite3.connect(where).execute("select used from plain").fetchall()
@@ -144,7 +144,7 @@ def test_a_kill_between_decision_and_tool_is_told_as_it_was_and_charges_once(dis
 def test_eight_processes_get_exactly_what_the_limit_has_and_none_waits_forever(disk: Path) -> None:
     """Their worst waits are told at the end, with our queue and, the control, with SQLite's own waiting."""
     for busy in (False, True):
-        scene = Scene(disk / f"store-{busy}", PROCESSES * times(30, 300))
+        scene = Scene(disk / f"store-{busy}", PROCESSES * times(20, 300))
         with workers(scene, PROCESSES, busy=busy) as some:
             for one in some:
                 one.tell("call", calls=scene.most // PROCESSES)

@@ -98,7 +98,7 @@ class Home:
         """
         found = {}
         for one in self._folders():
-            if (one / "key").exists():
+            if _there(one / "key"):
                 key = _key(one / "key")
                 head = _checkpoint(one, key)
                 if head is not None:
@@ -188,6 +188,13 @@ def _close(handle: int) -> None:
         os.close(handle)
 
 
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+
+
 def _key(path: Path) -> KeyPair:
     try:
         return KeyPair.load(path)
@@ -196,7 +203,7 @@ def _key(path: Path) -> KeyPair:
 
 
 def _new_key(path: Path) -> KeyPair:
-    if not path.exists():
+    if not _there(path):
         with contextlib.suppress(FileExistsError):
             try:
                 KeyPair.generate().save(path)

@@ -33,7 +33,11 @@ def _opened(
     where: str | Path, durable: bool, clear: bool, state: str | Path | None, heads: str | Path | None
 ) -> StoredLedger:
     connection, home, poll = store_of(where, durable=durable, state=state)
-    slot = home.take()
+    try:
+        slot = home.take()
+    except BaseException:
+        connection.close()
+        raise
     revoked = Revoked()
     try:
         known = [*home.heads().values(), *(home.witnessed(Path(heads)) if heads else ())]
@@ -41,7 +45,7 @@ def _opened(
             for head in known:
                 run(connection, check(head.origin, head))
             run(connection, learn(revoked))
-        except StoreFailed as error:
+        except (StoreFailed, OSError, LookupError) as error:
             raise LedgerError(f"{where}: {error}") from error
         except Denied as denied:
             raise LedgerError(f"{where}: {denied.detail}") from denied

@@ -106,6 +106,7 @@ class Revoked:
         self._bound = bound
         self._marks: set[bytes] = set()
         self._before = 0
+        self._unsure: list[tuple[int, int, list[bytes]]] = []
         self._read = time.monotonic()
         self.epoch = 0
         """How many revocations this knows: all up to this one."""
@@ -126,13 +127,28 @@ class Revoked:
         found = sorted(row for row in rows if row[0] > known)
         if [number for number, _, _ in found] != list(range(known + 1, epoch + 1)):
             raise LookupError("the store's list of revocations has a gap")
-        for _, kind, target in found:
-            if kind == "before":
-                self._before = max(self._before, int.from_bytes(target, "big"))
-            else:
-                self._marks.add(target)
+        marks = [target for _, kind, target in found if kind != "before" and target not in self._marks]
+        moments = [int.from_bytes(target, "big") for _, kind, target in found if kind == "before"]
+        if found:
+            self._unsure.append((self.epoch, self._before, marks))
+        self._marks.update(marks)
+        self._before = max([self._before, *moments])
         # last, so that whoever sees the epoch sees its marks
         self.epoch = epoch
+        self._read = time.monotonic()
+
+    def sure(self) -> None:
+        """What was learned was committed, or is now."""
+        self._unsure.clear()
+
+    def unlearn(self) -> None:
+        """What was learned since then was read in a transaction that was lost, and may never have been."""
+        while self._unsure:
+            self.epoch, self._before, marks = self._unsure.pop()
+            self._marks.difference_update(marks)
+
+    def read(self) -> None:
+        """The store was read, and had nothing new."""
         self._read = time.monotonic()
 
     @property

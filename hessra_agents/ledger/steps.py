@@ -54,6 +54,9 @@ def learn(revoked: Revoked) -> Steps[int]:
         Denied: ``unavailable``; this is not the store that was read before.
     """
     ((epoch, purged),) = yield "state", ()
+    if revoked.epoch == epoch:
+        revoked.read()
+        return int(purged)
     try:
         while revoked.epoch < epoch:
             upto = min(epoch, revoked.epoch + _PAGE)

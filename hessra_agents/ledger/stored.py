@@ -76,6 +76,7 @@ class StoredLedger(Ledger):
         self._latest = 0
         self._forgot = self._polled = time.monotonic()
         self._poll = poll
+        revoked.sure()
         self._writer = writer(self)
 
     def __repr__(self) -> str:
@@ -96,7 +97,8 @@ class StoredLedger(Ledger):
         if again and (yield "entry_of", (op, "decision")):
             return
         yield from steps.take(permit, op, self.revoked)
-        yield from self._note(Seen.of(permit))
+        if permit.marks[0] not in self._known:
+            yield from self._note(Seen.of(permit))
         yield from self._append("decision", op, body, opening)
 
     def _note(self, seen: Seen) -> Steps[None]:
@@ -202,11 +204,13 @@ class StoredLedger(Ledger):
     def lost(self) -> None:
         """In the writer's thread: a transaction was lost, and what was thought to be written with it."""
         self._known.clear()
+        self.revoked.unlearn()
         if self._journal is not None:
             self._journal.lost()
 
     def between(self, writer: Writer) -> None:
         """In the writer's thread: the log's head, what others revoked, what has ended."""
+        self.revoked.sure()
         if self._journal is not None:
             self._journal.head()
         now = time.monotonic()
@@ -214,6 +218,7 @@ class StoredLedger(Ledger):
             self._polled = now
             try:
                 writer.run(lambda again: steps.learn(self.revoked))
+                self.revoked.sure()
             except Denied as denied:
                 raise RuntimeError(denied.detail) from denied
         if now - self._forgot >= FORGET_EVERY and self._latest:

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import PATIENCE
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -73,8 +71,8 @@ def traced(pid: int, out: Path, *arguments: str) -> Iterator[Trace]:
             raise RuntimeError(f"strace cannot trace here: {said}")
         yield Trace(out)
     finally:
-        end = time.monotonic() + PATIENCE
-        while tracer.poll() is None:  # a signal may come just before it waits, and is then not heard
+        end = time.monotonic() + 1
+        while tracer.poll() is None:  # it may not hear of a signal, or wait for a thread that was killed
             tracer.send_signal(signal.SIGINT if time.monotonic() < end else signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 tracer.wait(0.1)
