@@ -2,14 +2,15 @@
 # that are missing, such as PostgreSQL, are installed by .ci/programs if it may (as root, on Debian), else named.
 
 PYTEST_ARGS ?=
-SOAK = tests/test_laws.py tests/test_merkle.py tests/test_notes.py tests/test_export.py tests/test_ledger_faults.py \
+SOAK = tests/test_laws.py tests/test_differential.py tests/test_merkle.py tests/test_notes.py tests/test_export.py tests/test_ledger_faults.py \
 	tests/test_ledger_stores.py tests/test_ledger_machine.py tests/test_limits.py tests/test_revocation.py
+EFFICACY_ARGS ?=
 LOCK_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench interop real lock clean
+.PHONY: help demo test check soak bench efficacy speed interop real lock clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +40,12 @@ bench: .venv-bench/.installed ## measure, beside peers that are installed for th
 	@.ci/programs postgresql
 	@.venv-bench/bin/python -m benchmarks
 
+speed: .venv-bench/.installed ## a guarded call beside the peer's, in short: fails if ours is dearer
+	@.venv-bench/bin/python -m benchmarks.speed --short
+
+efficacy: .venv-dojo/.installed ## injections that others wrote against every kind of authority; EFFICACY_ARGS=--short
+	@.venv-dojo/bin/python -m benchmarks.efficacy $(EFFICACY_ARGS)
+
 interop: .venv/.installed .venv-node/.installed
 interop: ## the test vectors, read by the JavaScript implementation of Biscuit; logs and proofs, read by Go's
 	@echo "installing tests/interop/package-lock.json"
@@ -59,12 +66,13 @@ lock: ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
 	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
 	@$(PIN) pyproject.toml --all-extras --group dev -o constraints/dev.txt
 	@$(PIN) pyproject.toml --group bench -c constraints/dev.txt -o constraints/bench.txt
+	@$(PIN) pyproject.toml --group dojo -c constraints/dev.txt -o constraints/dojo.txt
 	@$(PIN) --group node -o constraints/node.txt
 	@for group in servers servers-legacy servers-vulnerable; do \
 		$(PIN) --group $$group -o constraints/$$group.txt || exit 1; done
 
 clean: ## remove the environments and all that tools leave behind
-	rm -rf .venv .venv-bench .venv-node .venv-lock .venv-servers .venv-legacy .venv-vulnerable
+	rm -rf .venv .venv-bench .venv-dojo .venv-node .venv-lock .venv-servers .venv-legacy .venv-vulnerable
 	rm -rf tests/interop/node_modules tests/real/node_modules
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -96,6 +104,11 @@ editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e 
 .venv-bench/.installed: constraints/bench.txt pyproject.toml
 	$(call install,.venv-bench,constraints/bench.txt)
 	@$(call editable,.venv-bench)
+	@touch $@
+
+.venv-dojo/.installed: constraints/dojo.txt pyproject.toml
+	$(call install,.venv-dojo,constraints/dojo.txt)
+	@$(call editable,.venv-dojo)
 	@touch $@
 
 .venv-node/.installed: constraints/node.txt

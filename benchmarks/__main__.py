@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import fresh, latency, ledger, machine, ours, peers, report, routes, targets
+from . import fresh, latency, ledger, machine, ours, peers, report, routes, speed, targets
 from .clock import ED25519_VERIFY, measure
 from .ledger import say
+from .speed import plot
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -74,7 +75,7 @@ async def protocol(here: ours.Ours, others: peers.Peers, *, quick: bool) -> Part
 Part = tuple[dict[str, Any], list[dict[str, Any]]]
 """What one part found, and the targets judged by it."""
 
-PARTS = {"library": library, "mcp": protocol, "ledger": ledger.measure}
+PARTS = {"library": library, "mcp": protocol, "ledger": ledger.measure, "speed": speed.measure}
 
 
 def main() -> None:
@@ -94,6 +95,10 @@ def main() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(found, indent=1) + "\n")
         print(f"\nwritten to {target}")
+        if "speed" in found:
+            drawing = target.with_suffix(".svg")
+            drawing.write_text(plot.svg(found["speed"]["growth"]["blocks"]))
+            print(f"drawn in {drawing}")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _ours(
 ) -> list[Operation]:
     revoked, ledger = Revoked(float("inf")), Ledger.memory()
     for known in (revoked, ledger.revoked):
-        known.learn(size, _rows(size))
+        known.learn(size, rows(size))
     guard = Guard(here.authority.trust, audience=work.AUDIENCE, ledger=ledger)
     toolboxes = [guard.toolbox(one) for one in capabilities]
     for one in toolboxes:
@@ -89,7 +89,8 @@ def _ours(
     ]
 
 
-def _rows(size: int) -> Iterator[tuple[int, str, bytes]]:
+def rows(size: int) -> Iterator[tuple[int, str, bytes]]:
+    """So many revocations of blocks that nobody has."""
     return ((number, "block", os.urandom(_MARK)) for number in range(1, size + 1))
 
 
@@ -145,9 +146,9 @@ def _fill(store: Store, size: int) -> None:
         cwd=ROOT,
     )
     assert opened.returncode == 0
-    rows = ((n, kind, target, "", "", 0) for n, kind, target in _rows(size))
+    written = ((n, kind, target, "", "", 0) for n, kind, target in rows(size))
     with sqlite3.connect(store.where) as db:
-        db.executemany("insert into revocation values (?, ?, ?, ?, ?, ?)", rows)
+        db.executemany("insert into revocation values (?, ?, ?, ?, ?, ?)", written)
         db.execute("update state set epoch = ?", (size,))
     db.close()
 

@@ -22,7 +22,9 @@ _LIBRARIES = (
     "uvicorn",
     "PyJWT",
     "tenuo",
+    "cedarpy",
     "fastmcp",
+    "pymacaroons",
     "asyncpg",
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import tables
 from . import workload as work
+from .speed import tables as of_speed
 
 _WIDE = 48
 
@@ -19,6 +20,8 @@ def text(found: dict[str, Any]) -> str:
         parts.append(_mcp(found["mcp"]))
     if "ledger" in found:
         parts.append(tables.text(found["ledger"]))
+    if "speed" in found:
+        parts.append(of_speed.text(found["speed"]))
     return "\n\n".join([*filter(None, parts), _targets(found["targets"])])
 
 

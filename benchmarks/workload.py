@@ -27,3 +27,8 @@ AUDIENCE = "mail"
 async def pay(to: str, memo: str, amount: int) -> str:
     """The tool that is called; it does nothing."""
     return to
+
+
+async def free(to: str, memo: str, amount: int) -> str:
+    """A tool that nobody is granted."""
+    return to

@@ -18,11 +18,14 @@ from .approving import approved_by
 from .authority import Authority
 from .call import Call
 from .errors import Denied, Reason
+from .exposure import clear_of
 from .grants import Grant, grant
 from .guard import Guard
 from .ledger import Ledger
 from .limits import limit
 from .must import must
+from .selectors import from_result
+from .session import Session
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair, PublicKey
 from .tokens.statements import Approval, Proof
@@ -42,9 +45,12 @@ __all__ = [
     "Proof",
     "PublicKey",
     "Reason",
+    "Session",
     "Toolbox",
     "Trust",
     "approved_by",
+    "clear_of",
+    "from_result",
     "grant",
     "limit",
     "must",

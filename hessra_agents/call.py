@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .canonical import Json, Malformed, encode, parse, plain
+from .canonical import Json, Malformed, encode, flat, parse, plain
 from .errors import Denied, Reason
 from .facts import SIGNATURES, Values, fact
 
@@ -79,14 +79,15 @@ class Call:
         """
         if type(tool) is not str or not tool or len(tool) > MAX_NAME:
             raise Malformed(f"a tool's name is a text of 1 to {MAX_NAME} characters")
-        plain(tool)  # refuses a lone surrogate
-        values = _read(arguments)
+        if not tool.isascii():
+            plain(tool)  # refuses a lone surrogate
+        values, text = (flat(arguments) if type(arguments) is dict else None) or _read(arguments)
         if len(values) > MAX_ARGUMENTS:
             raise Malformed(f"more than {MAX_ARGUMENTS} arguments")
         for name in values:
             if not name or name[0] == "/" or len(name) > MAX_NAME:
                 raise Malformed(f"an argument's name is 1 to {MAX_NAME} characters and starts with no '/'")
-        return cls(f"{kind}:{tool}", operation, encode(values), values)
+        return cls(f"{kind}:{tool}", operation, text, values)
 
     @property
     def tool(self) -> str:
@@ -140,7 +141,8 @@ class Call:
             raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks on them")
 
 
-def _read(arguments: object) -> dict[str, Json]:
+def _read(arguments: object) -> tuple[dict[str, Json], bytes]:
+    """The arguments and their canonical text."""
     if isinstance(arguments, (str, bytes)):
         values = parse(arguments)
     elif isinstance(arguments, Mapping):
@@ -149,4 +151,4 @@ def _read(arguments: object) -> dict[str, Json]:
         values = None
     if not isinstance(values, dict):
         raise Malformed("the arguments are not an object")
-    return values
+    return values, encode(values)

@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "decode", "encode", "parse", "plain"]
+__all__ += ["flat"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -122,6 +123,33 @@ def encode(value: Json) -> bytes:
         raise Malformed("a lone surrogate") from None
 
 
+def flat(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | None:
+    """What ``plain`` and ``encode`` make of what most calls carry; None where it takes their rules.
+
+    A few ASCII texts, small whole numbers, truth values and nulls are as they should be, within all limits.
+    """
+    if len(members) > _FEW:
+        return None
+    fresh = members.copy()  # another thread may change the caller's
+    size = 0
+    for name, value in fresh.items():
+        if type(name) is not str or not name.isascii():
+            return None
+        kind = type(value)
+        if kind is str:
+            if not value.isascii():
+                return None
+            size += len(value)
+        elif not (kind is int and -_SMALL < value < _SMALL) and kind is not bool and value is not None:
+            return None
+        size += len(name)
+    if size > _SHORT:
+        return None
+    return fresh, _written(fresh).encode()
+
+
+_FEW, _SHORT, _SMALL = 64, 1 << 14, 1 << 53  # members, characters, whole numbers
+
 _TOO_LONG = 10**MAX_DIGITS
 _TOO_DEEP = f"more than {MAX_DEPTH} lists and objects inside each other"
 _USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -195,7 +223,11 @@ class _Walk:
 
     def elements(self, values: list[Any], depth: int) -> list[Json]:
         self.count(1 + len(values), depth, len(values))
-        return [self.inside(index, value, depth) for index, value in enumerate(values.copy())]
+        return [
+            # what is counted already, and as short as a float
+            value if type(value) is int and -_SMALL < value < _SMALL else self.inside(index, value, depth)
+            for index, value in enumerate(values.copy())
+        ]
 
     def members(self, values: dict[Any, Any], depth: int) -> dict[str, Json]:
         self.count(1 + len(values), depth, len(values))
@@ -304,10 +336,10 @@ def _written(value: Json) -> str:
         # UTF-16 code units (RFC 8785, 3.2.3): an astral character sorts before U+E000, unlike its code point.
         names = sorted(value, key=None if "".join(value).isascii() else lambda name: name.encode("utf-16-be"))
         return "{" + ",".join([f"{_quote(name)}:{_written(value[name])}" for name in names]) + "}"
-    if type(value) is list:
-        return "[" + ",".join([_written(element) for element in value]) + "]"
     if type(value) is int:
         return str(value)
+    if type(value) is list:
+        return "[" + ",".join([_written(element) for element in value]) + "]"
     if type(value) is float and isfinite(value):
         # ECMAScript, Number::toString. Python finds the same shortest digits, and an exponent elsewhere.
         text = repr(value).removesuffix(".0")

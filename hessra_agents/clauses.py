@@ -6,18 +6,26 @@ which one must match. Constraints are written as clauses, tokens carry clauses, 
 back, the decision evaluates them and a refusal explains them: there is no second form.
 
 Every test is positive: a fact that is not stated makes the clause fail.
+
+Two facts are not about the call alone: ``result_of`` says that a value came out of an earlier result of this
+session, ``results_of`` that every element of a list did. Whoever keeps the session tells (`Results`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from .call import Call
-from .facts import SIGNATURES, Values
+from .facts import MAX_ELEMENTS, SIGNATURES, Values, escape
 
-__all__ = ["TESTS", "Branch", "Clause", "Operand", "Pattern", "Test", "by_argument"]
+__all__ = ["SOURCED", "TESTS", "Branch", "Clause", "Operand", "Pattern", "Results", "Source", "Test"]
+__all__ += ["by_argument"]
+
+SOURCED = frozenset({"result_of", "results_of"})
+"""The facts that only a session can state."""
 
 Operand: TypeAlias = "str | int | frozenset[str] | frozenset[int]"
 
@@ -74,16 +82,32 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value comes from: results of a tool, and which places in them (the text of a `Selector`)."""
+
+    tool: str
+    selector: str
+
+
+Results: TypeAlias = "Callable[[bytes, Source], bool]"
+"""Whether a session has seen this value, by the sha256 of its canonical JSON, come from there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
     """One fact that must be stated about the call: equal to ``equal``, or passing every test."""
 
     fact: str
     key: str = ""
-    equal: str | int | bool | bytes | None = None
+    equal: str | int | bool | bytes | Source | None = None
     tests: tuple[Test, ...] = ()
 
     def well_formed(self) -> bool:
         """Whether predicate, key, literal and tests fit together, so that no evaluation can go wrong."""
+        if self.fact in SOURCED or isinstance(self.equal, Source):
+            return (
+                self.fact in SOURCED and isinstance(self.equal, Source) and bool(self.key) and not self.tests
+            )
         types = SIGNATURES.get(self.fact)
         if types is None or (self.key == "") != (self.fact == "arg_names"):
             return False
@@ -91,14 +115,31 @@ class Clause:
             return all(test.fits(types) for test in self.tests)
         return not self.tests and types == (_type(self.equal),)
 
-    def holds(self, call: Call) -> bool:
+    def holds(self, call: Call, results: Results | None = None) -> bool:
         """Whether the call has this fact."""
+        if isinstance(self.equal, Source):
+            return results is not None and self._comes_from(self.equal, call, results)
         values = call.fact(self.fact, self.key)
         if values is None:
             return False
         if self.equal is not None:
             return values[0] == self.equal
         return all(test.holds(values) for test in self.tests)
+
+    def _comes_from(self, source: Source, call: Call, results: Results) -> bool:
+        if self.fact == "result_of":
+            one = _name_of(call, self.key)
+            return one is not None and results(one, source)
+        length = call.fact("arg_len", self.key)
+        # a text has a length, too, and is no list
+        if length is None or call.fact("arg_json", self.key) is None:
+            return False
+        (count,) = length
+        if not isinstance(count, int) or count > MAX_ELEMENTS:
+            return False
+        list_ = self.key if self.key.startswith("/") else f"/{escape(self.key)}"
+        names = [_name_of(call, f"{list_}/{index}") for index in range(count)]
+        return all(one is not None and results(one, source) for one in names)
 
     @property
     def argument(self) -> str:
@@ -113,9 +154,9 @@ class Branch:
     resource: str
     clauses: tuple[Clause, ...] = ()
 
-    def failing(self, call: Call) -> tuple[Clause, ...]:
+    def failing(self, call: Call, results: Results | None = None) -> tuple[Clause, ...]:
         """The clauses that this call, of this very object, does not satisfy."""
-        return tuple(clause for clause in self.clauses if not clause.holds(call))
+        return tuple(clause for clause in self.clauses if not clause.holds(call, results))
 
     @property
     def closes(self) -> bool:
@@ -133,6 +174,15 @@ def by_argument(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
         if clause.fact not in ("arg_names", "arg_fields"):
             groups.setdefault(clause.key, []).append(clause)
     return groups
+
+
+def _name_of(call: Call, key: str) -> bytes | None:
+    """The sha256 of the canonical JSON of what is at this place."""
+    scalar = call.fact("arg_scalar", key)
+    if scalar is not None:
+        return hashlib.sha256(str(scalar[0]).encode()).digest()
+    whole = call.fact("arg_json", key)
+    return whole[0] if whole is not None and isinstance(whole[0], bytes) else None
 
 
 def _type(value: object) -> str:

@@ -23,6 +23,7 @@ from .errors import Denied, Reason
 from .ledger.protocol import Ledger, Refusal
 from .permitting import Permitted
 from .remembering import Remembers
+from .session import Session
 from .tokens.capability import Capability
 from .tokens.profile import ANCHOR, RESERVED
 from .tokens.statements import Approval, Proof
@@ -121,6 +122,7 @@ class Decider(Remembers):
         *,
         proof: Proof | Possession | str | None = None,
         approvals: Iterable[Approval | str] = (),
+        session: Session | None = None,
     ) -> Permit:
         """The decision alone: nothing is used up, nothing runs, nothing is recorded.
 
@@ -130,7 +132,7 @@ class Decider(Remembers):
             Denied: the call would be refused.
         """
         try:
-            return self._decide(self.read(capability), call, (), proof, approvals)
+            return self._decide(self.read(capability), call, (), proof, approvals, session)
         except Exception as error:
             denied = self._refused(error, call.tool)
             raise denied from denied.__cause__
@@ -143,6 +145,7 @@ class Decider(Remembers):
         proof: Proof | Possession | str | None = None,
         approvals: Iterable[Approval | str] = (),
         check: Callable[[Call], object] | None = None,
+        session: Session | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard, and that runs inside of the block.
 
@@ -150,7 +153,8 @@ class Decider(Remembers):
                 result = await elsewhere(...)
 
         After the block its outcome is recorded, shielded from cancellation. What is called must get
-        ``call.arguments`` and nothing else.
+        ``call.arguments`` and nothing else. What it returned may go to ``session.keep``, and what that holds
+        to ``session.expose``, before anybody sees it.
 
         Args:
             capability: its text, as it came with the call.
@@ -159,13 +163,15 @@ class Decider(Remembers):
             approvals: approvals of this call.
             check: what the call's own schema says, asked once the capability permits it and before
                 anything is used up; raises `Denied`.
+            session: what the agent has seen; without one, no argument follows data, and no call that must
+                come before some exposure is permitted.
 
         Raises:
             Denied: the call is refused, and the block did not run.
             Exception: whatever the block raised.
         """
         text = capability.token if isinstance(capability, Capability) else capability
-        return self._permitted(text, call, proof, approvals, check)
+        return self._permitted(text, call, proof, approvals, check, session=session)
 
     def _permitted(
         self,
@@ -175,9 +181,10 @@ class Decider(Remembers):
         approvals: Iterable[Approval | str],
         check: Callable[[Call], object] | None,
         bounds: tuple[Pattern, ...] = (),
+        session: Session | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """As `permit`; a `Capability` object is one that this guard has read, as a toolbox's was."""
-        return Permitted(self, capability, call, proof, approvals, check, bounds)
+        return Permitted(self, capability, call, proof, approvals, check, bounds, session)
 
     def _refused(self, error: Exception, name: str) -> Denied:
         """Steps 1 to 3: whatever goes wrong in them is a refusal."""
@@ -196,8 +203,11 @@ class Decider(Remembers):
         bounds: tuple[Pattern, ...],
         proof: Proof | Possession | str | None,
         approvals: Iterable[Approval | str],
+        session: Session | None = None,
     ) -> Permit:
-        if isinstance(approvals, str) or not isinstance(approvals, Iterable):
+        if type(approvals) is not tuple and (
+            isinstance(approvals, str) or not isinstance(approvals, Iterable)
+        ):
             raise Denied(Reason.MALFORMED, "the approvals are not a list")
         permit = verify(
             capability,
@@ -210,6 +220,8 @@ class Decider(Remembers):
             require=self._require,
             bounds=bounds,
             strict=self._strict,
+            results=None if session is None else session.looking(),
+            labels=None if session is None else session.labels,
         )
         self._check_revoked(permit.marks, permit.issued)
         return permit

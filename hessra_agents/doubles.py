@@ -14,7 +14,7 @@ from typing import Any
 from .errors import Denied, Reason
 from .tool import Tool
 
-__all__ = ["dressed", "refusing"]
+__all__ = ["dressed", "given", "refusing"]
 
 
 def refusing(tool: Tool) -> Callable[..., Any]:
@@ -47,3 +47,17 @@ def dressed(double: Any, tool: Tool, signature: inspect.Signature) -> Callable[.
     double.__hessra_tool__ = tool.name
     found: Callable[..., Any] = double
     return found
+
+
+def given(signature: inspect.Signature) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """What reads the arguments of one call. Keywords that fit are what the signature would make of them."""
+    told = signature.parameters.values()
+    known = frozenset(one.name for one in told if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
+    needed = frozenset(one.name for one in told if one.default is one.empty)
+
+    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if not args and needed <= kwargs.keys() <= known:
+            return kwargs
+        return signature.bind(*args, **kwargs).arguments
+
+    return read

@@ -22,9 +22,10 @@ Whatever fails inside the guard refuses the call as ``unavailable``; the cause g
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from .call import Call
@@ -34,6 +35,7 @@ from .errors import Denied, Reason
 from .ledger.protocol import new_op
 from .registry import Registry
 from .running import Run
+from .session import Session
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
 from .tokens.statements import Approval, Proof
@@ -73,6 +75,7 @@ class Guard(Decider, Registry):
         key: KeyPair | None = None,
         inject: Mapping[str, Any] | None = None,
         name: str | None = None,
+        session: Session | None = None,
     ) -> Toolbox:
         """What an agent holds: the tools that its capability reaches.
 
@@ -81,6 +84,8 @@ class Guard(Decider, Registry):
             key: the holder's, if the capability has a holder; it is proved once, here.
             inject: values for the parameters that tools let the host inject.
             name: the agent's name; the capability's subject if left out.
+            session: what the agent has seen; a fresh one if left out, which has seen nothing. Give the same
+                agent the same session again, or it has forgotten what it was exposed to.
 
         Raises:
             Denied: the capability cannot be read, is for another guard, or the key is not its holder's.
@@ -90,7 +95,8 @@ class Guard(Decider, Registry):
         if found.holder is not None and key is None:
             raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
         possession = Possession.show(found, key) if key is not None and found.holder is not None else None
-        return Toolbox(self, found, key, possession, dict(inject or {}), name or found.subject)
+        seen = Session() if session is None else session
+        return Toolbox(self, found, key, possession, dict(inject or {}), name or found.subject, seen)
 
     async def call(
         self,
@@ -101,6 +107,7 @@ class Guard(Decider, Registry):
         proof: Proof | Possession | str | None = None,
         approvals: Iterable[Approval | str] = (),
         inject: Mapping[str, Any] | None = None,
+        session: Session | None = None,
     ) -> Any:
         """Run one tool call if it is permitted, and return what the tool returns.
 
@@ -111,6 +118,8 @@ class Guard(Decider, Registry):
             proof: the holder's proof of this call; none for a bearer capability.
             approvals: approvals of this call.
             inject: values for the parameters that the host injects.
+            session: what the agent has seen, and what it sees by this call. Without one, no argument follows
+                data, and no call that must come before some exposure is permitted.
 
         Raises:
             Denied: the call is refused and the tool did not run.
@@ -118,11 +127,11 @@ class Guard(Decider, Registry):
         """
         # an object is read again from its text: another trust may have made it
         text = capability.token if isinstance(capability, Capability) else capability
-        async with self._running(text, tool, arguments, proof, approvals, inject or {}) as run:
+        running = self._running(text, tool, arguments, proof, approvals, inject or {}, None, session)
+        async with running as run:
             return await run.result()
 
-    @asynccontextmanager
-    async def _running(
+    def _running(
         self,
         capability: Capability | str | None,
         name: str,
@@ -131,32 +140,84 @@ class Guard(Decider, Registry):
         approvals: Iterable[Approval | str],
         injected: Mapping[str, Any],
         receiver: Any = None,
-    ) -> AsyncIterator[Run]:
+        session: Session | None = None,
+    ) -> Running:
         """Decide one call; inside, it may run; after it, its outcome is recorded.
 
         A `Capability` object is one that this guard has read, as a toolbox's was.
         """
+        return Running(self, capability, name, arguments, proof, approvals, injected, receiver, session)
+
+
+class Running(AbstractAsyncContextManager[Run]):
+    """One call of a tool: where it is entered, it was decided and may run. No generator, which costs more."""
+
+    __slots__ = (
+        "_approvals", "_arguments", "_capability", "_guard", "_injected", "_name", "_permitted", "_proof",
+        "_receiver", "_run", "_session", "_tool",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        guard: Guard,
+        capability: Capability | str | None,
+        name: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        proof: Proof | Possession | str | None,
+        approvals: Iterable[Approval | str],
+        injected: Mapping[str, Any],
+        receiver: Any,
+        session: Session | None,
+    ) -> None:
+        self._guard = guard
+        self._capability = capability
+        self._name = name
+        self._arguments = arguments
+        self._proof = proof
+        self._approvals = approvals
+        self._injected = injected
+        self._receiver = receiver
+        self._session = session
+
+    async def __aenter__(self) -> Run:
+        guard, capability, name, session = self._guard, self._capability, self._name, self._session
         try:
-            tool = self._tools.get(name) if type(name) is str else None
-            found = capability if isinstance(capability, Capability) else self.read(capability)
+            tool = guard._tools.get(name) if type(name) is str else None
+            found = capability if isinstance(capability, Capability) else guard.read(capability)
             if tool is None:
                 raise Denied(Reason.WRONG_TOOL, "there is no such tool")
-            call = Call.of(name, arguments)
+            call = Call.of(name, self._arguments)
         except Exception as error:
-            denied = self._refused(error, name if isinstance(name, str) else "")
-            await self._record_refusal(denied, None, capability, new_op())
+            denied = guard._refused(error, name if isinstance(name, str) else "")
+            await guard._record_refusal(denied, None, capability, new_op())
             raise denied from denied.__cause__
-        run: list[Run] = []
+        self._tool = tool
+        self._permitted = guard._permitted(
+            found, call, self._proof, self._approvals, self._prepare, tool.bounds, session
+        )
+        await self._permitted.__aenter__()
+        if session is not None and tool.exposes:
+            try:
+                # before it runs: also what it raises, or yields, may hold what it says it holds
+                session.expose(tool.exposes)
+            except BaseException as error:
+                await self._permitted.__aexit__(type(error), error, error.__traceback__)
+                raise
+        return self._run
 
-        def prepare(call: Call) -> None:
-            positional, named = tool.arguments(tool.read(call), injected)
-            if tool.method and receiver is None:
-                raise Denied(
-                    Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
-                )
-            # a bound method that was added has its object already
-            first = [receiver] if tool.method else []
-            run.append(Run(tool, partial(tool.function, *first, *positional, **named)))
+    def _prepare(self, call: Call) -> None:
+        """What runs, built from the bytes that were decided on."""
+        tool = self._tool
+        positional, named = tool.arguments(tool.read(call), self._injected)
+        if tool.method and self._receiver is None:
+            raise Denied(
+                Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
+            )
+        # a bound method that was added has its object already
+        first = [self._receiver] if tool.method else []
+        self._run = Run(tool, partial(tool.function, *first, *positional, **named), call, self._session)
 
-        async with self._permitted(found, call, proof, approvals, prepare, tool.bounds):
-            yield run.pop()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._permitted.__aexit__(kind, error, trace)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from . import shapes
 from .canonical import Json, Malformed, encode, plain
-from .clauses import Clause, Test
+from .clauses import SOURCED, Clause, Source, Test
 from .constraints import Alternatives, Constraint, Place, combine
 from .facts import INT64, fact
 
@@ -87,6 +87,7 @@ _EACH = {
     "arg_email": "arg_emails",
     "arg_len": "arg_lens",
     "arg_operand": "arg_operands",
+    "result_of": "results_of",
 }
 
 
@@ -95,6 +96,8 @@ def _for_each(clause: Clause, key: str) -> Clause:
     fact = _EACH.get(clause.fact)
     if fact is None or type(clause.equal) is bool:
         raise ValueError("must.each takes texts, whole numbers, paths, URLs, addresses and lengths")
+    if isinstance(clause.equal, Source):
+        return Clause(fact, key, clause.equal)
     if clause.equal is not None:
         only = frozenset({clause.equal})
         return Clause(fact, key, None, (Test("in", only),))  # type: ignore[arg-type]
@@ -319,6 +322,9 @@ def _word(constraint: Constraint, at: Place, *, many: bool = False) -> Alternati
     found = []
     for clauses in constraint.alternatives(at):
         told = tuple(c for c in clauses if c.fact not in ("arg_names", "arg_fields"))
-        spelled = any(c.equal is not None or any(t.op == "in" for t in c.tests) for c in told)
+        spelled = any(
+            (c.equal is not None and c.fact not in SOURCED) or any(t.op == "in" for t in c.tests)
+            for c in told
+        )
         found.append(told if spelled else (operand, *told))
     return tuple(found)

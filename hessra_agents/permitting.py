@@ -18,6 +18,7 @@ from .decide.verifier import Possession
 from .errors import Denied, Reason
 from .ledger.protocol import Outcome, new_op
 from .ledger.requests import Request
+from .session import Session
 from .tokens.capability import Capability
 from .tokens.statements import Approval, Proof, chain_digest
 from .tracing import Telling, telling
@@ -38,7 +39,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
 
     __slots__ = (
         "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_op", "_permit", "_proof",
-        "_telling", "_voted",
+        "_session", "_telling", "_voted",
     )  # fmt: skip
 
     def __init__(
@@ -50,16 +51,18 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         approvals: Iterable[Approval | str],
         check: Callable[[Call], object] | None,
         bounds: tuple[Pattern, ...],
+        session: Session | None = None,
     ) -> None:
         self._decider = decider
         self._capability = capability
         self._call = call
         self._proof = proof
-        self._approvals = kept(approvals)
+        self._approvals = approvals if type(approvals) is tuple else kept(approvals)
         self._voted = False
         self._check = check
         self._bounds = bounds
-        self._op = new_op()
+        self._session = session
+        self._op = new_op() if decider._ledger is not None else b""  # which nobody else asks for
         self._telling: Telling | None = None
 
     async def __aenter__(self) -> Permit:
@@ -103,7 +106,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         if not isinstance(found, Capability):
             found = decider.read(found)
         try:
-            permit = decider._decide(found, self._call, self._bounds, self._proof, self._approvals)
+            permit = self._verified(found, self._approvals)
         except Denied as denied:
             if denied.reason is not Reason.NOT_APPROVED or decider._ledger is None:
                 raise
@@ -111,6 +114,12 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         if self._check is not None:
             self._check(self._call)
         return permit
+
+    def _verified(self, capability: Capability, approvals: Iterable[Approval | str]) -> Permit:
+        """Step 1."""
+        return self._decider._decide(
+            capability, self._call, self._bounds, self._proof, approvals, self._session
+        )
 
     async def _approved(self, capability: Capability, denied: Denied) -> Permit:
         """The permit, with the approvals that wait in the ledger; without enough of them, a request."""
@@ -123,7 +132,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         if given:
             try:
                 both = [*self._approvals, *given][:MAX_APPROVALS]
-                permit = decider._decide(capability, call, self._bounds, self._proof, both)
+                permit = self._verified(capability, both)
                 self._voted = True
                 return permit
             except Denied as again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType, MethodType
 from typing import Any, TypeVar, cast, overload
 
@@ -39,10 +40,28 @@ class Registry:
                 continue
         raise ValueError(f"{getattr(tool, '__name__', 'this')!r} is no tool of this guard")
 
+    def named(self, tool: str | Callable[..., Any]) -> str:
+        """The name of a tool of this guard, given the name or the function.
+
+        Raises:
+            ValueError: it is none.
+        """
+        name = tool if isinstance(tool, str) else self.name_of(tool)
+        if name not in self._tools:
+            raise ValueError(f"this guard has no tool {name}")
+        return name
+
     @overload
     def tool(self, function: F, /) -> F: ...
     @overload
-    def tool(self, *, name: str | None = None, inject: Iterable[str] = ()) -> Callable[[F], F]: ...
+    def tool(
+        self,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+        exposes: Iterable[str] = (),
+        untrusted: bool = False,
+    ) -> Callable[[F], F]: ...
     def tool(  # type: ignore[misc]
         self,
         function: Any = None,
@@ -50,6 +69,8 @@ class Registry:
         *,
         name: str | None = None,
         inject: Iterable[str] = (),
+        exposes: Iterable[str] = (),
+        untrusted: bool = False,
     ) -> Any:
         """Register a function as a tool and return it guarded: to call it directly is refused.
 
@@ -60,15 +81,27 @@ class Registry:
             name: the name under which it is granted; the function's own if left out.
             inject: parameters that the host provides (a context, a database handle): hidden from schema,
                 facts and digest, and never settable by the caller.
+            exposes: labels of what its results hold, such as ``PII:email``: whoever calls it has seen that.
+            untrusted: others can write what it returns: a label, too, and no argument follows its results
+                unless a capability says so.
 
         Raises:
             TypeError, ValueError: it cannot be guarded, or the name is taken.
         """
         if function is not None:
             return self.add(function)
-        return lambda found: self.add(found, name=name, inject=inject)
+        marks: Any = {"exposes": exposes, "untrusted": untrusted}
+        return lambda found: self.add(found, name=name, inject=inject, **marks)
 
-    def add(self, function: F, *, name: str | None = None, inject: Iterable[str] = ()) -> F:
+    def add(
+        self,
+        function: F,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+        exposes: Iterable[str] = (),
+        untrusted: bool = False,
+    ) -> F:
         """Register a function written elsewhere, or a bound method; like `tool`.
 
         Returns the guarded double; the function itself stays as it was. Of a method that is decorated,
@@ -79,7 +112,7 @@ class Registry:
             return cast(F, self._add_bound(function, receiver))
         if hasattr(function, "__hessra_tool__"):
             raise ValueError("this function is guarded already")
-        tool = Tool.of(function, name=name, inject=tuple(inject))
+        tool = Tool.of(function, name=name, inject=tuple(inject), exposes=exposes, untrusted=untrusted)
         if tool.name in self._tools:
             raise ValueError(f"there is a tool named {tool.name!r} already")
         double = refusing(tool)
@@ -93,5 +126,6 @@ class Registry:
         if not tool.method:
             raise ValueError(f"{tool.name!r} has its object already")
         whole = MethodType(tool.function, receiver)
-        self._tools[tool.name] = Tool.of(whole, name=tool.name, inject=tuple(tool.injected))
+        found = Tool.of(whole, name=tool.name, inject=tuple(tool.injected))
+        self._tools[tool.name] = replace(found, exposes=tool.exposes, untrusted=tool.untrusted)
         return function

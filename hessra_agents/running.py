@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from anyio import to_thread
 
+from .call import Call
+from .session import Session
 from .tool import Tool
 
 __all__ = ["Run"]
@@ -16,17 +18,25 @@ __all__ = ["Run"]
 class Run:
     """The permitted call, ready to run once."""
 
-    __slots__ = ("_function", "_kind")
+    __slots__ = ("_call", "_function", "_session", "_tool")
 
-    def __init__(self, tool: Tool, function: Callable[[], Any]) -> None:
-        self._kind = tool.kind
+    def __init__(self, tool: Tool, function: Callable[[], Any], call: Call, session: Session | None) -> None:
+        self._tool = tool
         self._function = function
+        self._call = call
+        self._session = session
 
     async def result(self) -> Any:
-        """What the tool returns; all items of a generator, as a list."""
-        if self._kind == "generator":
+        """What the tool returns; all items of a generator, as a list. The session keeps it."""
+        result = await self._returned()
+        if self._session is not None:
+            self._session.keep(self._tool.name, result, call=self._call, untrusted=self._tool.untrusted)
+        return result
+
+    async def _returned(self) -> Any:
+        if self._tool.kind == "generator":
             return [item async for item in self._function()]
-        if self._kind == "sync":
+        if self._tool.kind == "sync":
             # not abandoned on cancellation: what has started is awaited, then recorded
             found = await to_thread.run_sync(self._function)
             if inspect.isawaitable(found):
@@ -37,5 +47,5 @@ class Run:
         return await self._function()
 
     def items(self) -> AsyncIterator[Any]:
-        """The items of a generator as they come."""
+        """The items of a generator as they come; the session keeps none of them."""
         return cast(AsyncIterator[Any], self._function())

@@ -100,6 +100,8 @@ _WORDED = {
     "arg_urls",
     "arg_emails",
     "arg_lens",
+    "result_of",
+    "results_of",
 }
 
 

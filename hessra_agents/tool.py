@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, get_type_hints
 
@@ -26,9 +26,11 @@ from .canonical import Json
 from .clauses import Pattern
 from .constraints import Constraint
 from .errors import Denied, Problem, Reason
+from .exposure import UNTRUSTED
 from .grants import Grant
 from .hints import own_bound, reaches, refuse_hidden_readings, refuse_late_readings, unchanged
 from .must import must
+from .tokens.labels import plain_label
 
 __all__ = ["Tool"]
 
@@ -67,7 +69,8 @@ class Tool:
     defaults that are harmless. A default is one object for all calls: a list or dict that the function
     changes stays changed for the next caller.
 
-    ``bounds`` has one pattern for each parameter with a bound of its own.
+    ``bounds`` has one pattern for each parameter with a bound of its own. ``exposes`` are the labels of what
+    its results hold; ``untrusted``: others can write them.
     """
 
     name: str
@@ -83,10 +86,18 @@ class Tool:
     signature: inspect.Signature
     _adapter: TypeAdapter[dict[str, Any]]
     _compared: frozenset[str]
+    exposes: frozenset[str] = frozenset()
+    untrusted: bool = False
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], *, name: str | None = None, inject: tuple[str, ...] = ()
+        cls,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        inject: tuple[str, ...] = (),
+        exposes: Iterable[str] = (),
+        untrusted: bool = False,
     ) -> Tool:
         """Read a function's signature.
 
@@ -137,6 +148,8 @@ class Tool:
             signature,
             adapter,
             compared,
+            _exposes(exposes, untrusted=untrusted),
+            untrusted,
         )
 
     def read(self, call: Call) -> dict[str, Any]:
@@ -159,7 +172,7 @@ class Tool:
 
     def _changed(self, call: Call, values: Mapping[str, Any]) -> list[str]:
         """The arguments that would not reach the tool as they were asked for."""
-        names = sorted(self._compared & values.keys())
+        names = sorted(self._compared & values.keys()) if self._compared else ()
         asked = call.arguments if names else {}
         return [
             name
@@ -182,12 +195,21 @@ class Tool:
 
         A positional one that was left out is given its default: the next must not take its place.
         """
-        missing = sorted(self.injected - injected.keys())
-        if missing:
-            raise Denied(Reason.UNAVAILABLE, f"the host provides no {missing[0]}", tool=self.name)
+        if self.injected:
+            missing = sorted(self.injected - injected.keys())
+            if missing:
+                raise Denied(Reason.UNAVAILABLE, f"the host provides no {missing[0]}", tool=self.name)
         named = {**values, **{name: injected[name] for name in self.injected}}
+        if not self.positional:
+            return [], named
         defaults = self.signature.parameters
         return [named.pop(name, defaults[name].default) for name in self.positional], named
+
+
+def _exposes(labels: Iterable[str], *, untrusted: bool) -> frozenset[str]:
+    if isinstance(labels, str) or type(untrusted) is not bool:
+        raise TypeError("exposes is a list of labels, and untrusted True or False")
+    return frozenset(plain_label(one) for one in labels) | ({UNTRUSTED} if untrusted else set())
 
 
 def _is_method(function: Callable[..., Any], names: tuple[str, ...]) -> bool:

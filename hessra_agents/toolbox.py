@@ -23,11 +23,13 @@ from .answers import ToolCall, calls_of, result_text
 from .call import Call
 from .decide.permit import Permit
 from .decide.verifier import Possession
-from .doubles import dressed
+from .doubles import dressed, given
 from .errors import Denied, Reason
-from .grants import Grant, grant
+from .grants import grant
+from .narrowing import check_conditions, exactly
 from .permitting import kept
 from .schema import narrowed, wrapped
+from .session import Session
 from .tokens.capability import Capability
 from .tokens.keys import KeyPair
 from .tokens.statements import Approval, Proof
@@ -49,7 +51,7 @@ class Toolbox:
     """The tools that one agent may call. Make one with `Guard.toolbox` or `delegate`.
 
     Whoever has the object may use it: hand it to the agent that it is for, and `delegate` to others.
-    ``repr`` shows no token.
+    ``session`` is what that agent has seen. ``repr`` shows no token.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Toolbox:
         possession: Possession | None,
         inject: Mapping[str, Any],
         name: str,
+        session: Session,
     ) -> None:
         self._guard = guard
         self._capability = capability
@@ -68,6 +71,7 @@ class Toolbox:
         self._inject = inject
         self._trust = guard.trust
         self.name = name
+        self.session = session
 
     def __repr__(self) -> str:
         return f"Toolbox({self.name!r}, tools={list(self.tools)})"
@@ -108,9 +112,9 @@ class Toolbox:
             Denied: the call is refused and the tool did not run.
             Exception: whatever the tool itself raised.
         """
-        if not isinstance(wait, timedelta | None):
+        if wait is not None and not isinstance(wait, timedelta):
             raise TypeError("wait is a timedelta, such as timedelta(minutes=5)")
-        end = anyio.current_time() + (wait.total_seconds() if wait else 0)
+        end = anyio.current_time() + wait.total_seconds() if wait else 0
         seen: set[str] = set()
         approvals = kept(approvals)
         while True:
@@ -118,7 +122,7 @@ class Toolbox:
                 async with self._running(tool, arguments, approvals) as run:
                     return await run.result()
             except Denied as denied:
-                left = end - anyio.current_time()
+                left = end - anyio.current_time() if wait else 0
                 if denied.request is None or denied.from_tool or left <= 0:
                     raise
                 again = False
@@ -135,9 +139,11 @@ class Toolbox:
     ) -> Any:
         receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
         name = tool if isinstance(tool, str) else self._guard.name_of(tool)
-        return self._guard._running(
-            self._fresh(), name, arguments, self._possession, approvals, self._inject, receiver
-        )
+        return self._begun(name, receiver, arguments, approvals)
+
+    def _begun(self, name: str, receiver: Any, arguments: Any, approvals: Iterable[Any] = ()) -> Any:
+        held = self._fresh(), name, arguments, self._possession, approvals, self._inject
+        return self._guard._running(*held, receiver, self.session)
 
     def _fresh(self) -> Capability:
         if self._guard.trust is not self._trust:
@@ -153,11 +159,13 @@ class Toolbox:
         check: Callable[[Call], object] | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
-        return self._guard._permitted(self._fresh(), call, self._possession, approvals, check)
+        return self._guard._permitted(
+            self._fresh(), call, self._possession, approvals, check, session=self.session
+        )
 
     def decide(self, call: Call) -> Permit:
         """The decision on such a call alone: see `Guard.decide`."""
-        return self._guard.decide(self._fresh(), call, proof=self._possession)
+        return self._guard.decide(self._fresh(), call, proof=self._possession, session=self.session)
 
     # an async generator, a coroutine function, a plain function: the first that fits
     @overload
@@ -179,13 +187,14 @@ class Toolbox:
         """
         registered = self._guard.tools[self._guard.name_of(tool)]
         signature = _called_with(registered)
+        read, receiver = given(signature), getattr(tool, "__self__", None)
 
         async def bound(*args: Any, **kwargs: Any) -> Any:
-            async with self._running(tool, signature.bind(*args, **kwargs).arguments) as run:
+            async with self._begun(registered.name, receiver, read(args, kwargs)) as run:
                 return await run.result()
 
         async def bound_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            running = self._running(tool, signature.bind(*args, **kwargs).arguments)
+            running = self._begun(registered.name, receiver, read(args, kwargs))
             async with running as run, aclosing(run.items()) as items:
                 async for item in items:
                     yield item
@@ -252,6 +261,7 @@ class Toolbox:
         ttl: timedelta | None = None,
         designations: Mapping[str, str] | None = None,
         inject: Mapping[str, Any] | None = None,
+        results: Iterable[str | Callable[..., Any]] = (),
     ) -> Toolbox:
         """The toolbox of a sub-agent: its own key, its own expiry, at most these grants.
 
@@ -263,24 +273,16 @@ class Toolbox:
                 them limits, and approvals that each call needs.
             ttl: time from now until it is refused.
             inject: values that the host injects for the sub-agent; this toolbox's own if left out.
+            results: tools whose results so far are handed over, for arguments that follow data; it sees no
+                others but its own. What one of the two is exposed to, the other is, too.
 
         Raises:
             ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
         """
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
             raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
-        grants = [one for one in conditions if isinstance(one, Grant)]
-        if not grants:
-            raise ValueError("a sub-agent needs at least one grant")
-        strangers = sorted({one.tool for one in grants} - self._guard.tools.keys())
-        if strangers:
-            raise ValueError(f"this guard has no tool {', '.join(strangers)}")
-        for one in grants:
-            unknown = {name for name, _ in one.constraints} - self._guard.tools[one.tool].schema[
-                "properties"
-            ].keys()
-            if unknown:
-                raise ValueError(f"{one.tool} has no argument {', '.join(sorted(unknown))}")
+        check_conditions(conditions, self._guard.tools)
+        session = self.session.fork([self._guard.named(one) for one in results])
         key = KeyPair.generate()
         child = self._capability.delegate(
             *conditions,
@@ -290,9 +292,8 @@ class Toolbox:
             designations=designations,
             now=self._guard.now(),
         )
-        return self._guard.toolbox(
-            child, key=key, inject=self._inject if inject is None else inject, name=name
-        )
+        injected = self._inject if inject is None else inject
+        return self._guard.toolbox(child, key=key, inject=injected, name=name, session=session)
 
     def prove(self, tool: str, arguments: Mapping[str, Any] | str | bytes, *, audience: str) -> Proof:
         """The proof of one call to a guard elsewhere, for a capability that has a holder.
@@ -308,7 +309,35 @@ class Toolbox:
     def attenuate(self, *conditions: Condition, ttl: timedelta | None = None) -> Toolbox:
         """This toolbox with less: the same agent and key, fewer tools, tighter arguments or less time."""
         narrower = self._capability.attenuate(*conditions, ttl=ttl, now=self._guard.now())
-        return self._guard.toolbox(narrower, key=self._key, inject=self._inject, name=self.name)
+        return self._guard.toolbox(
+            narrower, key=self._key, inject=self._inject, name=self.name, session=self.session
+        )
+
+    def narrow(
+        self,
+        tool: str | Callable[..., Any],
+        arguments: Mapping[str, object] | None = None,
+        /,
+        *,
+        ttl: timedelta | None = None,
+        **named: object,
+    ) -> Toolbox:
+        """This toolbox for one exact call, once: what a task may do becomes what it is about to do.
+
+        Hand on what this returns, and nothing else: whoever has this toolbox can narrow it again. Only what
+        it allows passes, whatever is named here. The guard counts in its ledger, and refuses without one.
+
+        Args:
+            tool: its name, or the function.
+            arguments: all arguments of the call and exactly their values; for names that are no identifiers.
+            named: likewise.
+            ttl: time from now until it is refused.
+
+        Raises:
+            ValueError: the tool is unknown, has no such argument, or cannot be called without another.
+        """
+        found = self._guard.tools[self._guard.named(tool)]
+        return self.attenuate(*exactly(found, {**(arguments or {}), **named}), ttl=ttl)
 
 
 def _called_with(tool: Tool) -> inspect.Signature:

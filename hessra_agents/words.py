@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from .canonical import Malformed, encode, parse
-from .clauses import Branch, Clause, Test, by_argument
+from .canonical import Json, Malformed, encode, parse
+from .clauses import Branch, Clause, Source, Test, by_argument
 from .facts import escape
 from .limits import Limit
 
@@ -125,6 +126,8 @@ def _all(texts: list[str]) -> str:
 
 def _clause(clause: Clause) -> str:
     kind = clause.fact.removeprefix("arg_")
+    if isinstance(clause.equal, Source):
+        return _source(clause.equal, each=kind == "results_of")
     if clause.equal is not None:
         return _equal(kind, clause.equal)
     joined = _all([_test(kind, test) for test in clause.tests])
@@ -132,6 +135,32 @@ def _clause(clause: Clause) -> str:
         return _ALONE.get(kind) or _NOUNS[kind]
     # 'one of' says enough without a noun
     return joined if joined.startswith("one of") else f"{_NOUNS[kind]} {joined}".strip()
+
+
+def _source(source: Source, *, each: bool) -> str:
+    """``a value that search_contacts returned at $[*].email, where name is 'Sarah Baker'``."""
+    said: Any = parse(source.selector)
+    path, where = said["path"], said.get("where", {})
+    told = f"{'a list of values' if each else 'a value'} that {word(source.tool)} returned"
+    told += f" at {path if _PLAIN_PATH.fullmatch(path) and len(path) <= _LONGEST else quoted(path)}"
+    asked = [f"{_beside(name)} is {_exact(one)}" for name, one in where.items()]
+    asked += [f"{_beside(name)} starts with {quoted(text)}" for name, text in said.get("starts", {}).items()]
+    asked += [f"{_beside(said[edge])} is the {edge}" for edge in ("largest", "smallest") if edge in said]
+    told += f", where {' and '.join(asked)}" if asked else ""
+    told += ", if it is the only one" if "unique" in said else ""
+    return told + (", trusted or not" if "untrusted" in said else "")
+
+
+def _exact(value: Json) -> str:
+    text = encode(value).decode()
+    return text if not isinstance(value, str) and len(text) <= _LONGEST else quoted(value)
+
+
+def _beside(name: str) -> str:
+    return "it" if name == "@" else word(name)
+
+
+_PLAIN_PATH = re.compile(r"[$.*\[\]\w-]+", re.ASCII)
 
 
 _NOUNS = {

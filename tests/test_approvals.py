@@ -289,8 +289,11 @@ async def test_who_may_not_vote(world: World, who: str) -> None:
     if who == "a stranger":
         with pytest.raises(ValueError, match="does not ask this key"):
             await world.guard.approve(request, key=CAT)
+    elif who == "the requester":
+        with pytest.raises(ValueError, match="does not vote"):
+            await world.guard.approve(request, key=BEN)
     else:
-        await world.guard.approve(request, key=ANN if who == "somebody who voted" else BEN)
+        await world.guard.approve(request, key=ANN)
     assert (await refused(box)).reason is Reason.NOT_APPROVED
     assert world.ran == []
 
@@ -405,3 +408,28 @@ async def test_a_wait_is_a_timedelta(world: World) -> None:
     """A number could be seconds or minutes."""
     with pytest.raises(TypeError, match="timedelta"):
         await desk(world).call("send_email", MAIL, wait=5)  # type: ignore[arg-type]
+
+
+async def test_a_rejected_call_does_not_run_with_an_approval_in_hand(world: World) -> None:
+    """One rejection ends it, whatever statement the caller carries along."""
+    capability = world.issue(approved_by(ANN.public, BEN.public))
+    box = world.guard.toolbox(capability)
+    await refused(box)
+    request = await asked(world)
+    statement = request.approve(ANN, now=world.now).statement
+    await world.guard.reject(request, key=BEN)
+    with world.refuses("not_approved", "rejected"):
+        await world.call(capability, approvals=[statement])
+
+
+async def test_narrowing_makes_no_room_for_more_requests(world: World) -> None:
+    """Whoever attenuates a bearer capability again and again hides nobody else's request."""
+    capability = world.issue(approved_by(ANN.public))
+    reasons = set()
+    for number in range(40):
+        narrowed = capability.attenuate(ttl=timedelta(seconds=500 - number), now=world.now)
+        with pytest.raises(Denied) as caught:
+            await world.call(narrowed)
+        reasons.add(caught.value.text.partition(",")[0])
+    assert len(await world.guard.requests()) == 32
+    assert "too many calls of this capability wait for an approval already" in reasons

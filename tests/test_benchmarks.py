@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from mcp.types import CallToolResult
 
@@ -11,6 +12,7 @@ from benchmarks.latency import Arguments, Group, Route, measure
 from benchmarks.ours import Ours
 from benchmarks.peers import Peers
 from benchmarks.routes import BARE, BOUND, PROVED, direct, fastmcp, streams
+from benchmarks.speed import calling, cases, growth, plot, stepping
 from benchmarks.stores import FULL, NORMAL, POSTGRES, made
 from benchmarks.tail import Tail
 
@@ -96,3 +98,47 @@ def test_the_tail_tells_of_the_unlucky() -> None:
     tail = Tail.of([1.0] * 98 + [5.0, 1000.0])
     assert (tail.median, tail.p95, tail.worst) == (1.0, 1.0, 1000.0)
     assert tail.p99 > 5
+
+
+@ASYNCIO
+async def test_every_way_to_make_the_one_call_is_timed_alone_and_beside_others() -> None:
+    with made(server=False) as stores:
+        async with cases.opened(Ours(), Peers(None), stores) as compared:
+            found = await calling.measure(compared, callers=(1, 4), blocks=2, calls=8)
+    assert len(found) == 2 * len(compared)
+    assert [found[cases.FULL, count].row()["calls"] for count in (1, 4)] == [16, 16]
+    assert found[cases.FULL, 1].ratio(found[cases.BARE, 1]).median > 1
+
+
+@ASYNCIO
+async def test_a_way_that_lets_everything_through_is_not_timed() -> None:
+    async def anything() -> str:
+        return work.BO
+
+    with pytest.raises(AssertionError, match="bearer"):
+        await cases.check([calling.Case(cases.BEARER, anything)])
+    with pytest.raises(AssertionError, match="must refuse"):
+        await cases.check([calling.Case(cases.REFUSED, cases.refused(anything))])
+
+
+@ASYNCIO
+async def test_what_grows_is_called_at_every_size_and_drawn() -> None:
+    some = growth.groups(Ours(), Peers(None), quick=True)["blocks"]
+    rows = growth.rows(
+        some, await calling.measure([one.case for one in some], callers=(1,), blocks=2, calls=2)
+    )
+    assert [row["size"] for row in rows if row["series"] == growth.COLD] == list(growth.BLOCKS)
+    drawn = plot.svg(rows)
+    assert all(word in drawn for word in (growth.WARM, growth.HELD_COLD, "one Ed25519 verify"))
+
+
+@ASYNCIO
+async def test_the_longest_step_of_a_call_is_not_the_whole_of_it() -> None:
+    async def waits_once() -> None:
+        await anyio.lowlevel.checkpoint()
+
+    steps: list[float] = []
+    await stepping.Steps(waits_once(), steps)
+    assert len(steps) > 1
+    rows = await stepping.measure(Ours(), calls=2)
+    assert [row["name"] for row in rows][-1] == stepping.BOTH

@@ -18,7 +18,9 @@ FLOORS = {
     "facts": 0,
     "call": 0,
     "limits": 0,
+    "selectors": 0,
     "approving": 1,
+    "exposure": 1,
     "clauses": 0,
     "constraints": 0,
     "must": 0,
@@ -27,6 +29,8 @@ FLOORS = {
     "tokens": 1,
     "decide": 2,
     "ledger": 3,
+    "session": 4,
+    "narrowing": 4,
     "hints": 4,
     "tool": 4,
     "schema": 4,
@@ -103,12 +107,11 @@ def test_only_tokens_import_the_biscuit_library() -> None:
 
 
 def test_what_decides_is_small_enough_to_audit() -> None:
-    """Floors 0 to 2, without other kinds of tokens and what only writes or describes: about two thousand."""
+    """Floors 0 to 2, without other kinds of tokens and what only writes or describes: under 3,000."""
     beside: tuple[str, ...] = (
         "tokens.identity",
         "tokens.context",
         "tokens.sessions",
-        "tokens.labels",
         "tokens.held",
     )
     beside += (
@@ -123,6 +126,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         "words",
         "must",
         "approving",
+        "exposure",
     )
     audited = [
         path
@@ -130,7 +134,7 @@ def test_what_decides_is_small_enough_to_audit() -> None:
         if name and FLOORS[name.split(".")[0]] <= 2 and not name.startswith(beside)
     ]
     lines = sum(_code_lines(path) for path in audited)
-    assert lines < 2_450, lines
+    assert lines < 2_850, lines
 
 
 def _code_lines(path: Path) -> int:
@@ -174,6 +178,7 @@ def test_the_import_brings_no_framework() -> None:
         "anthropic",
         "httpx2",
         "trio",
+        "jsonpath_rfc9535",
     }
 
 

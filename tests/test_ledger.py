@@ -97,7 +97,7 @@ async def test_only_the_verifier_makes_a_permit(world: World) -> None:
     from hessra_agents import Call
 
     with pytest.raises(TypeError):
-        Permit(Call.of("send_email", MAIL), "a", (), "mail", 0, 0, None, ())
+        Permit(Call.of("send_email", MAIL), world.issue(), "mail", 0, (), (), ())
 
 
 async def test_the_window_of_a_proof_is_thirty_seconds(world: World) -> None:
@@ -342,3 +342,34 @@ async def test_a_head_that_is_kept_elsewhere_is_held_against_the_log(tmp_path: P
         Ledger.open(where, heads=kept)
     with pytest.raises(LedgerError, match="No such file"):
         Ledger.open(where, heads=tmp_path / "none")
+
+
+async def test_closing_twice_closes_nothing_of_anybody_else(tmp_path: Path) -> None:
+    """The number of the lock's file may be another file's by then."""
+    ledger = Ledger.open(tmp_path / "hessra.db")
+    await ledger.aclose()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    await ledger.aclose()
+    for one in others:
+        os.close(one)
+
+
+async def test_a_log_whose_first_record_was_lost_is_made_again(tmp_path: Path) -> None:
+    """Its own row went with the transaction; what comes later is not a log that nobody names."""
+    where = tmp_path / "hessra.db"
+    ledger = Ledger.open(where)
+    world = World(ledger=ledger)
+    shutil.move(where, tmp_path / "away")
+    with world.refuses("unavailable"):
+        await world.call(world.issue())
+    shutil.move(tmp_path / "away", where)
+    with anyio.fail_after(30):
+        while not world.ran:
+            try:
+                await world.call(world.issue())
+            except Denied:
+                await anyio.sleep(0.05)
+    await ledger.aclose()
+    db = sqlite3.connect(where)
+    assert db.execute("select count(*) from entry where log not in (select id from log)").fetchone() == (0,)
+    db.close()

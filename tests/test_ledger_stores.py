@@ -480,7 +480,8 @@ async def test_who_holds_or_handed_on_a_capability_does_not_approve_its_calls(st
 
     id = await asked(world, held, proof=world.prove(held, BO))
     for involved in (ANA, BO):
-        await voted(world, id, involved)
+        with pytest.raises(ValueError, match="handed this capability"):
+            await voted(world, id, involved)
     with world.refuses("not_approved"):
         await call()
     assert world.ran == []
@@ -498,7 +499,8 @@ async def test_a_delegate_does_not_approve_the_calls_of_who_delegated(store: Sto
         proof = world.prove(seen, [ANA, friend][used_by])
         await asked(world, seen, proof=proof)  # the ledger has seen it now
         id = await asked(world, held, proof=world.prove(held, mine))
-        await voted(world, id, ANA)
+        with pytest.raises(ValueError, match="handed this capability"):
+            await voted(world, id, ANA)
         with world.refuses("not_approved"):
             await world.call(held, proof=world.prove(held, mine))
 

@@ -290,7 +290,7 @@ def test_arguments_in_clear_that_were_changed_are_found(file: Place) -> None:
         assert record.opening is not None
         lie = record.opening.replace(b"mail 0", b"mail 9")
     file.sql("update entry set opening = ? where idx = 0", lie)
-    assert file.findings() == ["record 0: the arguments that are kept in clear are not those of the call"]
+    assert file.findings() == ["record 0: what opens it was changed"]
 
 
 def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:

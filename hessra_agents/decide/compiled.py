@@ -14,13 +14,14 @@ from typing import Any, TypeAlias
 
 from ..call import Call
 from ..canonical import Json
-from ..clauses import Branch, Clause, Pattern, Test
+from ..clauses import Branch, Clause, Pattern, Results, Test
+from ..facts import INT64
 from ..tokens.capability import Capability
 from ..tokens.profile import ANCHOR, HOLDER
 
 __all__ = ["Program", "matches", "program"]
 
-Holds: TypeAlias = "Callable[[Call, dict[str, Json]], bool]"
+Holds: TypeAlias = "Callable[[Call, dict[str, Json], Results | None], bool]"
 Compiled: TypeAlias = "tuple[tuple[tuple[Holds, ...], ...], ...]"
 """Patterns of one object: of each the branches, of each the tests."""
 
@@ -30,7 +31,8 @@ class Program:
     """What the blocks of one capability say, in the form in which a call asks for it.
 
     ``guard`` is the one guard that is named, where nothing else of its place is asked for. ``settled``:
-    step 6 asks for nothing but what admission has seen and step 3 proves.
+    step 6 asks for nothing but what admission has seen and step 3 proves. ``watched``: it asks what the
+    session has seen.
     """
 
     starts: int
@@ -40,6 +42,7 @@ class Program:
     closed: bool
     limited: bool
     settled: bool
+    watched: bool
 
 
 @lru_cache(maxsize=256)
@@ -59,6 +62,7 @@ def program(capability: Capability) -> Program:
         bool(blocks[0].patterns),
         any(block.limits for block in blocks),
         _settled(capability),
+        any(block.clear for block in blocks),
     )
 
 
@@ -80,13 +84,13 @@ def compiled(patterns: Iterable[Pattern], resource: str) -> Compiled:
     )
 
 
-def matches(patterns: Compiled, call: Call) -> bool:
+def matches(patterns: Compiled, call: Call, results: Results | None = None) -> bool:
     """Whether one branch of each pattern matches the call, which is of their object."""
     arguments = call.values
     for pattern in patterns:
         for branch in pattern:
             for holds in branch:
-                if not holds(call, arguments):
+                if not holds(call, arguments, results):
                     break
             else:
                 break
@@ -105,23 +109,27 @@ def _clause(clause: Clause) -> list[Holds]:
     if clause.fact == "arg_names":
         return [_names(test) for test in clause.tests]
     if key[:1] != "/" and clause.fact == "arg_str" and equal is not None:
-        return [lambda call, arguments: arguments.get(key) == equal]  # to which no other type is equal
+        # to which no value of another type is equal
+        return [lambda call, arguments, results: arguments.get(key) == equal]
     if key[:1] != "/" and clause.fact in _READ and not any(test.each for test in clause.tests):
         read = _READ[clause.fact]
+        if equal is not None:
+            return [_tested(key, read, lambda value: value == equal)]
         tests = [_test(test) for test in clause.tests] or [lambda value: True]
         return [_tested(key, read, test) for test in tests]
-    return [lambda call, arguments: clause.holds(call)]
+    return [lambda call, arguments, results: clause.holds(call, results)]
 
 
 _READ: Mapping[str, Callable[[Json], Any]] = {
     "arg_str": lambda value: value if type(value) is str else None,
+    "arg_int": lambda value: value if type(value) is int and -INT64 <= value < INT64 else None,
     "arg_len": lambda value: len(value) if type(value) is str or type(value) is list else None,
 }
 """The value of a fact about an argument, None where it is not stated."""
 
 
 def _tested(key: str, read: Callable[[Json], Any], test: Callable[[Any], bool]) -> Holds:
-    def holds(call: Call, arguments: dict[str, Json]) -> bool:
+    def holds(call: Call, arguments: dict[str, Json], results: Results | None) -> bool:
         value = read(arguments.get(key))
         return value is not None and test(value)
 
@@ -131,10 +139,10 @@ def _tested(key: str, read: Callable[[Json], Any], test: Callable[[Any], bool]) 
 def _names(test: Test) -> Holds:
     operand = test.operand
     if test.op == "in" and isinstance(operand, frozenset):
-        return lambda call, arguments: arguments.keys() <= operand
+        return lambda call, arguments, results: arguments.keys() <= operand
     if test.op == "has":
-        return lambda call, arguments: operand in arguments
-    return lambda call, arguments: operand not in arguments
+        return lambda call, arguments, results: operand in arguments
+    return lambda call, arguments, results: operand not in arguments
 
 
 def _test(test: Test) -> Callable[[Any], bool]:

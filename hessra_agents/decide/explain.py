@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..call import Call
-from ..clauses import Branch, Clause, Pattern
+from ..clauses import Branch, Clause, Pattern, Results
 from ..errors import Problem, Reason
 from ..words import place_name, place_words, word
 
@@ -16,12 +16,12 @@ ORDER = (Reason.WRONG_TOOL, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Re
 _MOST_NAMES = 32
 
 
-def explain(pattern: Pattern, call: Call, *, block: int) -> list[Problem]:
+def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None = None) -> list[Problem]:
     """The problems of the branches that come nearest to the call; none if one branch matches."""
     candidates = [branch for branch in pattern if branch.resource == call.resource]
     if not candidates:
         return [Problem(Reason.WRONG_TOOL, allowed="the capability does not name this tool", block=block)]
-    failing = [(branch, branch.failing(call)) for branch in candidates]
+    failing = [(branch, branch.failing(call, results)) for branch in candidates]
     if not all(clauses for _, clauses in failing):
         return []
     told = [[p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..call import Call
+from ..tokens.capability import Capability
 
 __all__ = ["Charge", "Permit", "Spent"]
 
@@ -44,22 +45,16 @@ class Permit:
     The private constructor keeps anybody from making one by accident. Inside one Python process that is
     a habit and no security boundary.
 
-    ``ids`` are the blocks that the call rests on, ``marks`` all that a revocation may name, and ``issued``
-    when the capability was issued (None: it does not say). ``spends`` are the statements that the call uses
+    ``spends`` are the statements that the call uses
     up, ``charges`` what it takes of limits, ``approvers`` whose approvals it rests on: a ledger takes all of
     them, or refuses.
     """
 
     call: Call
-    subject: str
-    ids: tuple[str, ...]
+    capability: Capability
     audience: str
     time: int
-    expires: int
-    holder: bytes | None
     spends: tuple[Spent, ...]
-    marks: tuple[bytes, ...] = ()
-    issued: int | None = None
     charges: tuple[Charge, ...] = ()
     approvers: tuple[bytes, ...] = ()
     _seal: object = None
@@ -67,3 +62,34 @@ class Permit:
     def __post_init__(self) -> None:
         if self._seal is not _SEAL:
             raise TypeError("only the verifier makes a permit")
+
+    @property
+    def subject(self) -> str:
+        """Whose capability it is."""
+        return self.capability.subject
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The blocks that the call rests on."""
+        return self.capability.ids
+
+    @property
+    def expires(self) -> int:
+        """When the capability does."""
+        return self.capability.expires
+
+    @property
+    def holder(self) -> bytes | None:
+        """The key that the call is proved with."""
+        holder = self.capability.holder
+        return holder.key if holder else None
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """All that a revocation may name."""
+        return self.capability.marks
+
+    @property
+    def issued(self) -> int | None:
+        """When the capability was issued (None: it does not say)."""
+        return self.capability.blocks[0].issued

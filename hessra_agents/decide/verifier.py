@@ -10,8 +10,9 @@ else that needs memory come after (`Ledger.admit`).
    block that handed on.
 4. Right. The first block grants this operation on this object.
 5. Arguments. Every pattern of every block matches, and so does the tool's own. The first block closes the
-   names; where it has no pattern there may be no arguments. What limits of the blocks will take of this call
-   can be told; whether there is as much left is for whoever counts.
+   names; where it has no pattern there may be no arguments. Where a value must come from an earlier result,
+   or the session must not have seen something, its keeper tells; without one, neither holds. What limits of
+   the blocks will take of this call can be told; whether there is as much left is for whoever counts.
 6. Attestations. Every other check on a key is met: by an approval of this very call, or by a block which
    that key signed.
 7. If the guard is strict, the Datalog engine, told the same facts, permits too. It is the definition; that
@@ -23,19 +24,21 @@ What would have been allowed is told from step 4 on, when signature and holder a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
 from ..call import Call
-from ..clauses import Pattern
+from ..clauses import Pattern, Results
 from ..errors import Denied, Problem, Reason
 from ..tokens.capability import Capability
 from ..tokens.engine import authorize
 from ..tokens.keys import KeyPair, PublicKey
+from ..tokens.labels import label_means
 from ..tokens.profile import ANCHOR, APPROVED, HOLDER, RESERVED
 from ..tokens.statements import Approval, Proof
+from ..words import word
 from .attestations import check_attestations
 from .charges import check_limits
 from .compiled import Program, matches, program
@@ -87,6 +90,8 @@ def verify(
     require: bool = True,
     bounds: tuple[Pattern, ...] = (),
     strict: bool = False,
+    results: Results | None = None,
+    labels: Collection[str] | None = None,
 ) -> Permit:
     """Permit this call, or refuse it. Pure: it reads no clock and remembers nothing.
 
@@ -101,6 +106,8 @@ def verify(
         require: whether the issuer must have named each of those labels, too.
         bounds: the tool's own patterns, whatever the capability says.
         strict: ask the Datalog engine, too, and refuse where it does.
+        results: tells which values the session has seen, and where; without, none.
+        labels: what the session has seen, by its names; None where nobody knows.
 
     Raises:
         Denied: with the reason of the first step that fails.
@@ -114,7 +121,8 @@ def verify(
         handle, spends = _check_possession(capability, call, proof, audience, now)
         if found.rights.get(call.resource) != call.operation:
             _check_right(capability, call)
-        _check_arguments(found, capability, call, bounds)
+        _check_arguments(found, capability, call, bounds, results)
+        clear = _check_clear(capability, call, labels) if found.watched else []
         charges, counted = check_limits(capability, call) if found.limited else ((), ())
         approved: set[str] = set()
         votes: tuple[tuple[bytes, Spent], ...] = ()
@@ -131,25 +139,15 @@ def verify(
                 designations=[*_stated(capability, designations), *earned],
                 patterns=[pattern for block in capability.blocks for pattern in block.patterns],
                 limits=counted,
+                results=results,
+                clear=clear,
             )
     except Denied as denied:
         raise denied.for_tool(call.tool) from denied.__cause__
-    holder = capability.holder
-    return Permit(
-        call,
-        capability.subject,
-        capability.ids,
-        audience,
-        now,
-        capability.expires,
-        holder.key if holder else None,
-        spends + tuple(spent for _, spent in votes),
-        capability.marks,
-        capability.blocks[0].issued,
-        charges,
-        tuple(key for key, _ in votes),
-        _SEAL,
-    )
+    if votes:
+        spends += tuple(spent for _, spent in votes)
+    approvers = tuple(key for key, _ in votes) if votes else ()
+    return Permit(call, capability, audience, now, spends, charges, approvers, _SEAL)
 
 
 def check_time(capability: Capability, now: int) -> int:
@@ -235,18 +233,28 @@ def _check_right(capability: Capability, call: Call) -> None:
         raise Denied(Reason.WRONG_TOOL, f"the capability does not name this {kind}, granted: {granted}")
 
 
-def _check_arguments(found: Program, capability: Capability, call: Call, bounds: tuple[Pattern, ...]) -> None:
+def _check_arguments(
+    found: Program,
+    capability: Capability,
+    call: Call,
+    bounds: tuple[Pattern, ...],
+    results: Results | None,
+) -> None:
     """Step 5."""
     patterns = found.patterns.get(call.resource, ())
-    fits = matches(patterns, call) and (found.closed or not call.values)
-    problems = [problem for pattern in bounds for problem in explain(pattern, call, block=-1)]
+    fits = matches(patterns, call, results) and (found.closed or not call.values)
+    if fits and not bounds:
+        return
+    problems = [
+        problem for pattern in bounds for problem in explain(pattern, call, block=-1, results=results)
+    ]
     if fits and not problems:
         return
     if not found.closed:
         problems += [Problem(Reason.UNNAMED_ARGUMENT, name) for name in sorted(call.names)]
     for index, block in enumerate(capability.blocks):
         for pattern in block.patterns:
-            problems += explain(pattern, call, block=index)
+            problems += explain(pattern, call, block=index, results=results)
     if not problems:
         raise Denied(Reason.UNAVAILABLE, detail="a pattern that was compiled says another thing")
     if problems:
@@ -254,3 +262,25 @@ def _check_arguments(found: Program, capability: Capability, call: Call, bounds:
         reason = min((problem.reason for problem in unique), key=ORDER.index)
         blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
         raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
+
+
+def _check_clear(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
+    """Step 5, of the session: the patterns of labels that are asked for, of which it has seen nothing.
+
+    Raises:
+        Denied: ``exposed``.
+    """
+    clear = [
+        pattern
+        for block in capability.blocks
+        for pattern, of in block.clear
+        if of is None or call.resource in of
+    ]
+    if clear and labels is None:
+        raise Denied(Reason.EXPOSED, "nobody here knows what the session has seen")
+    for pattern in clear:
+        seen = [label for label in labels or () if label_means(pattern, label)]
+        if seen:
+            text = f"the session has seen {word(pattern)}, which rules out this call"
+            raise Denied(Reason.EXPOSED, text, detail=f"seen: {', '.join(sorted(seen))}")
+    return clear

@@ -3,9 +3,22 @@
 `Ledger` is the protocol; `Ledger.memory()` keeps it in this process, `Ledger.open(...)` on a disk.
 """
 
-from .memory import MemoryLedger
+from typing import TYPE_CHECKING, Any
+
 from .protocol import Ledger, LedgerError, Outcome
 from .requests import Request, Vote
 from .revocations import Reach, Revocation
 
+if TYPE_CHECKING:
+    from .memory import MemoryLedger
+
 __all__ = ["Ledger", "LedgerError", "MemoryLedger", "Outcome", "Reach", "Request", "Revocation", "Vote"]
+
+
+def __getattr__(name: str) -> Any:
+    # the store, with SQLite, is loaded by whoever makes a ledger, and by nobody else
+    if name == "MemoryLedger":
+        from .memory import MemoryLedger
+
+        return MemoryLedger
+    raise AttributeError(name)

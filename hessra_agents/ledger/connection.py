@@ -25,6 +25,9 @@ class StoreFailed(Exception):  # noqa: N818 -- says what happened, like Denied
 class Connection(ABC):
     """One connection to a store. Used by the writer's thread alone, but for `wake`."""
 
+    fair = False
+    """Whether to wait for others in the order of coming, however long: a writer's callers have deadlines."""
+
     @abstractmethod
     def begin(self, locks: Iterable[bytes]) -> None:
         """Start a transaction, with these names locked in order; connects where there is no connection.

@@ -68,8 +68,10 @@ class Slot:
         return target
 
     def release(self) -> None:
-        """Let another process have the log."""
-        _close(self.lock)
+        """Let another process have the log. A second time does nothing: the number may be another file's."""
+        lock, self.lock = self.lock, -1
+        if lock >= 0:
+            _close(lock)
 
 
 class Home:
@@ -218,6 +220,8 @@ def _origin(key: KeyPair) -> str:
 
 def _checkpoint(folder: Path, key: KeyPair) -> notes.Checkpoint | None:
     path = folder / "checkpoint"
+    if _there(path) and not path.is_file():
+        raise LedgerError(f"{path}: is no file")
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

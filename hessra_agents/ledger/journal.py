@@ -43,8 +43,8 @@ class Journal:
         return self._slot
 
     def lost(self) -> None:
-        """A transaction was lost: what the tree holds is to be read again."""
-        self._tree = None
+        """A transaction was lost: what the tree holds is to be read again, and the log's own row, too."""
+        self._tree, self._log = None, 0
 
     def append(self, kind: str, op: bytes, body: bytes, opening: bytes | None) -> Steps[None]:
         """Add one record."""

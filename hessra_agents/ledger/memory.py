@@ -10,13 +10,16 @@ from typing import Any, TypeVar
 from ..decide.permit import Permit
 from ..errors import Denied, Reason
 from . import steps
-from .connection import Steps, run
+from .connection import Steps, StoreFailed, run
 from .revocations import Revocation, Revoked
 from .sqlite import SQLite
 from .steps import Seen
 from .stored import StoredLedger
 
 __all__ = ["MemoryLedger"]
+
+MOST_BYTES = 16 << 20
+"""What limits, requests and capabilities may take, beside 1,024 bytes for each statement of the capacity."""
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class MemoryLedger(StoredLedger):
         self._capacity = capacity
         self._held: Counter[bytes] = Counter()
         revoked = Revoked(float("inf"))  # nobody else writes here
-        super().__init__(lambda _: _AtOnce(), None, revoked, poll=0, clear=False)
+        super().__init__(lambda _: _AtOnce(MOST_BYTES + 1024 * capacity), None, revoked, poll=0, clear=False)
 
     async def admit(self, permit: Permit, op: bytes) -> None:
         """Take what the permit takes; nothing waits in here, so calls cannot come between."""
@@ -75,8 +78,8 @@ class MemoryLedger(StoredLedger):
 class _AtOnce:
     """Runs steps where they are submitted."""
 
-    def __init__(self) -> None:
-        self._store = SQLite(None)
+    def __init__(self, most: int) -> None:
+        self._store = SQLite(None, most=most)
         self._store.open()
         self._lock = threading.Lock()  # for guards that share a ledger across threads
 
@@ -89,7 +92,10 @@ class _AtOnce:
     ) -> T:
         """Run steps, all or nothing."""
         with self._lock:
-            return run(self._store, steps(False))
+            try:
+                return run(self._store, steps(False))
+            except StoreFailed as error:
+                raise Denied(Reason.UNAVAILABLE, "the guard's memory is full") from error
 
     def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Run steps, all or nothing."""

@@ -46,7 +46,14 @@ class Postgres(Connection):
                 "for PostgreSQL install asyncpg: pip install hessra-agents[postgres]"
             ) from error
         self._asyncpg = asyncpg
-        self._failures = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
+        self._failures = (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            OverflowError,
+            ValueError,
+        )
         self._address = address
         self._durable = durable
         self._statements = statements("postgres")
@@ -112,7 +119,7 @@ class Postgres(Connection):
         taken = "".join(f"; select pg_advisory_xact_lock({number})" for number in numbers)
         self._connected()
         self._saved = False
-        self._run(lambda db: db.execute(f"begin{taken}"))
+        self._run(lambda db: db.execute(f"begin isolation level read committed read write{taken}"))
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
         """Run a named statement."""
@@ -138,7 +145,7 @@ class Postgres(Connection):
         if self._db is not None and not self._db.is_closed():
             try:
                 self._wait(self._db.execute("rollback"))
-            except self._failures:
+            except Exception:  # whatever it is: nothing of this connection is to be seen again
                 self._drop()
 
     def wait(self, seconds: float) -> None:
@@ -211,7 +218,8 @@ class Postgres(Connection):
         try:
             return self._wait(make(self._db))
         except self._failures as error:
-            if isinstance(error, (OSError, self._asyncpg.InterfaceError)):
+            lost = (OSError, self._asyncpg.InterfaceError, self._asyncpg.InternalClientError)
+            if isinstance(error, lost):
                 self._drop()  # what may still be under way on it is not to be seen again
             raise self._failed(error) from None
 

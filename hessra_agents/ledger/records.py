@@ -23,6 +23,7 @@ from .revocations import Revocation
 __all__ = [
     "MAX_RECORD",
     "Opening",
+    "commitment",
     "keyed",
     "of_outcome",
     "of_permit",
@@ -41,6 +42,11 @@ _LONGEST = 256
 
 Opening = bytes
 """A salt of 16 bytes, and after it, if they are kept, the call's arguments as canonical JSON."""
+
+
+def commitment(opening: Opening) -> str:
+    """What a record says of its opening, so that another one does not open it: BLAKE2b, 16 bytes in hex."""
+    return hashlib.blake2b(opening, digest_size=16).hexdigest()
 
 
 def keyed(salt: bytes, text: bytes) -> str:
@@ -88,6 +94,7 @@ def _decision(
         record |= {"object": call.resource, "operation": call.operation, "call": keyed(salt, call.digest)}
         record["arguments"] = _arguments(salt, call)
     opening = salt + (call.text if clear and call is not None else b"")
+    record["opening"] = commitment(opening)
     return _encoded(record), opening
 
 

@@ -18,13 +18,16 @@ from ..tokens.keys import KeyPair, PublicKey
 from ..tokens.profile import APPROVED
 from ..tokens.statements import Approval, chain_digest
 
-__all__ = ["MOST_OPEN", "REQUEST_TTL", "Request", "State", "Vote"]
+__all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "Request", "State", "Vote"]
 
 REQUEST_TTL = 600
 """Seconds that a request waits, unless the capability expires before."""
 
 MOST_OPEN = 32
-"""Requests that one capability may have waiting; a further one is refused."""
+"""Requests that one issued capability, with all that was made of it, may have waiting."""
+
+MOST_SHOWN = 64 * 1024
+"""Bytes of arguments that an approver is shown; no request is made for a call that has more."""
 
 State = Literal["open", "rejected", "used"]
 

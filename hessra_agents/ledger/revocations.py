@@ -156,6 +156,10 @@ class Revoked:
         """Seconds since the store was last read."""
         return time.monotonic() - self._read
 
+    def knows(self, mark: bytes) -> bool:
+        """Whether this is revoked, as far as is known."""
+        return mark in self._marks
+
     def check(self, marks: Iterable[bytes], issued: int | None) -> None:
         """Let pass what is not revoked.
 

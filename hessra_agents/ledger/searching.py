@@ -11,7 +11,12 @@ from .records import opens
 
 __all__ = ["NO_OUTCOME", "Found", "Wanted", "latest", "paired", "search"]
 
-_DONE = {"revocation": "revoked", "break": "a log was broken off", "outcome": "the outcome of a call"}
+_DONE = {
+    "vote": "a vote on a request",
+    "revocation": "revoked",
+    "break": "a log was broken off",
+    "outcome": "the outcome of a call",
+}
 NO_OUTCOME = "no outcome: running, or the process ended"
 
 

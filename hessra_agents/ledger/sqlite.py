@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ _NETWORKS = re.compile(
 )
 _FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
 """What a file can do to whoever reads it; an error's text that is no UTF-8 is the last of them."""
+PATIENCE = 5.0
+"""Seconds that who opens a file waits for those who write."""
+
 _ID = 0x48657373  # "Hess": whose file this is
 
 
@@ -36,12 +40,14 @@ class SQLite(Connection):
 
     Args:
         path: of the file.
+        most: bytes that it may hold, 0 for as many as there is room for.
         durable: whether a commit is on disk when it returns (``synchronous=FULL``).
     """
 
-    def __init__(self, path: Path | None, *, durable: bool = True) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True, most: int = 0) -> None:
         self._path = path
         self._durable = durable
+        self._most = most
         self._statements = statements("sqlite")
         self._woken = threading.Event()
         self._gate = -1
@@ -82,12 +88,14 @@ class SQLite(Connection):
                 db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1)
             self._db = db
             if self._path is not None:
-                gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._gate = os.open(f"{self._path}.lock", gate, 0o600)
                 self._lock(fcntl.LOCK_EX)  # several processes may turn a new file into one with a log
                 for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
                     db.execute(f"pragma {one}").fetchall()
                 self._lock(fcntl.LOCK_UN)
+            if self._most:
+                db.execute(f"pragma max_page_count = {self._most // 4096}").fetchall()
             db.execute("pragma trusted_schema = off")
             db.execute("pragma secure_delete = on").fetchall()  # what is erased is gone from the file
         except _FAILURES as error:
@@ -190,7 +198,14 @@ class SQLite(Connection):
             self._db = None
 
     def _lock(self, how: int) -> None:
+        end = time.monotonic() + PATIENCE
         try:
+            while how == fcntl.LOCK_EX and not self.fair:
+                with contextlib.suppress(BlockingIOError):
+                    return fcntl.flock(self._gate, how | fcntl.LOCK_NB)
+                if time.monotonic() > end:
+                    raise StoreFailed("another process has held its lock for long: is one of them stopped?")
+                time.sleep(0.01)
             fcntl.flock(self._gate, how)
         except OSError as error:
             raise StoreFailed(f"its lock: {error.strerror}") from error

@@ -14,7 +14,7 @@ from ..tokens.keys import PublicKey
 from ..tokens.marks import mark
 from ..tokens.statements import chain_digest
 from .connection import Row, Steps
-from .requests import MOST_OPEN, Request, State, Vote
+from .requests import MOST_OPEN, MOST_SHOWN, Request, State, Vote
 from .revocations import Reach, Revocation, Revoked
 
 __all__ = [
@@ -84,6 +84,10 @@ def take(permit: Permit, op: bytes, revoked: Revoked) -> Steps[None]:
         if not (yield "spend", (one.kind, one.name, one.until)):
             reason = Reason.REPLAYED if one.kind == "proof" else Reason.SPENT
             raise Denied(reason, f"the {one.kind} was used before")
+    if permit.approvers:
+        asked = yield "asked", (permit.call.digest, chain_digest(permit.ids), permit.time)
+        if asked and asked[0][2] == "rejected":
+            raise Denied(Reason.NOT_APPROVED, "an approver has rejected this call")
     for key in permit.approvers:
         # whoever was handed this capability, or one that it stems from, is no judge of its calls
         for block in permit.ids:
@@ -157,7 +161,11 @@ def ask(request: Request, seen: Seen, revoked: Revoked) -> Steps[Request]:
     found = yield "asked", (digest, request.chain, request.asked)
     if found:
         return (yield from _request(found[0]))
-    ((waiting,),) = yield "waiting", (name, request.asked)
+    if len(request.text) > MOST_SHOWN:
+        raise Denied(Reason.NOT_APPROVED, "the arguments are too long for anybody to approve")
+    # by the issuer's block: whoever narrows a capability gets no more of them
+    issued = mark("block", request.ids[0].encode())
+    ((waiting,),) = yield "reach_requests", (issued, request.asked)
     if int(waiting) >= MOST_OPEN:
         raise Denied(Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already")
     yield from note(seen)
@@ -177,7 +185,7 @@ def requests(now: int, id: str | None) -> Steps[list[Request]]:
     return found
 
 
-def vote(id: str, vote: Vote, now: int) -> Steps[Request]:
+def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
     """Add a vote.
 
     Raises:
@@ -190,6 +198,13 @@ def vote(id: str, vote: Vote, now: int) -> Steps[Request]:
     if request.state != "open" or now >= request.expires:
         raise ValueError("this request is over")
     request.check(vote)
+    yield from learn(revoked)
+    held = mark("key", vote.key.data)
+    if revoked.knows(held):
+        raise ValueError("this key is revoked")
+    for block in request.ids:
+        if (yield "delegate", (mark("block", block.encode()), held)):
+            raise ValueError("who was handed this capability, or hands it on, does not vote on its calls")
     yield "vote", (id, str(vote.key), vote.statement)
     if not vote.approves:
         yield "settle", (id, "rejected")

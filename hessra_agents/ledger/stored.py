@@ -183,7 +183,7 @@ class StoredLedger(Ledger):
         op = new_op()
 
         def write(again: bool) -> Steps[Request]:
-            found = yield from steps.vote(id, vote, now)
+            found = yield from steps.vote(id, vote, now, self.revoked)
             yield from self._append("vote", op, records.of_vote(found, vote, op, now))
             return found
 

@@ -209,6 +209,7 @@ class Writer:
     # --- the thread
 
     def _work(self) -> None:
+        self._connection.fair = True
         while not self._closing or self._waiting:
             try:
                 if not self._awaited and not self._closing:
@@ -251,6 +252,9 @@ class Writer:
         self._unsure.clear()
 
     def _batch(self, jobs: list[_Job[Any]]) -> None:
+        for job in jobs:
+            if job.left and job.again:  # an earlier try may have been written
+                self._undo(job)
         jobs = [job for job in jobs if not job.left]
         settled: list[tuple[_Job[Any], Any, BaseException | None]] = []
         try:
@@ -259,14 +263,14 @@ class Writer:
                 settled.append((job, *self._one(job)))
             self._connection.commit()
         except StoreFailed as error:
-            self._connection.rollback()
             self._failed()
+            self._connection.rollback()
             self._is_down(error)
             self._lost(jobs, error)
             return
         except BaseException:
-            self._connection.rollback()
             self._failed()
+            self._connection.rollback()
             self._answer([(job, None, Denied(Reason.UNAVAILABLE)) for job in jobs])
             raise
         self._is_up()

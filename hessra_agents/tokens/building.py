@@ -10,14 +10,15 @@ from datetime import timedelta
 from biscuit_auth import BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ..approving import Approvers
+from ..exposure import Clear
 from ..grants import Grant, pattern
 from ..limits import Limit
-from .datalog import add_pattern, attested_check, limit_check
+from .datalog import add_pattern, attested_check, clear_check, limit_check
 from .profile import ANCHOR, APPROVED, RESERVED, Attested
 
 __all__ = ["Condition", "designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
 
-Condition = Grant | Limit | Approvers
+Condition = Grant | Limit | Approvers | Clear
 """What a block may ask for beside times and places."""
 
 
@@ -67,7 +68,7 @@ def narrow(
             raise ValueError(f"the label {label!r} is reserved")
         builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
     grants: list[Grant] = []
-    asked: list[Limit | Approvers] = []
+    asked: list[Limit | Approvers | Clear] = []
     for one in conditions:
         match one:
             case Grant():
@@ -78,14 +79,20 @@ def narrow(
             case Approvers():
                 _add_approvals(builder, one)
                 asked.append(one)
+            case Clear():
+                for labels in one.patterns:
+                    builder.add_check(clear_check(labels, one.of))
+                asked.append(one)
             case _:
-                made = "a capability is made of grant(...), limit(...) and approved_by(...)"
+                made = "a capability is made of grant(...), limit(...), approved_by(...) and clear_of(...)"
                 raise TypeError(f"{made}: not of {type(one).__name__}")
     named = frozenset(one.resource for one in grants) or frozenset(of or ())
     for condition in asked:
         unknown = sorted((condition.of or frozenset()) - named)
         if unknown:
-            raise ValueError(f"no grant names {unknown[0]}, so nothing of it can be limited or approved")
+            raise ValueError(
+                f"no grant names {unknown[0]}, so nothing of it can be limited, approved or kept clear"
+            )
         if of is None and isinstance(condition, Limit) and condition.argument:
             _check_sum(condition, condition.argument, grants)
     # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it

@@ -18,13 +18,13 @@ from biscuit_auth import (
     PublicKey as BiscuitPublicKey,
 )
 
-from ..clauses import Branch, Pattern, Test
+from ..clauses import Branch, Pattern, Source, Test
 from ..facts import SIGNATURES
 from ..limits import Limit
 from .keys import PublicKey
 from .profile import Attested
 
-__all__ = ["add_pattern", "attested_check", "limit_check"]
+__all__ = ["add_pattern", "attested_check", "clear_check", "limit_check"]
 
 _TEXTS = {
     "in": "{{{p}}}.contains({v})",
@@ -70,6 +70,12 @@ def limit_check(handle: str, limit: Limit) -> Check:
     return Check("check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(limit.of, params)]), params)
 
 
+def clear_check(pattern: str, of: frozenset[str] | None) -> Check:
+    """The check that the session has seen nothing of what this pattern of labels means."""
+    params: dict[str, object] = {"p": pattern}
+    return Check("check if " + " or ".join(["exposure_clear({p})", *_elsewhere(of, params)]), params)
+
+
 def _elsewhere(of: frozenset[str] | None, params: dict[str, object]) -> list[str]:
     """The last branch of what is asked of some objects only."""
     if of is None:
@@ -87,7 +93,9 @@ def _query(branch: Branch, params: dict[str, object]) -> str:
     predicates, expressions = [f"resource({{{param(branch.resource)}}})"], []
     for clause in branch.clauses:
         terms = [f"{{{param(clause.key)}}}"] if clause.key else []
-        if clause.equal is not None:
+        if isinstance(clause.equal, Source):
+            terms += [f"{{{param(clause.equal.tool)}}}", f"{{{param(clause.equal.selector)}}}"]
+        elif clause.equal is not None:
             terms.append(f"{{{param(clause.equal)}}}")
         else:
             names = [f"$v{len(predicates)}_{i}" for i in range(len(SIGNATURES[clause.fact]))]

@@ -51,6 +51,9 @@ def block_lines(block: Block) -> Iterator[str]:
         yield f"each call{_of(asked.of)} approved by {voters(asked)}"
     for _, limit in block.limits:
         yield f"{limit_words(limit)}{_of(limit.of)}{refunded(limit)}"
+    for labels, of in block.clear:
+        calls = "" if of is None else f", for calls{_of(of)}"
+        yield f"only while the session has seen nothing of {word(labels)}{calls}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
     for pattern in block.patterns:

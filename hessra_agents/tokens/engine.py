@@ -10,7 +10,7 @@ from typing import Any
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
 
 from ..call import Call
-from ..clauses import Pattern
+from ..clauses import Pattern, Results, Source
 from ..errors import Denied, Reason
 from ..facts import SIGNATURES
 from .profile import ANCHOR
@@ -39,13 +39,15 @@ def authorize(
     designations: Iterable[tuple[str, str]],
     patterns: Iterable[Pattern],
     limits: Iterable[tuple[str, str, int]] = (),
+    results: Results | None = None,
+    clear: Iterable[str] = (),
 ) -> None:
     """Let the engine decide: it is the definition that the decision on decoded data must agree with.
 
     It is told the time, the object, the operation, the audience, the designations that were earned, the
-    limits that a ledger is going to count (handle, kind, most), and
-    every fact about the call that the token's patterns ask for. It needs the right; it never says
-    ``allow if true``.
+    limits that a ledger is going to count (handle, kind, most), the patterns of labels of which the session
+    has seen nothing, and every fact about the call, and about where its values come from, that the token's
+    patterns ask for. It needs the right; it never says ``allow if true``.
 
     Raises:
         Denied: ``unavailable``; the engine was asked only after our own decision to permit, so its
@@ -59,7 +61,9 @@ def authorize(
             builder.add_fact(_designation(label, value))
         for handle, kind, most in limits:
             builder.add_fact(Fact("limit({h}, {k}, {n})", {"h": handle, "k": kind, "n": most}))
-        for fact in _facts(call, patterns):
+        for pattern in clear:
+            builder.add_fact(Fact("exposure_clear({p})", {"p": pattern}))
+        for fact in _facts(call, patterns, results):
             builder.add_fact(fact)
         limited(builder).build(biscuit).authorize()
     except AuthorizationError as error:
@@ -115,25 +119,29 @@ _TEXTS = {
 """Each fact about an argument, with places for the key and the values."""
 
 
-def _facts(call: Call, patterns: Iterable[Pattern]) -> Iterator[Fact]:
-    wanted = {
-        (clause.fact, clause.key)
+def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> Iterator[Fact]:
+    asked = {
+        clause
         for pattern in patterns
         for branch in pattern
         if branch.resource == call.resource
         for clause in branch.clauses
     }
-    for name, key in wanted:
+    for clause in asked:
+        if isinstance(clause.equal, Source) and clause.holds(call, results):
+            params = {"k": clause.key, "t": clause.equal.tool, "s": clause.equal.selector}
+            yield Fact(f"{clause.fact}({{k}}, {{t}}, {{s}})", params)
+    for name, key in {(one.fact, one.key) for one in asked if not isinstance(one.equal, Source)}:
         if name == "arg_names":
             yield _names(call.names)
             continue
         values = call.fact(name, key)
         if values is None:
             continue
-        params: dict[str, object] = {"key": key}
+        told: dict[str, object] = {"key": key}
         for index, value in enumerate(values):
-            params[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
-        yield Fact(_TEXTS[name], params)
+            told[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
+        yield Fact(_TEXTS[name], told)
 
 
 def rejected(error: BaseException) -> Denied:

@@ -15,7 +15,16 @@ from collections.abc import Iterable
 
 from ..call import MAX_NAME
 
-__all__ = ["compound_label", "is_label", "is_text", "label_matches", "label_members", "plain_label", "texts"]
+__all__ = [
+    "compound_label",
+    "is_label",
+    "is_text",
+    "label_matches",
+    "label_means",
+    "label_members",
+    "plain_label",
+    "texts",
+]
 
 _AND = "&"
 
@@ -81,6 +90,11 @@ def label_matches(pattern: str, label: str) -> bool:
             return False
         at += len(part)
     return True
+
+
+def label_means(pattern: str, label: str) -> bool:
+    """Whether the pattern means this label, or any member of it where it is compound."""
+    return any(label_matches(pattern, one) for one in (label, *label_members(label)))
 
 
 def texts(values: Iterable[str], what: str) -> list[str]:

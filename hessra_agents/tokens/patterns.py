@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..clauses import Branch, Clause, Pattern, Test
+from ..clauses import SOURCED, Branch, Clause, Pattern, Source, Test
 from ..facts import SIGNATURES
+from ..selectors import Selector
 from .protobuf import outside
 from .wire import Op, Predicate, Query, Var
 
@@ -51,9 +52,11 @@ def _branch(query: Query) -> Branch:
 
 def _head(
     predicate: Predicate, index: int, bound: dict[Var, tuple[int, int]]
-) -> tuple[str, str, str | int | bool | bytes | None]:
+) -> tuple[str, str, str | int | bool | bytes | Source | None]:
     """Predicate, key and literal of a clause; its variables go to ``bound``, each once."""
     name, terms = predicate
+    if name in SOURCED:
+        return name, *_sourced(terms)
     types = SIGNATURES.get(name)
     if types is None:
         raise outside(f"an unknown predicate: {name}")
@@ -68,6 +71,18 @@ def _head(
             raise outside("a variable that is used twice, or none where one must be")
         bound[value] = (index, position)
     return name, key, None
+
+
+def _sourced(terms: tuple[object, ...]) -> tuple[str, Source]:
+    """Key and source of a value that a session must have seen."""
+    if [type(term) for term in terms] != [str, str, str]:
+        raise outside("results with other terms")
+    key, tool, selector = map(str, terms)
+    try:
+        Selector.read(selector)
+    except ValueError as error:
+        raise outside("a selector of another form") from error
+    return key, Source(tool, selector)
 
 
 def _test(ops: tuple[Op, ...], bound: dict[Var, tuple[int, int]]) -> tuple[int, Test]:

@@ -11,15 +11,18 @@ through only these shapes; all else is refused as ``outside_profile`` and never 
                      check if designation(label, value)
                      check if designation(label, value) trusting {key} [or ... for approvals] [or elsewhere]
                      check if limit(handle, kind, most) [or elsewhere]
+                     check if exposure_clear(pattern of labels) [or elsewhere]
                      check if activation($a) trusting {key}
                      check if <branch> [or <branch> ...]                         arguments
     signed block     designation(label, value)   activation(N)                   as facts
-    branch           resource(object), then facts about arguments with a literal key and one test each
+    branch           resource(object), then facts about arguments with a literal key and one test each,
+                     or result_of(key, tool, selector), results_of(key, tool, selector), all literal
     elsewhere        resource($r), !{objects}.contains($r)
 
 In the first block every branch says which argument names there may be. A signed block that states
 ``holder`` is a delegation: it has exactly that fact, by the key and for the handle of the last holder
-check, and exactly one holder check of its own under a fresh handle. No handle occurs twice.
+check, and exactly one holder check of its own under a fresh handle. No handle occurs twice. What a session
+has seen needs no handle: it is true of this call, or it is not, whatever block asks.
 
 What admission reads is data; the decision, the explanation of a refusal and the description of a token
 all use that data.
@@ -30,9 +33,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..clauses import Pattern
+from ..clauses import Pattern, Source
 from ..errors import Denied, Reason
 from ..limits import Limit
+from .labels import is_text
 from .patterns import AT_LEAST, CONTAINS, LESS, NOT, is_variable, read_pattern
 from .protobuf import outside
 from .wire import MAX_CHECKS, Op, Query, RawBlock, Var
@@ -45,6 +49,9 @@ MAX_EACH = 32
 
 MAX_LIMITS = 16
 """Limits of a whole token: one call charges each of them."""
+
+MAX_SOURCES = 16
+"""Different places in results that a whole token asks about, and patterns of labels."""
 
 ANCHOR, HOLDER, APPROVED = "anchor", "holder", "approved"
 RESERVED = frozenset({HOLDER, APPROVED})
@@ -82,7 +89,8 @@ class Block:
 
     ``patterns`` must all hold, each by one branch; ``attested`` must all hold, each by one alternative.
     ``issued`` is the earliest moment that the block names as its start, ``starts`` the latest. ``limits`` are
-    counted, each under its handle. ``states`` are designations that the signer vouches for.
+    counted, each under its handle; of ``clear`` patterns of labels the session must have seen nothing, for
+    calls of some objects (None: all). ``states`` are designations that the signer vouches for.
     """
 
     id: str
@@ -98,6 +106,7 @@ class Block:
     activates: bool = False
     limits: tuple[tuple[str, Limit], ...] = ()
     issued: int | None = None
+    clear: tuple[tuple[str, frozenset[str] | None], ...] = ()
 
     @property
     def holder(self) -> Holder | None:
@@ -115,11 +124,15 @@ def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
     if sum([len(block.checks) for block in raw]) > MAX_CHECKS:
         raise Denied(Reason.TOO_LARGE, detail="checks of a token")
     blocks = tuple([_block(block, first=index == 0) for index, block in enumerate(raw)])
-    each = [t for b in blocks for p in b.patterns for r in p for c in r.clauses for t in c.tests if t.each]
-    if len(each) > MAX_EACH:
+    clauses = [c for b in blocks for p in b.patterns for r in p for c in r.clauses]
+    each = sum([sum([test.each for test in one.tests]) + (one.fact == "results_of") for one in clauses])
+    if each > MAX_EACH:
         raise Denied(Reason.TOO_LARGE, detail="tests on every element")
     if sum([len(block.limits) for block in blocks]) > MAX_LIMITS:
         raise Denied(Reason.TOO_LARGE, detail="limits of a token")
+    sources = {clause.equal for clause in clauses if isinstance(clause.equal, Source)}
+    if max(len(sources), sum([len(block.clear) for block in blocks])) > MAX_SOURCES:
+        raise Denied(Reason.TOO_LARGE, detail="questions about a session")
     _check_first(blocks[0])
     _check_handles(blocks)
     return blocks
@@ -134,6 +147,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
     activators: list[bytes] = []
     patterns: list[Pattern] = []
     counted: list[tuple[str, Limit]] = []
+    clear: list[tuple[str, frozenset[str] | None]] = []
     right_checks = 0
     for check in raw.checks:
         query = check[0]
@@ -153,6 +167,8 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
             activators.append(_activation(query))
         elif names == ["limit"]:
             counted.append(_limit(check))
+        elif names == ["exposure_clear"]:
+            clear.append(_clear(check))
         else:
             patterns.append(read_pattern(check, first=first))
     if first and right_checks != 1:
@@ -171,6 +187,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
         activates,
         tuple(counted),
         min(starts, default=None),
+        tuple(clear),
     )
 
 
@@ -251,6 +268,14 @@ def _limit(check: tuple[Query, ...]) -> tuple[str, Limit]:
     if found is None or not _HANDLE.fullmatch(str(handle)):
         raise outside("a limit that cannot be counted")
     return str(handle), found
+
+
+def _clear(check: tuple[Query, ...]) -> tuple[str, frozenset[str] | None]:
+    (query, *more), of = _scope(check)
+    ((_, terms),) = query.body
+    if len(terms) != 1 or not is_text(terms[0]) or query.expressions or query.trusting or more:
+        raise outside("another question about exposure")
+    return str(terms[0]), of
 
 
 def _scope(check: tuple[Query, ...]) -> tuple[tuple[Query, ...], frozenset[str] | None]:

@@ -46,10 +46,16 @@ class TermReader(Reader):
 
 def predicate(reader: TermReader, at: int, end: int) -> Predicate:
     """A name and its terms."""
-    [name], terms = reader.message(at, end, _PREDICATE)
+    data = reader.data
+    if at >= end or data[at] != _NAME:
+        raise outside("a predicate without a name")
+    name, at = data[at + 1], at + 2
+    if name > 0x7F:
+        name, at = reader.longer(name, at)
     if name not in reader.texts:
         raise outside("a predicate of an unknown name")
-    return reader.texts[name], tuple(terms)
+    reader.left -= 1
+    return reader.texts[name], tuple(reader.parts(at, end, _TERMS))
 
 
 _VARIABLE, _INTEGER, _TEXT, _TRUTH = 1 << 3, 2 << 3, 3 << 3, 6 << 3
@@ -61,7 +67,11 @@ def _term(reader: TermReader, at: int, end: int) -> Term:
     data = reader.data
     tag, value, at = data[at], data[at + 1], at + 2
     if value > 0x7F:
-        value, at = reader.longer(value, at)
+        second = data[at]
+        if 0 < second <= 0x7F:  # as the number of every symbol but the first ones
+            value, at = value - 0x80 + (second << 7), at + 1
+        else:
+            value, at = reader.longer(value, at)
     if (at + value if tag & BYTES else at) != end:
         raise outside("a term has none or several members, or is cut off")
     reader.left -= 1
@@ -81,7 +91,7 @@ def _term(reader: TermReader, at: int, end: int) -> Term:
 
 
 def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[int]:
-    (terms,) = reader.message(at, end, _ELEMENTS)
+    terms = reader.parts(at, end, _ELEMENTS)
     kinds = {type(term) for term in terms}
     values = frozenset(terms)
     if len(kinds) > 1 or not kinds <= {str, int} or len(values) != len(terms):
@@ -95,14 +105,14 @@ def _element(reader: TermReader, at: int, end: int) -> Term:
     return _term(reader, at, end)
 
 
-_PREDICATE: Shape = (number(1, least=1), part(2, _term, most=8, name="terms"))
-_ELEMENTS: Shape = (part(1, _element, most=1024, name="elements of a set"),)
+_NAME = 1 << 3
+_TERMS = part(2, _term, most=8, name="terms")
+_ELEMENTS = part(1, _element, most=1024, name="elements of a set")
 
 
 def expression(reader: TermReader, at: int, end: int) -> tuple[Op, ...]:
     """Its steps."""
-    (steps,) = reader.message(at, end, _EXPRESSION)
-    return tuple(steps)
+    return tuple(reader.parts(at, end, _EXPRESSION))
 
 
 _VALUE, _CLOSURE = 1 << 3 | BYTES, 4 << 3 | BYTES
@@ -112,19 +122,20 @@ _OPERATORS = {
     for code in range(32)
 }
 """Every operator that there is, by the one way to spell it."""
+_OPERATOR_BYTES = 4
 
 
 def _step(reader: TermReader, at: int, end: int) -> Op:
+    operator = _OPERATORS.get(reader.data[at:end]) if end - at == _OPERATOR_BYTES else None
+    if operator is not None:
+        reader.left -= 2
+        return operator
     tag, _, start = reader.choice(at, end)
     if tag == _VALUE:
         return Op("value", _term(reader, start, end))
     if tag == _CLOSURE:
         return _closure(reader, start, end)
-    operator = _OPERATORS.get(reader.data[at:end])
-    if operator is None:
-        raise outside("a step of another kind")
-    reader.left -= 1
-    return operator
+    raise outside("a step of another kind")
 
 
 def _closure(reader: TermReader, at: int, end: int) -> Op:
@@ -140,7 +151,7 @@ def _inner_step(reader: TermReader, at: int, end: int) -> Op:
     return _step(reader, at, end)
 
 
-_EXPRESSION: Shape = (part(1, _step, least=1, most=32, name="steps of a test"),)
+_EXPRESSION = part(1, _step, least=1, most=32, name="steps of a test")
 CLOSURE: Shape = (number(1, least=1), part(2, _inner_step, least=1, most=8, name="steps of a closure"))
 CHOICE: Shape = (number(1), CLOSURE[1])
 """A closure whose parameter may be left out, as the right side of ``a || b``."""

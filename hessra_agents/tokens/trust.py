@@ -14,7 +14,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -81,6 +80,8 @@ class Trust:
             OSError: it cannot be written, or the path is something else than a regular file: a folder, a
                 link, a pipe, a device.
         """
+        import tempfile  # brings compression and random numbers, which a verifier has no use for
+
         kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
         text = json.dumps({**kinds, "without_id": {k: str(v) for k, v in self.without_id.items()}}, indent=2)
         target = Path(path)

@@ -134,7 +134,7 @@ def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPA
     texts = dict(_DEFAULTS)
     keys: list[bytes] = []
     blocks: list[RawBlock] = []
-    for index, (at, end) in enumerate(first + further):
+    for index, (at, end) in enumerate([*first, *further]):
         [block], [next_key], [signature], external, _ = reader.message(at, end, _SIGNED)
         # an ECDSA signature by the next key could be changed by anyone, and with it the next block's id
         _key(reader, *next_key)
@@ -220,7 +220,7 @@ def _block(reader: _Blocks, where: Span, name: str, signer: bytes | None) -> Raw
 
 def _fact(reader: _Blocks, at: int, end: int) -> Predicate:
     fact: Predicate
-    [[fact]] = reader.message(at, end, _FACT)
+    [fact] = reader.parts(at, end, _FACT)
     return fact
 
 
@@ -260,7 +260,7 @@ _BLOCK: Shape = (
     part(6, span, most=MAX_CHECKS, name="checks"),
     part(8, _key, most=64, name="keys"),
 )
-_FACT: Shape = (part(1, predicate, least=1),)
+_FACT = part(1, predicate, least=1)
 _CHECK: Shape = (part(1, _query, least=1, most=MAX_BRANCHES, name="branches"), number(2))
 _RULE: Shape = (
     part(1, _head, least=1),

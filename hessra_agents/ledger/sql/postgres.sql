@@ -58,8 +58,6 @@ values ($1, $2, $3, $4, $5, $6, $7, 'open') on conflict do nothing
 -- name: asked
 select id, body, state from request
 where call = $1 and chain = $2 and state <> 'used' and expires > $3 order by asked desc limit 1
--- name: waiting
-select count(*) from request where capability = $1 and state = 'open' and expires > $2
 -- name: open_requests
 select id, body, state from request where state = 'open' and expires > $1 order by asked, id limit 1000
 -- name: request
