@@ -82,6 +82,7 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
             }
             for _, one in block.limits
         ],
+        "clear_of": [{"labels": labels, "of": things(objects)} for labels, objects in block.clear],
         "drops": [one.removeprefix("tool:") for one in dropped],
         "grants": [[way(branch) for branch in pattern] for pattern in block.patterns],
     }
@@ -98,6 +99,7 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
     said += [f"held by {shown['holder']}"] if holder else []
     said += [f"each call{of(asked.of)} approved by {voters(asked)}" for asked in approvals]
     said += [f"{limit_words(one)}{of(one.of)}{refunded(one)}" for _, one in block.limits]
+    said += [f"once nothing of {name(labels)} was seen{of(objects)}" for labels, objects in block.clear]
     for check in block.attested:
         if check[0].label not in (HOLDER, APPROVED):
             said.append(
