@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -281,6 +282,7 @@ class Guards(RuleBasedStateMachine):
         number, token = next((n, one[1]) for n, one in enumerate(self.tokens) if one[0].blocks == blocks)
         ledger, now = self.worlds[0].ledger, self.model.now
         digest = Call.of("pay", {"amount": amount}).digest
+        counts = approver not in self.model.approvers  # the vote of a key that was revoked is not taken
 
         async def vote() -> bool:
             waiting = await ledger.requests(now=now)
@@ -288,14 +290,15 @@ class Guards(RuleBasedStateMachine):
             for one in found:
                 key = APPROVERS[approver]
                 given = one.approve(key, now=now) if approve else one.reject(key, now=now)
-                await ledger.vote(one.id, given, now=now)
+                with nullcontext() if counts else pytest.raises(ValueError, match="revoked"):
+                    await ledger.vote(one.id, given, now=now)
             return bool(found)
 
         open = request.state == "open" and now < request.expires
         assert anyio.run(vote) == open
-        if open and approve:
+        if open and counts and approve:
             request.votes.add(approver)
-        elif open:
+        elif open and counts:
             request.state = "rejected"
         if at % 3:
             self.call(number, at % 2, amount, twice=False)
