@@ -247,7 +247,7 @@ def test_limits_and_approvals_stand_in_the_file_of_grants(shell: Shell) -> None:
         signatures were not checked, so anybody may have written this: give --trust FILE
         $ printf '[[limit]]\\ncalls = 1\\nof = ["send_mail"]\\n' > typo.toml
         $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
-        2| hessra-agents: no grant names tool:send_mail, so nothing of it can be limited, approved or kept clear
+        2| hessra-agents: no grant names tool:send_mail, so nothing of it can be limited, ...
         [2]
         $ printf '[[limit]]\\ncall = 1\\n' > typo.toml
         $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
