@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 
 import anyio
 
@@ -22,15 +23,15 @@ _SOON, _LATER = 0.1, 1.0
 _log = logging.getLogger("hessra_agents")
 
 
-class Remembers:
+class Remembers(ABC):
     """What has a ledger, or none."""
 
     audience: str
     _ledger: Ledger | None
 
+    @abstractmethod
     def now(self) -> int:
         """The guard's clock, in whole Unix seconds."""
-        raise NotImplementedError
 
     @property
     def ledger(self) -> Ledger:

@@ -373,3 +373,39 @@ async def test_a_log_whose_first_record_was_lost_is_made_again(tmp_path: Path) -
     db = sqlite3.connect(where)
     assert db.execute("select count(*) from entry where log not in (select id from log)").fetchone() == (0,)
     db.close()
+
+
+async def test_a_refused_call_forgets_nothing_that_is_still_there() -> None:
+    """What a memory holds is counted right, also after calls that it refused."""
+    world = World(ledger=Ledger.memory(4))
+    once = world.issue(limit(calls=1), holder=KEY.public)
+    held = world.issue(holder=KEY.public)
+    await world.call(once, proof=world.prove(once, KEY))
+    for _ in range(3):
+        world.now += 62
+        await world.call(held, proof=world.prove(held, KEY))
+        world.now += 62
+        with world.refuses("spent"):
+            await world.call(once, proof=world.prove(once, KEY))
+        ledger: Any = world.ledger
+        [(rows,)] = ledger._writer._store._db.execute("select count(*) from spent").fetchall()
+        assert (len(ledger), rows) == (0, 0)
+
+
+async def test_a_memory_that_is_full_of_narrowed_capabilities_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not grow with what a bearer makes of a capability, and others' time makes room again."""
+    monkeypatch.setattr("hessra_agents.ledger.memory.MOST_BYTES", 1 << 18)
+    world = World(ledger=Ledger.memory(1))
+    capability = world.issue(limit(calls=10**6))
+    reasons: list[Reason] = []
+    for _ in range(600):
+        narrowed = capability.attenuate(limit(calls=5), ttl=timedelta(seconds=90), now=world.now)
+        try:
+            await world.call(narrowed)
+        except Denied as denied:
+            reasons.append(denied.reason)
+    assert {*reasons} == {Reason.UNAVAILABLE}
+    world.now += 91
+    assert await world.call(world.issue(limit(calls=1))) == f"sent to {ANA}"

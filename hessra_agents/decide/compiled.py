@@ -106,12 +106,14 @@ def _branch(branch: Branch) -> tuple[Holds, ...]:
 def _clause(clause: Clause) -> list[Holds]:
     """Closures for what nearly every capability says of an argument; the clause itself for the rest."""
     key, equal = clause.key, clause.equal
+    if any(test.each for test in clause.tests):
+        return [lambda call, arguments, results: clause.holds(call, results)]
     if clause.fact == "arg_names":
-        return [_names(test) for test in clause.tests]
+        return [_NAMES[test.op](test.operand) for test in clause.tests]
     if key[:1] != "/" and clause.fact == "arg_str" and equal is not None:
         # to which no value of another type is equal
         return [lambda call, arguments, results: arguments.get(key) == equal]
-    if key[:1] != "/" and clause.fact in _READ and not any(test.each for test in clause.tests):
+    if key[:1] != "/" and clause.fact in _READ:
         read = _READ[clause.fact]
         if equal is not None:
             return [_tested(key, read, lambda value: value == equal)]
@@ -136,13 +138,12 @@ def _tested(key: str, read: Callable[[Json], Any], test: Callable[[Any], bool]) 
     return holds
 
 
-def _names(test: Test) -> Holds:
-    operand = test.operand
-    if test.op == "in" and isinstance(operand, frozenset):
-        return lambda call, arguments, results: arguments.keys() <= operand
-    if test.op == "has":
-        return lambda call, arguments, results: operand in arguments
-    return lambda call, arguments, results: operand not in arguments
+_NAMES: Mapping[str, Callable[[Any], Holds]] = {
+    "in": lambda names: lambda call, arguments, results: arguments.keys() <= names,
+    "has": lambda name: lambda call, arguments, results: name in arguments,
+    "lacks": lambda name: lambda call, arguments, results: name not in arguments,
+}
+"""Every test that fits the names of arguments, but for those on each of them."""
 
 
 def _test(test: Test) -> Callable[[Any], bool]:

@@ -257,11 +257,10 @@ def _check_arguments(
             problems += explain(pattern, call, block=index, results=results)
     if not problems:
         raise Denied(Reason.UNAVAILABLE, detail="a pattern that was compiled says another thing")
-    if problems:
-        unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
-        reason = min((problem.reason for problem in unique), key=ORDER.index)
-        blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
-        raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
+    unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
+    reason = min((problem.reason for problem in unique), key=ORDER.index)
+    blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
+    raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
 
 
 def _check_clear(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:

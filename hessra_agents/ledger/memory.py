@@ -47,6 +47,12 @@ class MemoryLedger(StoredLedger):
         if not permit.spends and not permit.charges and permit.marks[0] in self._known:
             self.revoked.check(permit.marks, permit.issued)
             return
+        if permit.time > self._latest:
+            # by itself: what is taken back with a refused call would be forgotten and still be there
+            self._latest = permit.time
+            for _, name in await self._writer.submit(lambda again: steps.forget(permit.time)):
+                self._held[bytes(name)[:32]] -= 1
+            self._held += Counter()  # drops what is down to nothing
         await self._writer.submit(lambda again: self._take(permit, op))
         for spent in permit.spends:
             self._held[spent.name[:32]] += 1
@@ -58,11 +64,6 @@ class MemoryLedger(StoredLedger):
         return epoch
 
     def _take(self, permit: Permit, op: bytes) -> Steps[None]:
-        if permit.time > self._latest:
-            self._latest = permit.time
-            for _, name in (yield from steps.forget(self._latest)):
-                self._held[bytes(name)[:32]] -= 1
-            self._held += Counter()  # drops what is down to nothing
         yield from steps.take(permit, op, self.revoked)
         share = max(2, self._capacity // 4)
         if self._held.total() + len(permit.spends) > self._capacity or any(

@@ -79,7 +79,7 @@ class Writer:
     """Runs steps against one connection, in a thread of its own.
 
     ``between`` is called by that thread when nothing waits, and after every commit: it may run steps of its
-    own. ``started`` and ``failed`` are told when a transaction begins and when one is lost.
+    own. ``failed`` is told when a transaction is lost, before it is rolled back.
     """
 
     def __init__(
