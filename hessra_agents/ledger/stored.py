@@ -191,7 +191,7 @@ class StoredLedger(Ledger):
 
     async def approvals(self, call: bytes, chain: bytes, *, now: int) -> list[str]:
         """The approvals that were given for a call."""
-        return await self._writer.submit(lambda again: steps.approvals(call, chain, now))
+        return await self._writer.submit(lambda again: steps.approvals(call, chain, now, self.revoked))
 
     async def aclose(self) -> None:
         """Write what waits, sign the log's head, let go of the store."""

@@ -72,7 +72,7 @@ update request set state = ?2 where id = ?1 and state = 'open'
 -- name: use_request
 update request set state = 'used' where call = ?1 and chain = ?2 and state = 'open'
 -- name: approvals
-select statement from vote join request on request.id = vote.request
+select key, statement from vote join request on request.id = vote.request
 where request.call = ?1 and request.chain = ?2 and state = 'open' and expires > ?3 and statement like 'ha1.%'
 
 -- name: log
