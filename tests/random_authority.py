@@ -27,13 +27,15 @@ from hessra_agents import (
     must,
 )
 from hessra_agents.clauses import Clause, Test
-from hessra_agents.constraints import Constraint
+from hessra_agents.constraints import Constraint, Place
 from hessra_agents.decide.verifier import PROOF_WINDOW
 from hessra_agents.grants import grant, method, prompt, resource
 from hessra_agents.tokens.building import Condition, designation_fact
 from hessra_agents.tokens.issuing import issue
 from hessra_agents.tokens.latent import activate, complete
 from hessra_agents.tokens.profile import Attested
+
+from .clauses import VALUES, clauses
 
 NOW = 1_800_000_000
 ROOT, OFFICE, STRANGER = (KeyPair.generate() for _ in range(3))
@@ -112,6 +114,10 @@ BOUNDS: tuple[tuple[Constraint, tuple[Any, ...]], ...] = (
 )
 
 
+ALL = clauses()
+"""What admission reads, whether `must` writes it or not."""
+
+
 def session(*labels: str) -> Session:
     """One that has seen these labels, and the results of two tools of one name."""
     found = Session(labels)
@@ -137,7 +143,7 @@ class Written:
 
 def bound(rng: Random, *, inner: bool = False) -> tuple[Constraint, Pick]:
     """A constraint, and values of which some meet it."""
-    constraint, values = rng.choice(BOUNDS)
+    constraint, values = rng.choice(BOUNDS) if rng.random() < 0.8 else anything_said(rng)
     form = "plain" if inner else rng.choice(("plain", "plain", "plain", "optional", "both", "each", "fields"))
     if form == "optional":
         return must.optional(constraint), lambda: rng.choice(values)
@@ -158,6 +164,16 @@ def bound(rng: Random, *, inner: bool = False) -> tuple[Constraint, Pick]:
             lambda: {name: pick() for name, pick in picks.items() if rng.random() < 0.95},
         )
     return constraint, lambda: rng.choice(values)
+
+
+def anything_said(rng: Random) -> tuple[Constraint, tuple[Any, ...]]:
+    """A clause of any kind, of this place, of one inside of it or of the names of all arguments."""
+    one = rng.choice(ALL)
+
+    def clause(at: Place) -> Clause:
+        return replace(one, key={"": "", "a": at.key}.get(one.key, f"{at.pointer}/0"))
+
+    return Constraint("said", lambda at: ((clause(at),),)), VALUES
 
 
 def granted(rng: Random, found: Written, *, loose: bool, of: tuple[str, ...] = ()) -> Grant:
