@@ -17,6 +17,7 @@ from hessra_agents.decide.permit import Permit
 from hessra_agents.ledger import LedgerError, MemoryLedger
 from hessra_agents.ledger.notes import Checkpoint, sign
 
+from .ledgers import Store
 from .world import ANA, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -208,6 +209,46 @@ def test_a_file_of_a_newer_version_or_of_other_migrations_is_refused(path: Path)
     opens(path)
     altered(path, "update migration set checksum = 'x'")
     refused(path, "other migrations")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table spent add column more text",
+        "alter table used drop constraint used_amount_check",
+        "alter table revocation alter column reason drop not null",
+        "drop index used_until",
+        "create index more on spent (kind)",
+        "create trigger more before insert on used for each row execute function"
+        " suppress_redundant_updates_trigger()",
+        "create rule more as on insert to used do instead nothing",
+        "create policy more on used using (false)",
+        "create view more as select * from spent",
+        "create table more (x int)",
+        "drop table capability_mark",
+    ],
+)
+def test_a_database_whose_tables_were_altered_is_refused(dsn: str, tmp_path: Path, statement: str) -> None:
+    """No guard starts on it, and none is started by it."""
+    store = Store("postgresql", dsn, tmp_path)
+    store.open()
+    store.close()
+    store.sql(statement)
+    with pytest.raises(LedgerError, match="altered"):
+        store.open()
+
+
+def test_a_database_of_a_newer_version_or_of_other_migrations_is_refused(dsn: str, tmp_path: Path) -> None:
+    store = Store("postgresql", dsn, tmp_path)
+    store.open()
+    store.close()
+    store.sql("insert into migration values (99, 'x', 'x')")
+    with pytest.raises(LedgerError, match="newer version"):
+        store.open()
+    store.sql("delete from migration where number = 99")
+    store.sql("update migration set checksum = 'x'")
+    with pytest.raises(LedgerError, match="other migrations"):
+        store.open()
 
 
 def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ class Postgres(Connection):
         try:
             apart(self._migrate)
         except StoreFailed as error:
+            self.close()
             raise LedgerError(f"{_shown(self._address)}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def _migrate(self) -> None:
         db = self._connected()
@@ -258,6 +262,11 @@ select encode(sha256(string_agg(line, chr(10) order by line)::bytea), 'hex') fro
     union all
     select concat_ws(' ', tgrelid::regclass, tgname) from pg_trigger join pg_class on pg_class.oid = tgrelid
     where relnamespace = current_schema()::regnamespace and not tgisinternal
+    union all
+    select definition from pg_rules where schemaname = current_schema()
+    union all
+    select concat_ws(' ', tablename, policyname, cmd, qual, with_check) from pg_policies
+    where schemaname = current_schema()
 ) lines
 """
 
