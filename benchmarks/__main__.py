@@ -11,7 +11,7 @@ from typing import Any
 from . import fresh, latency, ledger, machine, ours, peers, report, routes, speed, targets
 from .clock import ED25519_VERIFY, measure
 from .ledger import say
-from .speed import plot
+from .written import write
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -95,10 +95,8 @@ def main() -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(found, indent=1) + "\n")
         print(f"\nwritten to {target}")
-        if "speed" in found:
-            drawing = target.with_suffix(".svg")
-            drawing.write_text(plot.svg(found["speed"]["growth"]["blocks"]))
-            print(f"drawn in {drawing}")
+    if target is not None and options.json is None:
+        write()
 
 
 if __name__ == "__main__":

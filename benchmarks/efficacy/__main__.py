@@ -1,7 +1,7 @@
 """``python -m benchmarks.efficacy [--short] [--tables] [--json FILE]``: replay, and keep the results.
 
 ``--short`` replays two suites with one order, and fails if an attack gets through that the kept results say
-is stopped. ``--tables`` prints the README's table from the kept results and replays nothing.
+is stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import machine
-from . import markdown, plot, summing
+from ..written import write
+from . import markdown, summing
 from .ladder import LADDER
 from .suites import SUITES
 
@@ -125,17 +126,9 @@ def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.efficacy", description=__doc__)
     parser.add_argument("--short", action="store_true", help="banking and slack, one order; fails if worse")
-    parser.add_argument("--tables", action="store_true", help="print the README's table of the kept results")
-    parser.add_argument("--plot", type=Path, help="write the frontier of the kept results, as SVG")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/efficacy-<date>.json")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
-    if options.tables:
-        print(markdown.table(kept()))
-        return 0
-    if options.plot:
-        options.plot.write_text(plot.frontier(kept()))
-        return 0
     if options.short:
         known = kept()
         misses = worse(run(SHORT, ORDERS[:1], options.jobs), known)
@@ -145,8 +138,10 @@ def main() -> int:
     target = options.json or RESULTS / f"efficacy-{machine.now()['date'][:10]}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(found, indent=1) + "\n")
-    print(markdown.table(found))
+    print(markdown.whole(found))
     say(f"written to {target}")
+    if options.json is None:
+        write()
     return 0
 
 

@@ -1,12 +1,10 @@
-"""The README's tables, from the kept results alone."""
+"""The tables of README and docs/efficacy.md, from the kept results alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["table"]
-
-BEGIN, END = "<!-- efficacy: begin -->", "<!-- efficacy: end -->"
+__all__ = ["short", "whole"]
 
 CAVEATS = (
     "*Exact calls stop everything* is nearly a tautology where the ground truth is known: it is a ceiling,"
@@ -18,19 +16,20 @@ CAVEATS = (
 )
 
 
-def table(found: dict[str, Any]) -> str:
-    """Markdown between two markers."""
+def whole(found: dict[str, Any]) -> str:
+    """All that was found."""
     rows = found["rows"]
-    parts = [
-        BEGIN,
-        _intro(found),
-        _ladder(rows),
-        _orders(rows),
-        _misses(found),
-        _questions(found["questions"]),
-    ]
-    caveats = "\n".join(f"{number}. {one}" for number, one in enumerate(CAVEATS, 1))
-    return "\n\n".join([*parts, caveats, END])
+    parts = [_intro(found), _ladder(rows), _orders(rows), _misses(found), _questions(found["questions"])]
+    return "\n\n".join([*parts, _caveats()])
+
+
+def short(found: dict[str, Any]) -> str:
+    """What README tells: every kind of authority, and the three caveats."""
+    return f"{_ladder(found['rows'])}\n\n{_caveats()}"
+
+
+def _caveats() -> str:
+    return "\n".join(f"{number}. {one}" for number, one in enumerate(CAVEATS, 1))
 
 
 def _of(rows: list[dict[str, Any]], order: str) -> list[dict[str, Any]]:

@@ -1,0 +1,64 @@
+"""``python -m benchmarks.written``: write tables and drawings of README.md and docs/ from kept results.
+
+What stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` is made of the newest results alone; a
+test holds it to them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import costs
+from .efficacy import markdown
+from .efficacy import plot as frontier
+from .speed import plot as blocks
+
+__all__ = ["made", "write"]
+
+TOP = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "docs/efficacy.md")
+EFFICACY, COST = "efficacy-*.json", "[0-9]*.json"
+
+_Make = Callable[[dict[str, Any]], str]
+_SECTIONS: dict[str, tuple[str, _Make]] = {
+    "efficacy": (EFFICACY, markdown.whole),
+    "ladder": (EFFICACY, markdown.short),
+    "cost": (COST, costs.text),
+}
+_DRAWINGS: dict[str, tuple[str, _Make]] = {
+    "docs/efficacy.svg": (EFFICACY, frontier.frontier),
+    "docs/cost.svg": (COST, lambda run: blocks.svg(run["speed"]["growth"]["blocks"])),
+}
+
+
+def made() -> dict[Path, str]:
+    """Every document and drawing, as the newest results make it."""
+    texts = {TOP / name: _document((TOP / name).read_text("utf-8")) for name in DOCUMENTS}
+    return texts | {TOP / name: _of(*how) for name, how in _DRAWINGS.items()}
+
+
+def write() -> None:
+    """Write them."""
+    for path, text in made().items():
+        path.write_text(text, "utf-8")
+
+
+def _document(text: str) -> str:
+    def section(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- {name}: begin -->\n\n{_of(*_SECTIONS[name])}\n\n<!-- {name}: end -->"
+
+    return re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", section, text, flags=re.DOTALL)
+
+
+def _of(files: str, make: _Make) -> str:
+    newest = max((TOP / "benchmarks" / "results").glob(files))
+    return make(json.loads(newest.read_text("utf-8")))
+
+
+if __name__ == "__main__":
+    write()
