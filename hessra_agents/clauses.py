@@ -124,7 +124,7 @@ class Clause:
             return False
         if self.equal is not None:
             return values[0] == self.equal
-        return all(test.holds(values) for test in self.tests)
+        return not [test for test in self.tests if not test.holds(values)]
 
     def _comes_from(self, source: Source, call: Call, results: Results) -> bool:
         if self.fact == "result_of":
@@ -156,7 +156,7 @@ class Branch:
 
     def failing(self, call: Call, results: Results | None = None) -> tuple[Clause, ...]:
         """The clauses that this call, of this very object, does not satisfy."""
-        return tuple(clause for clause in self.clauses if not clause.holds(call, results))
+        return tuple([clause for clause in self.clauses if not clause.holds(call, results)])
 
     @property
     def closes(self) -> bool:

@@ -108,6 +108,8 @@ class Problem:
 
 def _told(problems: tuple[Problem, ...]) -> str:
     """Each argument once, with what all blocks together grant it."""
+    if len(problems) == 1:
+        return str(problems[0])
     tools = [problem for problem in problems if problem.argument is None]
     if tools:
         return str(tools[0])

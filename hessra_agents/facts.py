@@ -25,7 +25,7 @@ from typing import TypeAlias
 from . import shapes
 from .canonical import Json, encode
 
-__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact"]
+__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact", "is_there"]
 
 Value: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int]"
 Values: TypeAlias = "tuple[Value, ...]"
@@ -67,10 +67,23 @@ def fact(arguments: dict[str, Json], predicate: str, key: str) -> Values | None:
     if predicate == "arg_names":
         return (frozenset(arguments),)
     try:
-        value = arguments[key] if key[:1] != "/" else _resolve(arguments, key)
+        value = _at(arguments, key)
     except LookupError:
         return None
     return _FACTS[predicate](value)
+
+
+def is_there(arguments: dict[str, Json], key: str) -> bool:
+    """Whether these arguments have anything at this place."""
+    try:
+        _at(arguments, key)
+    except LookupError:
+        return False
+    return True
+
+
+def _at(arguments: dict[str, Json], key: str) -> Json:
+    return arguments[key] if key[:1] != "/" else _resolve(arguments, key)
 
 
 def escape(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from .canonical import Json, Malformed, encode, parse
@@ -118,12 +119,15 @@ def _split(key: str) -> tuple[str, str]:
 
 def _all(texts: list[str]) -> str:
     """All of these, each once, and not without end."""
+    if len(texts) == 1:
+        return texts[0]
     different = list(dict.fromkeys(text for text in texts if text))
     shown = different[: 2 * _MOST]
     rest = len(different) - len(shown)
     return " and ".join([*shown, *([f"{rest} more conditions"] if rest else [])])
 
 
+@lru_cache(maxsize=1024)
 def _clause(clause: Clause) -> str:
     kind = clause.fact.removeprefix("arg_")
     if isinstance(clause.equal, Source):

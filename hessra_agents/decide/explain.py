@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..call import Call
 from ..clauses import Branch, Clause, Pattern, Results
 from ..errors import Problem, Reason
+from ..facts import is_there
 from ..words import place_name, place_words, word
 
 __all__ = ["ORDER", "explain"]
@@ -34,7 +35,8 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
         if ORDER.index(reason) > ORDER.index(known):
             found[place] = (reason, words)
     # what is inside of a value that fails as a whole says nothing more
-    outer = [place for place in found if not any(place.startswith(f"{other}/") for other in found)]
+    above = tuple([f"{place}/" for place in found])
+    outer = [place for place in found if not place.startswith(above)]
     problems = [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
     # a pattern that fails is never told as one that holds
     return problems or [Problem(Reason.CONSTRAINT, block=block)]
@@ -43,8 +45,8 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
 def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
     if clause.fact in ("arg_names", "arg_fields"):
         return _names(branch, clause, call)
-    allowed = place_words(c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields")
-    reason = Reason.CONSTRAINT if _present(call, clause.key) else Reason.MISSING_ARGUMENT
+    allowed = place_words([c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields"])
+    reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
     return [(reason, place_name(clause.key), allowed)]
 
 
@@ -52,7 +54,7 @@ def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str
     values = call.fact(clause.fact, clause.key)
     prefix = f"{place_name(clause.key)}/" if clause.key else ""
     if values is None:
-        reason = Reason.CONSTRAINT if _present(call, clause.key) else Reason.MISSING_ARGUMENT
+        reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
         return [(reason, place_name(clause.key), "an object")]
     there = values[0]
     found: list[tuple[Reason, str, str]] = []
@@ -66,7 +68,3 @@ def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str
         elif test.op == "lacks" and test.operand in there:
             found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{word(str(test.operand))}", "left out"))
     return found
-
-
-def _present(call: Call, key: str) -> bool:
-    return call.fact("arg_scalar", key) is not None or call.fact("arg_json", key) is not None

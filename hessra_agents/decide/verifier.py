@@ -258,7 +258,7 @@ def _check_arguments(
     if not problems:
         raise Denied(Reason.UNAVAILABLE, detail="a pattern that was compiled says another thing")
     unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
-    reason = min((problem.reason for problem in unique), key=ORDER.index)
+    reason = min([problem.reason for problem in unique], key=ORDER.index)
     blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
     raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
 
