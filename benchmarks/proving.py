@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hessra_agents.ledger import export, merkle, records, verifying
-from hessra_agents.ledger.connection import drive
+from hessra_agents.ledger.connection import Transaction, drive
 from hessra_agents.ledger.journal import Journal
 from hessra_agents.ledger.opening import store_of
 from hessra_agents.ledger.protocol import Outcome
@@ -62,10 +62,10 @@ def _fill(store: Store, written: Iterator[Written]) -> float:
     journal = Journal(home.take())
     start = time.perf_counter()
     while some := list(islice(written, _TOGETHER)):
-        connection.begin(())
+        transaction = Transaction(connection)
         for one in some:
-            drive(connection, journal.append(*one))
-        connection.commit()
+            drive(transaction, journal.append(*one))
+        transaction.commit()
     seconds = time.perf_counter() - start
     journal.head(now=True)
     journal.slot.release()

@@ -1,21 +1,25 @@
 """`Connection`: what a store must do; *steps*: a transaction, written once for every store.
 
 Steps are a generator that yields statements by name and is sent their rows. So what is in a transaction is
-written in one place (`steps`), whatever store runs it.
+written in one place (`steps`), whatever store runs it. A `Transaction` runs many of them, and asks the store
+for little.
 """
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Connection", "Row", "Steps", "StoreFailed", "apart", "drive", "run"]
+__all__ = ["Connection", "Row", "Steps", "StoreFailed", "Transaction", "apart", "drive", "run"]
 
 T = TypeVar("T")
 Row: TypeAlias = "tuple[Any, ...]"
 Steps: TypeAlias = "Generator[tuple[str, tuple[Any, ...]], list[Row], T]"
+
+_READ_RECORDS = frozenset({"entry_of", "entries", "size", "erase"})
+_CHANGE_STATE = frozenset({"next_epoch", "purged"})
 
 
 class StoreFailed(Exception):  # noqa: N818 -- says what happened, like Denied
@@ -24,6 +28,9 @@ class StoreFailed(Exception):  # noqa: N818 -- says what happened, like Denied
 
 class Connection(ABC):
     """One connection to a store. Used by the writer's thread alone, but for `wake`."""
+
+    statements: Mapping[str, str]
+    """The text of each statement by its name; one that only reads begins with ``select``."""
 
     fair = False
     """Whether to wait for others in the order of coming, however long: a writer's callers have deadlines."""
@@ -39,6 +46,10 @@ class Connection(ABC):
     @abstractmethod
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
         """Run a named statement."""
+
+    @abstractmethod
+    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+        """Run a named statement that returns nothing, for each of these."""
 
     @abstractmethod
     def savepoint(self) -> None:
@@ -92,6 +103,71 @@ def apart(work: Callable[[], T]) -> T:
     return found[0]
 
 
+class Transaction:
+    """One transaction, in which one after another may be taken back alone.
+
+    * Records are written together, at the commit.
+    * A savepoint is made when something is written after it; most calls write nothing but their record.
+    * The state is read once, and again after it was changed here: whoever waits came before this began.
+    """
+
+    def __init__(self, connection: Connection, locks: Iterable[bytes] = ()) -> None:
+        self._connection = connection
+        self._records: list[tuple[Any, ...]] = []
+        self._written = 0  # so many of the records
+        self._state: list[Row] | None = None
+        self._asked = False  # for a savepoint, which is not made yet
+        self._before = self._safe = 0  # records before the savepoint; those that were written before it
+        connection.begin(locks)
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
+        """Run a named statement, or keep a record for the commit."""
+        if statement == "entry":
+            self._records.append(values)
+            return []
+        if statement == "state":
+            if self._state is None:
+                self._state = self._connection.execute(statement, values)
+            return self._state
+        if statement in _CHANGE_STATE:
+            self._state = None
+        if statement in _READ_RECORDS:
+            self._write()
+        elif not self._connection.statements[statement].startswith("select"):
+            self._mark()
+        return self._connection.execute(statement, values)
+
+    def savepoint(self) -> None:
+        """What follows can be taken back by itself."""
+        self._before, self._asked = len(self._records), True
+
+    def back(self) -> None:
+        """To the savepoint."""
+        del self._records[self._before :]
+        self._state = None
+        if not self._asked:
+            self._connection.back()
+            self._written = self._safe
+
+    def commit(self) -> None:
+        """Make it last."""
+        self._write()
+        self._connection.commit()
+
+    def _write(self) -> None:
+        """Write the records that are only kept."""
+        if self._written < len(self._records):
+            self._mark()
+            self._connection.many("entry", self._records[self._written :])
+            self._written = len(self._records)
+
+    def _mark(self) -> None:
+        """Make the savepoint, if one was asked for."""
+        if self._asked:
+            self._connection.savepoint()
+            self._asked, self._safe = False, self._written
+
+
 def run(connection: Connection, steps: Steps[T]) -> T:
     """Run steps in a transaction of their own.
 
@@ -99,20 +175,20 @@ def run(connection: Connection, steps: Steps[T]) -> T:
         StoreFailed: the store did not.
     """
     try:
-        connection.begin(())
-        found = drive(connection, steps)
-        connection.commit()
+        transaction = Transaction(connection)
+        found = drive(transaction, steps)
+        transaction.commit()
     except BaseException:
         connection.rollback()
         raise
     return found
 
 
-def drive(connection: Connection, steps: Steps[T]) -> T:
-    """Run steps in the transaction that is open."""
-    rows: list[Row] | None = None
+def drive(transaction: Transaction, steps: Steps[T]) -> T:
+    """Run steps in a transaction."""
+    rows: Any = None
     try:
         while True:
-            rows = connection.execute(*(next(steps) if rows is None else steps.send(rows)))
+            rows = transaction.execute(*steps.send(rows))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -56,7 +56,7 @@ class Postgres(Connection):
         )
         self._address = address
         self._durable = durable
-        self._statements = statements("postgres")
+        self.statements = statements("postgres")
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._hinted = False
@@ -127,8 +127,12 @@ class Postgres(Connection):
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
         """Run a named statement."""
-        rows = self._run(lambda db: db.fetch(self._statements[statement], *values))
+        rows = self._run(lambda db: db.fetch(self.statements[statement], *values))
         return [tuple(row) for row in rows]
+
+    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+        """Run a named statement for each of these, in one go."""
+        self._run(lambda db: db.executemany(self.statements[statement], values))
 
     def savepoint(self) -> None:
         """What follows can be taken back by itself."""

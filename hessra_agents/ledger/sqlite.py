@@ -13,7 +13,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class SQLite(Connection):
         self._path = path
         self._durable = durable
         self._most = most
-        self._statements = statements("sqlite")
+        self.statements = statements("sqlite")
         self._woken = threading.Event()
         self._gate = -1
         self._file: tuple[int, int] | None = None
@@ -147,7 +147,14 @@ class SQLite(Connection):
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
         """Run a named statement."""
-        return self._do(self._connect(), self._statements[statement], values)
+        return self._do(self._connect(), self.statements[statement], values)
+
+    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+        """Run a named statement for each of these."""
+        try:
+            self._connect().executemany(self.statements[statement], values)
+        except _FAILURES as error:
+            raise StoreFailed(str(error)) from error
 
     def savepoint(self) -> None:
         """What follows can be taken back by itself."""

@@ -23,10 +23,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import anyio
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import current_token
 
 from ..errors import Denied, Reason
-from .connection import Connection, Steps, StoreFailed, drive, run
+from .connection import Connection, Steps, StoreFailed, Transaction, drive, run
 
 __all__ = ["DEADLINE", "MOST_WAITING", "Writer"]
 
@@ -46,15 +46,63 @@ T = TypeVar("T")
 _log = logging.getLogger("hessra_agents")
 
 
-class _Job(Generic[T]):
-    """One transaction that somebody waits for."""
+class _Turn:
+    """Those who submit in the same turn of an event loop: they are woken together, and have one deadline.
 
-    def __init__(self, steps: Callable[[bool], Steps[T]], locks: tuple[bytes, ...], undo: Any) -> None:
+    One of them watches the clock for all, which is what is dear about a wait.
+    """
+
+    __slots__ = ("_deadline", "_event", "_watched", "native")
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        self._deadline = time.monotonic() + DEADLINE
+        self._event = anyio.Event()
+        self._watched = False
+
+    async def until(self, job: _Job[Any]) -> None:
+        """Wait until it is settled, or the deadline is over."""
+        while not job.done and (left := self._deadline - time.monotonic()) > 0:
+            if self._watched:
+                await self._event.wait()
+                continue
+            self._watched = True
+            try:
+                with anyio.move_on_after(left):
+                    await self._event.wait()
+            finally:
+                self._watched = False
+                self._wake()  # who still waits looks at the clock, and watches it
+
+    def wake(self) -> None:
+        """Have those look who wait; from any thread."""
+        soon = getattr(self.native, "call_soon_threadsafe", None) or self.native.run_sync_soon
+        try:
+            soon(self._wake)
+        except RuntimeError:  # the loop has ended, and its callers with it
+            _log.debug("a caller's event loop has ended")
+
+    def _wake(self) -> None:
+        self._event.set()
+        self._event = anyio.Event()
+
+
+class _Job(Generic[T]):
+    """One transaction, and who waits for it."""
+
+    __slots__ = ("again", "done", "error", "left", "lock", "locks", "result", "steps", "turn", "undo")
+
+    def __init__(
+        self,
+        steps: Callable[[bool], Steps[T]],
+        locks: tuple[bytes, ...] = (),
+        undo: Callable[[bool], Steps[Any]] | None = None,
+        turn: _Turn | None = None,
+    ) -> None:
         self.steps = steps
         self.locks = locks
-        self.undo: Callable[[bool], Steps[Any]] | None = undo
-        self.token: EventLoopToken | None = None
-        self.event: anyio.Event | None = None
+        self.undo = undo
+        self.turn = turn
         self.again = False
         self.lock = threading.Lock()
         self.left = False
@@ -96,7 +144,7 @@ class Writer:
         self._failed = failed
         self._waiting: deque[_Job[Any]] = deque()
         self._unsure: deque[_Job[Any]] = deque(maxlen=MOST_WAITING)
-        self._rung: set[Any] = set()  # event loops that will wake the thread at the end of their turn
+        self._turns: dict[Any, _Turn] = {}  # of event loops that will wake the thread when they are over
         self._awaited = False
         self._down = False
         self._closing = False
@@ -122,13 +170,11 @@ class Writer:
             Denied: whatever the steps raise, or ``unavailable``.
             ValueError: likewise.
         """
-        job = _Job(steps, locks, undo)
-        job.token, job.event = current_token(), anyio.Event()
+        turn = self._turn()
+        job = _Job(steps, locks, undo, turn)
         self._put(job)
-        self._ring(job.token)
         try:
-            with anyio.move_on_after(DEADLINE):
-                await job.event.wait()
+            await turn.until(job)
         except BaseException:
             if job.leave():
                 self._undo(job)
@@ -152,7 +198,7 @@ class Writer:
         Raises:
             Denied: ``unavailable``; they will not run.
         """
-        self._put(_Job(steps, (), None))
+        self._put(_Job(steps))
 
     def _put(self, job: _Job[Any]) -> None:
         if os.getpid() != self._pid:
@@ -163,25 +209,30 @@ class Writer:
             raise Denied(Reason.UNAVAILABLE, detail="too many calls wait for the ledger")
         self._waiting.append(job)
 
-    def _ring(self, token: EventLoopToken) -> None:
-        """Wake the thread when the loop has run all who can submit now: one commit serves them all.
+    def _turn(self) -> _Turn:
+        """The loop's turn. When all who can submit now have, the thread is woken: one commit serves them.
 
         A thread that is woken by the first of them fights with the others for the interpreter.
         """
-        native: Any = token.native_token
-        if native not in self._rung:
-            self._rung.add(native)
+        native: Any = current_token().native_token
+        turn = self._turns.get(native)
+        if turn is None:
+            turn = self._turns[native] = _Turn(native)
             soon = getattr(native, "call_soon", None) or native.run_sync_soon
-            soon(self._wake, native)
+            soon(self._over, native)
+        return turn
 
-    def _wake(self, native: Any = None) -> None:
-        self._rung.discard(native)
+    def _over(self, native: Any) -> None:
+        del self._turns[native]
+        self._wake()
+
+    def _wake(self) -> None:
         self._awaited = True
         self._connection.wake()
 
     def _undo(self, job: _Job[Any]) -> None:
         if job.undo is not None:
-            self._waiting.append(_Job(job.undo, (), None))
+            self._waiting.append(_Job(job.undo))
             self._wake()
 
     def run(self, steps: Callable[[bool], Steps[T]]) -> T:
@@ -258,10 +309,10 @@ class Writer:
         jobs = [job for job in jobs if not job.left]
         settled: list[tuple[_Job[Any], Any, BaseException | None]] = []
         try:
-            self._connection.begin(sorted({name for job in jobs for name in job.locks}))
+            transaction = Transaction(self._connection, sorted({name for job in jobs for name in job.locks}))
             for job in jobs:
-                settled.append((job, *self._one(job)))
-            self._connection.commit()
+                settled.append((job, *_one(transaction, job)))
+            transaction.commit()
         except StoreFailed as error:
             self._failed()
             self._connection.rollback()
@@ -276,22 +327,12 @@ class Writer:
         self._is_up()
         self._answer(settled)
 
-    def _one(self, job: _Job[Any]) -> tuple[Any, BaseException | None]:
-        self._connection.savepoint()
-        try:
-            return drive(self._connection, job.steps(job.again)), None
-        except StoreFailed:
-            raise
-        except (Denied, ValueError) as error:
-            self._connection.back()
-            return None, error
-
     def _lost(self, jobs: list[_Job[Any]], error: StoreFailed) -> None:
         """Try once more what was not tried twice."""
         once = [job for job in jobs if not job.again]
         gone = Denied(Reason.UNAVAILABLE, detail=f"the ledger's store failed: {error}")
         gone.__cause__ = error
-        self._unsure.extend(_Job(job.undo, (), None) for job in jobs if job.again and job.undo is not None)
+        self._unsure.extend(_Job(job.undo) for job in jobs if job.again and job.undo is not None)
         self._answer([(job, None, gone) for job in jobs if job.again])
         for job in once:
             job.again = True
@@ -299,27 +340,22 @@ class Writer:
         self._waiting.extendleft(reversed(once))
 
     def _answer(self, settled: list[tuple[_Job[Any], Any, BaseException | None]]) -> None:
-        loops: dict[int, tuple[EventLoopToken, list[anyio.Event]]] = {}
+        turns: dict[_Turn, None] = {}
         for job, result, error in settled:
             if not job.finish(result, error):
                 if error is None:
                     self._undo(job)
-            elif job.token is not None and job.event is not None:
-                loops.setdefault(id(job.token.native_token), (job.token, []))[1].append(job.event)
-        for token, events in loops.values():
-            _soon(token, events)
+            elif job.turn is not None:
+                turns[job.turn] = None
+        for turn in turns:
+            turn.wake()
 
 
-def _soon(token: EventLoopToken, events: list[anyio.Event]) -> None:
-    """Set the events in their own loop, with one call for all of them."""
-
-    def wake() -> None:
-        for event in events:
-            event.set()
-
-    native: Any = token.native_token
-    soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+def _one(transaction: Transaction, job: _Job[T]) -> tuple[T | None, BaseException | None]:
+    """What became of a job; nothing of it is left if it is an error."""
+    transaction.savepoint()
     try:
-        soon(wake)
-    except RuntimeError:  # the loop has ended, and its callers with it
-        _log.debug("a caller's event loop has ended")
+        return drive(transaction, job.steps(job.again)), None
+    except (Denied, ValueError) as error:
+        transaction.back()
+        return None, error
