@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench efficacy speed interop real lock clean
+.PHONY: help demo test check soak bench efficacy escalation speed interop real lock clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench: .venv-bench/.installed ## measure, beside peers that are installed for th
 
 speed: .venv-bench/.installed ## a guarded call beside the peer's, in short: fails if ours is dearer
 	@.venv-bench/bin/python -m benchmarks.speed --short
+
+escalation: .venv-bench/.installed ## the cases of delegation that a peer publishes, through its guard and ours
+	@.venv-bench/bin/python -m benchmarks.escalation
 
 efficacy: .venv-dojo/.installed ## injections that others wrote against every kind of authority; EFFICACY_ARGS=--short
 	@.venv-dojo/bin/python -m benchmarks.efficacy $(EFFICACY_ARGS)

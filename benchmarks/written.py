@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from . import costs
-from .efficacy import markdown
+from .efficacy import markdown as efficacy
 from .efficacy import plot as frontier
+from .escalation import markdown as escalation
 from .speed import plot as blocks
 
 __all__ = ["made", "write"]
 
 TOP = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/efficacy.md")
-EFFICACY, COST = "efficacy-*.json", "[0-9]*.json"
+EFFICACY, ESCALATION, COST = "efficacy-*.json", "escalation-*.json", "[0-9]*.json"
 
 _Make = Callable[[dict[str, Any]], str]
 _SECTIONS: dict[str, tuple[str, _Make]] = {
-    "efficacy": (EFFICACY, markdown.whole),
-    "ladder": (EFFICACY, markdown.short),
+    "efficacy": (EFFICACY, efficacy.whole),
+    "ladder": (EFFICACY, efficacy.short),
+    "escalation": (ESCALATION, escalation.text),
     "cost": (COST, costs.text),
 }
 _DRAWINGS: dict[str, tuple[str, _Make]] = {
