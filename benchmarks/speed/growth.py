@@ -97,7 +97,7 @@ def _mailing(here: Ours, capability: Capability, **key: Any) -> Any:
 
 def _cold(here: Ours, token: str, proof: Any = None) -> object:
     """From the text of a token to the decision."""
-    found = Capability.parse(token, here.authority.trust)
+    found = Capability.parse(token, here.guard.trust)
     return verify(found, here.mail, now=int(time.time()), audience=work.AUDIENCE, proof=proof)
 
 

@@ -8,7 +8,7 @@ beside them where a guard is `strict`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -38,11 +38,19 @@ class Program:
     starts: int
     guard: str | None
     rights: Mapping[str, str]
-    patterns: Mapping[str, Compiled]
+    patterns: tuple[Pattern, ...]
     closed: bool
     limited: bool
     settled: bool
     watched: bool
+    _ready: dict[str, Compiled] = field(default_factory=dict)
+
+    def about(self, resource: str) -> Compiled:
+        """What the patterns say of one object that is granted; compiled when it is called first."""
+        found = self._ready.get(resource)
+        if found is None:
+            found = self._ready[resource] = compiled(self.patterns, resource)
+        return found
 
 
 @lru_cache(maxsize=256)
@@ -50,7 +58,6 @@ def program(capability: Capability) -> Program:
     """The program of a capability: no verdict, and kept by the capability's identity."""
     blocks = capability.blocks
     rights = {resource: operation for _, resource, operation in blocks[0].rights}
-    patterns = [pattern for block in blocks for pattern in block.patterns]
     named = {pair for block in blocks for pair in block.designations}
     ((label, value),) = named if len(named) == 1 else ((None, None),)
     anchored = label == ANCHOR and named == set(blocks[0].designations)
@@ -58,7 +65,7 @@ def program(capability: Capability) -> Program:
         max([block.starts for block in blocks if block.starts is not None], default=0),
         value if anchored else None,
         rights,
-        {resource: compiled(patterns, resource) for resource in rights},
+        tuple([pattern for block in blocks for pattern in block.patterns]),
         bool(blocks[0].patterns),
         any(block.limits for block in blocks),
         _settled(capability),

@@ -241,8 +241,7 @@ def _check_arguments(
     results: Results | None,
 ) -> None:
     """Step 5."""
-    patterns = found.patterns.get(call.resource, ())
-    fits = matches(patterns, call, results) and (found.closed or not call.values)
+    fits = matches(found.about(call.resource), call, results) and (found.closed or not call.values)
     if fits and not bounds:
         return
     problems = [
