@@ -14,7 +14,7 @@ The path of a call:
 2. They are validated, from the very same bytes, against the function's own types.
 3. The ledger takes what the call uses up.
 4. The tool runs with a value built from the bytes that were decided on.
-5. The ledger records the outcome, shielded from cancellation.
+5. The ledger is told the outcome, and records it with its next commit; nobody waits for that.
 
 Whatever fails inside the guard refuses the call as ``unavailable``; the cause goes to the log
 ``hessra_agents``. The tool's own exceptions pass through.

@@ -8,8 +8,6 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import anyio
-
 from .call import Call
 from .clauses import Pattern
 from .decide.attestations import MAX_APPROVALS
@@ -154,11 +152,11 @@ class Permitted(AbstractAsyncContextManager[Permit]):
             outcome = Outcome.FAILED
             if isinstance(error, Denied):
                 error.from_tool = True
-        ledger, permit = self._decider._ledger, self._permit
+        decider, permit = self._decider, self._permit
+        ledger = decider._ledger
         try:
             if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
-                with anyio.CancelScope(shield=True):
-                    await self._decider._record(self._permit, self._op, outcome)
+                decider._record(permit, self._op, outcome)
         finally:
             if self._telling:
                 self._telling.end(error)

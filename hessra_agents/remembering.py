@@ -146,10 +146,10 @@ class Remembers(ABC):
             what = "proofs or approvals" if permit.spends else "capabilities with limits"
             raise Denied(Reason.UNAVAILABLE, f"this guard keeps no ledger, so it takes no {what}")
 
-    async def _record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+    def _record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
         try:
             assert self._ledger is not None
-            await self._ledger.record(permit, op, outcome)
+            self._ledger.record(permit, op, outcome)
         except Exception:
             # the tool has run; to hide its result now would not undo it
             _log.exception("the outcome of a call could not be recorded")

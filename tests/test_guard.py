@@ -217,7 +217,7 @@ async def test_arguments_are_frozen_when_the_call_is_decided(world: World) -> No
         async def admit(self, permit: Permit, op: bytes) -> None:
             value["a"].append("evil")
 
-        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+        def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             pass
 
     guard = Guard(world.authority.trust, audience="mail", ledger=Changing(), clock=lambda: world.now)
@@ -266,7 +266,7 @@ async def test_the_guards_own_failure_refuses(world: World, caplog: pytest.LogCa
         async def admit(self, permit: Permit, op: bytes) -> None:
             raise RuntimeError("the disk with the secret is gone")
 
-        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+        def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             raise RuntimeError
 
     guard = Guard(world.authority.trust, audience="mail", ledger=Broken(), clock=lambda: world.now)
@@ -288,8 +288,7 @@ async def test_the_outcome_is_recorded_even_when_the_call_is_cancelled(world: Wo
         async def admit(self, permit: Permit, op: bytes) -> None:
             await anyio.lowlevel.checkpoint()
 
-        async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
-            await anyio.lowlevel.checkpoint()
+        def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
             outcomes.append(outcome)
 
     guard = Guard(world.authority.trust, audience="mail", ledger=Recording(), clock=lambda: world.now)

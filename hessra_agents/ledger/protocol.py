@@ -85,8 +85,10 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
-        """Write the outcome of a call that was admitted; give back what is to be given back.
+    def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+        """Have the outcome of a call that was admitted written; give back what is to be given back.
+
+        Nobody waits for it.
 
         Raises:
             Denied: ``unavailable``.

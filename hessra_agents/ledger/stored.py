@@ -112,7 +112,7 @@ class StoredLedger(Ledger):
         if self._journal is not None:
             yield from self._journal.append(kind, op, body, opening)
 
-    async def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+    def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
         """Write the outcome with the next commit; give back what is to be given back.
 
         Nobody waits for it: what is lost in a crash is an outcome, and "permitted, no outcome" is said then.

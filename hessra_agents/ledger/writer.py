@@ -20,13 +20,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
 
 from ..errors import Denied, Reason
 from .connection import Connection, Steps, StoreFailed, Transaction, drive, run
+from .waiting import Job, Turn
 
 __all__ = ["DEADLINE", "MOST_WAITING", "Writer"]
 
@@ -44,83 +45,6 @@ _MOST_TOGETHER = 512
 T = TypeVar("T")
 
 _log = logging.getLogger("hessra_agents")
-
-
-class _Turn:
-    """Those who submit in the same turn of an event loop: they are woken together, and have one deadline.
-
-    One of them watches the clock for all, which is what is dear about a wait.
-    """
-
-    __slots__ = ("_deadline", "_event", "_watched", "native")
-
-    def __init__(self, native: Any) -> None:
-        self.native = native
-        self._deadline = time.monotonic() + DEADLINE
-        self._event = anyio.Event()
-        self._watched = False
-
-    async def until(self, job: _Job[Any]) -> None:
-        """Wait until it is settled, or the deadline is over."""
-        while not job.done and (left := self._deadline - time.monotonic()) > 0:
-            if self._watched:
-                await self._event.wait()
-                continue
-            self._watched = True
-            try:
-                with anyio.move_on_after(left):
-                    await self._event.wait()
-            finally:
-                self._watched = False
-                self._wake()  # who still waits looks at the clock, and watches it
-
-    def wake(self) -> None:
-        """Have those look who wait; from any thread."""
-        soon = getattr(self.native, "call_soon_threadsafe", None) or self.native.run_sync_soon
-        try:
-            soon(self._wake)
-        except RuntimeError:  # the loop has ended, and its callers with it
-            _log.debug("a caller's event loop has ended")
-
-    def _wake(self) -> None:
-        self._event.set()
-        self._event = anyio.Event()
-
-
-class _Job(Generic[T]):
-    """One transaction, and who waits for it."""
-
-    __slots__ = ("again", "done", "error", "left", "lock", "locks", "result", "steps", "turn", "undo")
-
-    def __init__(
-        self,
-        steps: Callable[[bool], Steps[T]],
-        locks: tuple[bytes, ...] = (),
-        undo: Callable[[bool], Steps[Any]] | None = None,
-        turn: _Turn | None = None,
-    ) -> None:
-        self.steps = steps
-        self.locks = locks
-        self.undo = undo
-        self.turn = turn
-        self.again = False
-        self.lock = threading.Lock()
-        self.left = False
-        self.done = False
-        self.result: T | None = None
-        self.error: BaseException | None = None
-
-    def finish(self, result: T | None, error: BaseException | None) -> bool:
-        """Settle it; False if its caller has gone."""
-        with self.lock:
-            self.result, self.error, self.done = result, error, True
-            return not self.left
-
-    def leave(self) -> bool:
-        """Go; True if it was settled well, so that somebody must undo it."""
-        with self.lock:
-            self.left = True
-            return self.done and self.error is None
 
 
 class Writer:
@@ -142,9 +66,9 @@ class Writer:
         self._poll = poll
         self._between = between
         self._failed = failed
-        self._waiting: deque[_Job[Any]] = deque()
-        self._unsure: deque[_Job[Any]] = deque(maxlen=MOST_WAITING)
-        self._turns: dict[Any, _Turn] = {}  # of event loops that will wake the thread when they are over
+        self._waiting: deque[Job[Any]] = deque()
+        self._unsure: deque[Job[Any]] = deque(maxlen=MOST_WAITING)
+        self._turns: dict[Any, Turn] = {}  # of event loops that will wake the thread when they are over
         self._awaited = False
         self._down = False
         self._closing = False
@@ -171,7 +95,7 @@ class Writer:
             ValueError: likewise.
         """
         turn = self._turn()
-        job = _Job(steps, locks, undo, turn)
+        job = Job(steps, locks, undo, turn)
         self._put(job)
         try:
             await turn.until(job)
@@ -198,18 +122,18 @@ class Writer:
         Raises:
             Denied: ``unavailable``; they will not run.
         """
-        self._put(_Job(steps))
+        self._put(Job(steps))
 
-    def _put(self, job: _Job[Any]) -> None:
+    def _put(self, job: Job[Any]) -> None:
         if os.getpid() != self._pid:
             raise Denied(Reason.UNAVAILABLE, detail="the ledger was opened before a fork: open it again")
-        if self._closing or not self._thread.is_alive():
+        if self._closing:
             raise Denied(Reason.UNAVAILABLE, detail="the ledger is closed")
         if len(self._waiting) >= MOST_WAITING:
             raise Denied(Reason.UNAVAILABLE, detail="too many calls wait for the ledger")
         self._waiting.append(job)
 
-    def _turn(self) -> _Turn:
+    def _turn(self) -> Turn:
         """The loop's turn. When all who can submit now have, the thread is woken: one commit serves them.
 
         A thread that is woken by the first of them fights with the others for the interpreter.
@@ -217,7 +141,7 @@ class Writer:
         native: Any = current_token().native_token
         turn = self._turns.get(native)
         if turn is None:
-            turn = self._turns[native] = _Turn(native)
+            turn = self._turns[native] = Turn(native, DEADLINE)
             soon = getattr(native, "call_soon", None) or native.run_sync_soon
             soon(self._over, native)
         return turn
@@ -230,9 +154,9 @@ class Writer:
         self._awaited = True
         self._connection.wake()
 
-    def _undo(self, job: _Job[Any]) -> None:
+    def _undo(self, job: Job[Any]) -> None:
         if job.undo is not None:
-            self._waiting.append(_Job(job.undo))
+            self._waiting.append(Job(job.undo))
             self._wake()
 
     def run(self, steps: Callable[[bool], Steps[T]]) -> T:
@@ -261,26 +185,32 @@ class Writer:
 
     def _work(self) -> None:
         self._connection.fair = True
-        while not self._closing or self._waiting:
-            try:
-                if not self._awaited and not self._closing:
-                    self._connection.wait(min(self._poll, LINGER))
-                self._awaited = False
-                jobs = self._next()
-                # too many for one commit, or lost once: they do not linger
-                self._awaited |= bool(self._waiting)
-                if jobs:
-                    self._batch(jobs)
-                self._between(self)
-            except StoreFailed as error:
-                self._is_down(error)
-            except Exception:
-                _log.exception("the ledger's writer failed")
-                time.sleep(self._poll)
-        self._connection.close()
+        try:
+            while not self._closing or self._waiting:
+                self._round()
+        finally:
+            self._closing = True
+            self._connection.close()
 
-    def _next(self) -> list[_Job[Any]]:
-        jobs: list[_Job[Any]] = []
+    def _round(self) -> None:
+        try:
+            if not self._awaited and not self._closing:
+                self._connection.wait(min(self._poll, LINGER))
+            self._awaited = False
+            jobs = self._next()
+            # too many for one commit, or lost once: they do not linger
+            self._awaited |= bool(self._waiting)
+            if jobs:
+                self._batch(jobs)
+            self._between(self)
+        except StoreFailed as error:
+            self._is_down(error)
+        except Exception:
+            _log.exception("the ledger's writer failed")
+            time.sleep(self._poll)
+
+    def _next(self) -> list[Job[Any]]:
+        jobs: list[Job[Any]] = []
         while self._waiting and len(jobs) < _MOST_TOGETHER:
             if self._waiting[0].again:
                 # what was lost once is tried alone: one of them may be what the store refuses
@@ -302,12 +232,12 @@ class Writer:
         self._waiting.extend(self._unsure)
         self._unsure.clear()
 
-    def _batch(self, jobs: list[_Job[Any]]) -> None:
+    def _batch(self, jobs: list[Job[Any]]) -> None:
         for job in jobs:
             if job.left and job.again:  # an earlier try may have been written
                 self._undo(job)
         jobs = [job for job in jobs if not job.left]
-        settled: list[tuple[_Job[Any], Any, BaseException | None]] = []
+        settled: list[tuple[Job[Any], Any, BaseException | None]] = []
         try:
             transaction = Transaction(self._connection, sorted({name for job in jobs for name in job.locks}))
             for job in jobs:
@@ -327,20 +257,20 @@ class Writer:
         self._is_up()
         self._answer(settled)
 
-    def _lost(self, jobs: list[_Job[Any]], error: StoreFailed) -> None:
+    def _lost(self, jobs: list[Job[Any]], error: StoreFailed) -> None:
         """Try once more what was not tried twice."""
         once = [job for job in jobs if not job.again]
         gone = Denied(Reason.UNAVAILABLE, detail=f"the ledger's store failed: {error}")
         gone.__cause__ = error
-        self._unsure.extend(_Job(job.undo) for job in jobs if job.again and job.undo is not None)
+        self._unsure.extend(Job(job.undo) for job in jobs if job.again and job.undo is not None)
         self._answer([(job, None, gone) for job in jobs if job.again])
         for job in once:
             job.again = True
         self._awaited = True
         self._waiting.extendleft(reversed(once))
 
-    def _answer(self, settled: list[tuple[_Job[Any], Any, BaseException | None]]) -> None:
-        turns: dict[_Turn, None] = {}
+    def _answer(self, settled: list[tuple[Job[Any], Any, BaseException | None]]) -> None:
+        turns: dict[Turn, None] = {}
         for job, result, error in settled:
             if not job.finish(result, error):
                 if error is None:
@@ -351,7 +281,7 @@ class Writer:
             turn.wake()
 
 
-def _one(transaction: Transaction, job: _Job[T]) -> tuple[T | None, BaseException | None]:
+def _one(transaction: Transaction, job: Job[T]) -> tuple[T | None, BaseException | None]:
     """What became of a job; nothing of it is left if it is an error."""
     transaction.savepoint()
     try:

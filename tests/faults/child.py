@@ -110,7 +110,7 @@ class Child:
             await self._ledger.admit(self._permit, op)
             self.say(permitted=op.hex())
             if outcome is not None:
-                await self._ledger.record(self._permit, op, outcome)
+                self._ledger.record(self._permit, op, outcome)
         except Denied as denied:
             self.say(denied=str(denied.reason), op=op.hex())
             return str(denied.reason)
