@@ -173,7 +173,7 @@ def anything_said(rng: Random) -> tuple[Constraint, tuple[Any, ...]]:
     def clause(at: Place) -> Clause:
         return replace(one, key={"": "", "a": at.key}.get(one.key, f"{at.pointer}/0"))
 
-    return Constraint("said", lambda at: ((clause(at),),)), VALUES
+    return Constraint("said", lambda at: ((clause(at),),)), tuple(VALUES)
 
 
 def granted(rng: Random, found: Written, *, loose: bool, of: tuple[str, ...] = ()) -> Grant:
