@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .canonical import Json, Malformed, encode, flat, parse, plain
+from .canonical import Json, Malformed, decode, flat, plain, written
 from .errors import Denied, Reason
 from .facts import SIGNATURES, Values, fact
 
@@ -144,11 +144,12 @@ class Call:
 def _read(arguments: object) -> tuple[dict[str, Json], bytes]:
     """The arguments and their canonical text."""
     if isinstance(arguments, (str, bytes)):
-        values = parse(arguments)
+        arguments = decode(arguments)
     elif isinstance(arguments, Mapping):
-        values = plain(dict(arguments))
+        arguments = dict(arguments)
     else:
-        values = None
+        arguments = None
+    values, text = written(arguments)
     if not isinstance(values, dict):
         raise Malformed("the arguments are not an object")
-    return values, encode(values)
+    return values, text

@@ -30,8 +30,10 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from .errors import Malformed
+
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "decode", "encode", "parse", "plain"]
-__all__ += ["flat"]
+__all__ += ["flat", "written"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -39,19 +41,6 @@ MAX_BYTES = 1 << 20  # of JSON text, as it is read and as it is written
 MAX_DEPTH = 32  # lists and objects inside each other; [] has depth 1
 MAX_VALUES = 1 << 14  # elements and members in all: bounds the time that one call can hold the interpreter
 MAX_DIGITS = 400  # of an integer; no double has more than 309, and conversion takes quadratic time
-
-
-class Malformed(ValueError):  # noqa: N818 - it says what the value is
-    """A value that has no canonical form. The message names the place and the fault, never the value."""
-
-    def __init__(self, fault: str, place: str = "") -> None:
-        super().__init__(f"{place}: {fault}" if place else fault)
-        self.fault, self.place = fault, place
-
-    def under(self, step: str | int) -> Malformed:
-        """The same fault, seen from the list or object around it: ``/to/0``, ``*`` for an unusual name."""
-        shown = step if isinstance(step, int) or _USUAL_NAME.fullmatch(step) else "*"
-        return Malformed(self.fault, f"/{shown}{self.place}")
 
 
 def parse(text: str | bytes) -> Json:
@@ -101,14 +90,18 @@ def plain(value: object) -> Json:
     Raises:
         Malformed: no canonical form, too deep (so is what contains itself) or too large (noticed early).
     """
-    walk = _Walk()
-    try:
-        fresh = walk.value(value, 0)
-    except RecursionError:  # an enum that is its own value, or the caller's own stack was almost full
-        raise Malformed(_TOO_DEEP) from None
-    if walk.size > MAX_BYTES // 25:  # a float is counted as 1 byte, and prints in up to 24
+    fresh, size = _walked(value)
+    if size > MAX_BYTES // 25:  # a float is counted as 1 byte, and prints in up to 24
         _refuse_large(len(encode(fresh)))
     return fresh
+
+
+def written(value: object) -> tuple[Json, bytes]:
+    """What `plain` and then `encode` make of a value, which is written only once."""
+    fresh, _ = _walked(value)
+    text = encode(fresh)
+    _refuse_large(len(text))
+    return fresh, text
 
 
 def encode(value: Json) -> bytes:
@@ -152,7 +145,6 @@ _FEW, _SHORT, _SMALL = 64, 1 << 14, 1 << 53  # members, characters, whole number
 
 _TOO_LONG = 10**MAX_DIGITS
 _TOO_DEEP = f"more than {MAX_DEPTH} lists and objects inside each other"
-_USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -182,6 +174,14 @@ def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
 
 # `plain` judges numbers; an integer is cut where it is too long anyway, before it costs quadratic time.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=lambda text: int(text[: MAX_DIGITS + 2]))
+
+
+def _walked(value: object) -> tuple[Json, int]:
+    walk = _Walk()
+    try:
+        return walk.value(value, 0), walk.size
+    except RecursionError:  # an enum that is its own value, or the caller's own stack was almost full
+        raise Malformed(_TOO_DEEP) from None
 
 
 class _Walk:

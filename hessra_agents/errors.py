@@ -1,7 +1,7 @@
 """Every refusal, and the one exception that carries it.
 
     ValueError
-    └── Malformed        a value that has no canonical form (canonical.py)
+    └── Malformed        a value that has no canonical form (see `canonical`)
     Exception
     └── Denied           a call, a capability or a statement is refused
         ├── .reason      a stable code, `Reason`
@@ -16,11 +16,27 @@ of another principal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Denied", "Problem", "Reason", "reason_text"]
+__all__ = ["Denied", "Malformed", "Problem", "Reason", "reason_text"]
+
+_USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Malformed(ValueError):  # noqa: N818 - it says what the value is
+    """A value that has no canonical form. The message names the place and the fault, never the value."""
+
+    def __init__(self, fault: str, place: str = "") -> None:
+        super().__init__(f"{place}: {fault}" if place else fault)
+        self.fault, self.place = fault, place
+
+    def under(self, step: str | int) -> Malformed:
+        """The same fault, seen from the list or object around it: ``/to/0``, ``*`` for an unusual name."""
+        shown = step if isinstance(step, int) or _USUAL_NAME.fullmatch(step) else "*"
+        return Malformed(self.fault, f"/{shown}{self.place}")
 
 
 class Reason(StrEnum):

@@ -24,7 +24,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from pydantic import Secret, SecretBytes, SecretStr
 from typing_extensions import is_typeddict
 
 from .canonical import Json, Malformed, encode, plain
@@ -177,7 +176,7 @@ def reaches(asked: Json, value: Any) -> bool:
     """
     if isinstance(value, Enum):
         return reaches(asked, value.value)
-    if isinstance(value, (Secret, SecretStr, SecretBytes)):
+    if isinstance(value, _secrets()):
         return reaches(asked, value.get_secret_value())
     if getattr(type(value), "__pydantic_root_model__", False):
         return reaches(asked, value.root)
@@ -196,6 +195,13 @@ def reaches(asked: Json, value: Any) -> bool:
     if isinstance(value, Decimal):
         return value == Decimal(repr(asked))
     return isinstance(value, (int, float)) and value == asked  # exact between them: 2**53 + 1 is no double
+
+
+@functools.cache
+def _secrets() -> tuple[type[Any], ...]:
+    from pydantic import Secret, SecretBytes, SecretStr  # which bring what only a tool's schema needs
+
+    return Secret, SecretBytes, SecretStr
 
 
 def _same_elements(asked: list[Json], value: set[Any] | frozenset[Any]) -> bool:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
 from .call import Call
@@ -234,6 +233,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _adapter(
     name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
 ) -> TypeAdapter[dict[str, Any]]:
+    from pydantic.fields import FieldInfo  # brings what only a tool's schema needs
+
     fields = {}
     for one, parameter in parameters.items():
         if isinstance(parameter.default, (FieldInfo, Constraint)):

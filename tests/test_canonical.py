@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
 
-from hessra_agents.canonical import MAX_BYTES, MAX_VALUES, Malformed, encode, parse, plain
+from hessra_agents.canonical import MAX_BYTES, MAX_VALUES, Malformed, encode, parse, plain, written
 
 # RFC 8785, appendix B: the bits of a double and its text
 NUMBERS = """
@@ -246,8 +246,9 @@ REFUSED_VALUES: dict[str, list[object]] = {
 def test_a_value_without_a_json_form_is_refused(value: object) -> None:
     """At any place, and before a large one is walked as a whole."""
     for held in (value, {"a": [value]}, Held(value=value)):
-        with pytest.raises(Malformed):
-            plain(held)
+        for form in (plain, written):
+            with pytest.raises(Malformed):
+                form(held)
 
 
 def test_the_largest_values_have_a_form() -> None:
@@ -293,8 +294,11 @@ def test_canonical_bytes_are_a_fixed_point(value: object) -> None:
     try:
         fresh = plain(value)
     except Malformed:
+        with pytest.raises(Malformed):
+            written(value)
         return
     text = encode(fresh)
+    assert written(value) == (fresh, text)
     assert encode(parse(text)) == encode(plain(fresh)) == text
     assert json.loads(text, parse_int=float) == json.loads(json.dumps(fresh), parse_int=float)
 
