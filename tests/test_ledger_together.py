@@ -32,7 +32,7 @@ def statement(name: str, *values: Any) -> Steps[list[tuple[Any, ...]]]:
 
 def record(index: int) -> Steps[Any]:
     """A record of an operation that is named like its place."""
-    return statement("entry", 1, index, bytes([index]) * 16, "decision", b"{}", None)
+    return statement("entry", 1, index, bytes([index]) * 16, "decision", b"{}", b"salt")
 
 
 def within(store: Store, work: Callable[[Transaction], None]) -> None:
@@ -83,6 +83,19 @@ def test_what_is_taken_back_takes_nothing_else_along(store: Store, written: bool
     within(store, work)
     assert [bytes(op)[0] for (op,) in store.sql("select op from entry order by idx")] == [0, 1]
     assert [bytes(name) for (name,) in store.sql("select name from spent")] == [b"two"]
+
+
+@once_each
+def test_an_erased_opening_is_back_if_the_erasing_is_taken_back(store: Store) -> None:
+    within(store, lambda transaction: drive(transaction, record(0)))
+
+    def work(transaction: Transaction) -> None:
+        with job(transaction):
+            assert drive(transaction, statement("erase", 1, 0))
+            raise Denied(Reason.UNAVAILABLE)
+
+    within(store, work)
+    assert store.sql("select count(*) from entry where opening is not null") == [(1,)]
 
 
 @once_each

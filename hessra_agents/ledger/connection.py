@@ -133,7 +133,7 @@ class Transaction:
             self._state = None
         if statement in _READ_RECORDS:
             self._write()
-        elif not self._connection.statements[statement].startswith("select"):
+        if not self._connection.statements[statement].startswith("select"):
             self._mark()
         return self._connection.execute(statement, values)
 

@@ -45,7 +45,7 @@ class Turn:
                     await self._event.wait()
             finally:
                 self._watched = False
-                self._wake()  # who still waits looks at the clock, and watches it
+                self._wake()  # whoever still waits looks at the clock, and watches it
 
     def wake(self) -> None:
         """Have those look who wait; from any thread."""

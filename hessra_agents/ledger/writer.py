@@ -272,11 +272,12 @@ class Writer:
     def _answer(self, settled: list[tuple[Job[Any], Any, BaseException | None]]) -> None:
         turns: dict[Turn, None] = {}
         for job, result, error in settled:
-            if not job.finish(result, error):
-                if error is None:
-                    self._undo(job)
-            elif job.turn is not None:
+            if job.turn is None:
+                continue  # nobody waits for it
+            if job.finish(result, error):
                 turns[job.turn] = None
+            elif error is None:
+                self._undo(job)
         for turn in turns:
             turn.wake()
 

@@ -90,7 +90,7 @@ create table entry (
     body blob not null,
     opening blob,
     primary key (log, idx)
-) strict, without rowid;
+) strict;  -- with rowid: its rows are long, and adding them at the end writes fewer pages
 create unique index entry_op on entry (op, kind);
 create table tile (
     log integer not null,
