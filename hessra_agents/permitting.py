@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from .call import Call
 from .clauses import Pattern
 from .decide.attestations import MAX_APPROVALS
+from .decide.compiled import program
 from .decide.permit import Permit
-from .decide.verifier import Possession
+from .decide.verifier import Possession, check_clear
 from .errors import Denied, Reason
 from .ledger.protocol import Outcome, new_op
 from .ledger.requests import Request
@@ -36,8 +37,8 @@ class Permitted(AbstractAsyncContextManager[Permit]):
     """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
 
     __slots__ = (
-        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_op", "_permit", "_proof",
-        "_session", "_telling", "_voted",
+        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_found", "_op", "_permit",
+        "_proof", "_session", "_telling", "_voted",
     )  # fmt: skip
 
     def __init__(
@@ -62,15 +63,21 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         self._session = session
         self._op = new_op() if decider._ledger is not None else b""  # which nobody else asks for
         self._telling: Telling | None = None
+        self._found: Capability | None = None
+        self._permit: Permit | None = None
 
     async def __aenter__(self) -> Permit:
         decider = self._decider
         self._telling = telling(decider, self._call)
         try:
             self._permit = await self._admitted()
+            self._still_clear()
         except Exception as error:
             denied = decider._refused(error, self._call.tool)
-            await decider._record_refusal(denied, self._call, self._capability, self._op)
+            if self._permit is None:
+                await decider._record_refusal(denied, self._call, self._capability, self._op)
+            else:  # which the ledger has, as a call that may run
+                self._record(self._permit, Outcome.NOT_RUN)
             if self._telling:
                 self._telling.decided(str(denied.reason))
                 self._telling.end()
@@ -82,6 +89,14 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         if self._telling:
             self._telling.decided("permitted", self._permit.subject)
         return self._permit
+
+    def _still_clear(self) -> None:
+        """What the session has seen while the ledger admitted the call counts, too.
+
+        Nothing waits between this and the tool.
+        """
+        if self._session is not None and self._found is not None and program(self._found).watched:
+            check_clear(self._found, self._call, self._session.labels)
 
     async def _admitted(self) -> Permit:
         """Steps 1 to 3."""
@@ -103,6 +118,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         decider, found = self._decider, self._capability
         if not isinstance(found, Capability):
             found = decider.read(found)
+        self._found = found
         try:
             permit = self._verified(found, self._approvals)
         except Denied as denied:
@@ -152,11 +168,14 @@ class Permitted(AbstractAsyncContextManager[Permit]):
             outcome = Outcome.FAILED
             if isinstance(error, Denied):
                 error.from_tool = True
-        decider, permit = self._decider, self._permit
-        ledger = decider._ledger
         try:
-            if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
-                decider._record(permit, self._op, outcome)
+            if self._permit is not None:
+                self._record(self._permit, outcome)
         finally:
             if self._telling:
                 self._telling.end(error)
+
+    def _record(self, permit: Permit, outcome: Outcome) -> None:
+        ledger = self._decider._ledger
+        if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
+            self._decider._record(permit, self._op, outcome)

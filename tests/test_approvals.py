@@ -275,6 +275,22 @@ async def test_nobody_is_asked_about_a_call_that_could_not_run(world: World) -> 
     assert await world.guard.requests() == []
 
 
+async def test_who_votes_twice_for_one_request_has_approved_of_one_call(world: World) -> None:
+    """Whoever keeps the statement of the first vote has nothing that the second did not say."""
+    capability = world.issue(approved_by(ANN.public))
+    box = world.guard.toolbox(capability)
+    await refused(box)
+    request = await asked(world)
+    first = request.approve(ANN, now=world.now)
+    world.now += 1
+    await world.guard.approve(request, key=ANN)
+    await box.call("send_email", MAIL)
+    with pytest.raises(Denied) as caught:
+        await world.guard.call(capability, "send_email", MAIL, approvals=[first.statement])
+    assert caught.value.reason in (Reason.REPLAYED, Reason.SPENT)
+    assert len(world.ran) == 1
+
+
 @pytest.mark.parametrize("who", ["a stranger", "somebody who voted", "the requester"])
 async def test_who_may_not_vote(world: World, who: str) -> None:
     """Only a key that is asked votes; twice counts once; nobody approves a call of their own."""

@@ -68,7 +68,7 @@ def told(rng: Random, capability: Capability, key: KeyPair | None, call: Call) -
     if any(one.label == APPROVED for b in capability.blocks for check in b.attested for one in check):
         for voter in VOTERS:
             with suppress(ValueError):  # it is not asked
-                about = call if rng.random() < 0.97 else Call.of("send", {"a": "other"})
+                about = call if rng.random() < 0.9 else Call.of("send", {"a": "other"})
                 since = now if rng.random() < 0.97 else now - 300
                 if rng.random() < 0.85:
                     votes += capability.approve(about, key=voter, now=since)

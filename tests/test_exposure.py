@@ -6,17 +6,34 @@ The guard is strict here: whatever it permits, the Datalog engine permits, too.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from hessra_agents import Call, Denied, KeyPair, Reason, Session, Toolbox, Trust, clear_of, grant, must
+from hessra_agents import (
+    Call,
+    Denied,
+    KeyPair,
+    Ledger,
+    Reason,
+    Session,
+    Toolbox,
+    Trust,
+    clear_of,
+    grant,
+    limit,
+    must,
+)
 from hessra_agents.exposure import UNTRUSTED
 from hessra_agents.tokens.context import Context
 from hessra_agents.tokens.profile import MAX_SOURCES
 
 from . import forge
+from .ledgers import Store, held_up, until
 from .world import MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -302,6 +319,28 @@ async def test_a_refused_call_exposes_nobody(desk: Desk) -> None:
     with pytest.raises(Denied):
         await box.call("customers", {"more": 1})
     await mail(box)
+
+
+async def test_what_is_seen_while_the_ledger_admits_a_call_counts(tmp_path: Path) -> None:
+    """As where one message has a call that reads, and one that sends what was read."""
+    async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
+        world = World(ledger=ledger)
+        mailing = grant("send_email", to=must.anything(), body=must.anything())
+        box = world.guard.toolbox(world.issue(mailing, CLEAR, limit(calls=1, refund=True)))
+
+        async def send() -> None:
+            with world.refuses("exposed"):
+                await mail(box)
+
+        async with anyio.create_task_group() as group:
+            with held_up(ledger) as reached:
+                group.start_soon(send)
+                await until(reached.is_set)
+                box.session.expose(["PII:email"])
+        assert world.ran == []
+    store = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path)
+    assert [one["outcome"] for one in store.records() if "outcome" in one] == ["not_run"]
+    assert store.sql("select amount from used") == [(0,)], "what it took is given back"
 
 
 async def test_another_agent_has_seen_nothing(desk: Desk) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +23,11 @@ from mcp.types import (
     Tool,
 )
 
-from hessra_agents import Authority, Guard, KeyPair, Ledger, grant, must
+from hessra_agents import Authority, Guard, KeyPair, Ledger, clear_of, grant, limit, must
 from hessra_agents.mcp import Protection, Refusals, method, presenting, prompt, protect, resource
 from hessra_agents.mcp.acts import CAPABILITY
 
+from .ledgers import Store
 from .mcp_world import ERAS, READ, McpWorld, refused, text_of
 
 pytestmark = pytest.mark.anyio
@@ -305,6 +308,50 @@ async def test_a_bound_server_serves_clients_that_send_none(era: str) -> None:
             refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
             garbage: Any = {CAPABILITY: "garbage!"}
             refused(await client.call_tool("read_file", READ, meta=garbage), "malformed")
+
+
+async def test_a_bound_server_keeps_no_session_and_so_permits_nothing_that_asks_for_one() -> None:
+    """What the agent has seen is known where its toolbox is: here nobody can say that it is clear."""
+    world = McpWorld()
+    reading = grant("read_file", path=must.under("/srv"))
+    capability = world.authority.issue(
+        "agent:desk", reading, clear_of("PII:*"), ttl=timedelta(minutes=1), audience="files"
+    )
+    box = world.guard.toolbox(capability)
+    protection = Protection(world.guard, bound=box)
+    server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
+    world.register(server)
+    async with Client(server) as client:
+        with world.runs():
+            refused(await client.call_tool("read_file", READ), "exposed")
+
+
+async def test_what_a_server_says_has_failed_is_on_record_as_failed(tmp_path: Path) -> None:
+    """And gives back what it took, where the limit says so."""
+    authority = Authority.ephemeral()
+    async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
+        protection = Protection(Guard(authority.trust, audience="files", ledger=ledger))
+        server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
+
+        @server.tool()
+        async def fetch(fails: bool) -> str:
+            if fails:
+                raise ValueError("the database is down")
+            return "rows"
+
+        capability = authority.issue(
+            "agent:desk",
+            grant("fetch", fails=must.anything()),
+            limit(calls=1, refund=True),
+            ttl=timedelta(minutes=1),
+            audience="files",
+        )
+        async with Client(presenting(server, capability)) as client:
+            for fails in (True, True, False):
+                result = await client.call_tool("fetch", {"fails": fails})
+                assert result.is_error is fails
+    records = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path).records()
+    assert [one["outcome"] for one in records if one["kind"] == "outcome"] == ["failed", "failed", "done"]
 
 
 async def test_no_middleware_changes_a_call_behind_the_guard() -> None:

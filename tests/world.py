@@ -25,6 +25,7 @@ from hessra_agents import (
     must,
 )
 from hessra_agents.approving import Approvers
+from hessra_agents.exposure import Clear
 from hessra_agents.limits import Limit
 
 ANA, BO, EVE = "ana@acme.com", "bo@acme.com", "eve@evil.example"
@@ -94,7 +95,7 @@ class World:
 
     def issue(
         self,
-        *conditions: Grant | Limit | Approvers,
+        *conditions: Grant | Limit | Approvers | Clear,
         holder: PublicKey | None = None,
         ttl: timedelta = timedelta(minutes=10),
         audience: str | None = "mail",

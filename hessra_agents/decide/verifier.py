@@ -122,7 +122,7 @@ def verify(
         if found.rights.get(call.resource) != call.operation:
             _check_right(capability, call)
         _check_arguments(found, capability, call, bounds, results)
-        clear = _check_clear(capability, call, labels) if found.watched else []
+        clear = check_clear(capability, call, labels) if found.watched else []
         charges, counted = check_limits(capability, call) if found.limited else ((), ())
         approved: set[str] = set()
         votes: tuple[tuple[bytes, Spent], ...] = ()
@@ -262,7 +262,7 @@ def _check_arguments(
     raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
 
 
-def _check_clear(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
+def check_clear(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
     """Step 5, of the session: the patterns of labels that are asked for, of which it has seen nothing.
 
     Raises:

@@ -112,7 +112,9 @@ class Request:
         """
         handle = self._handle(key.public, now)
         expires = min(self.expires if until is None else until, self.expires)
-        one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires)
+        # whoever votes twice for one request has approved of one call
+        once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
+        one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
         return Vote(key.public, one.token)
 
     def reject(self, key: KeyPair, *, now: int) -> Vote:

@@ -123,8 +123,7 @@ class Gate:
                 self._decide(token, call, proof)  # who may not call it makes us ask nobody
             check = await self.catalogue.check(name, fetch)
         if proof is None:
-            async with self._permit(token, call, None, check):
-                return await forward(decided)
+            return await _forwarded(self._permit(token, call, None, check), forward, decided)
         return await self._once(token, call, proof, check, method, decided, forward)
 
     def listed(
@@ -172,14 +171,16 @@ class Gate:
         self, token: str | None, call: Call, proof: Proof | None, check: Callable[[Call], None] | None
     ) -> AbstractAsyncContextManager[Permit]:
         if token is None and self._bound is not None:
-            return self._bound.permit(call, check=check)
+            # without a session: nothing here keeps what the agent has seen, so nothing says that it is clear
+            held = self._bound._fresh(), call, self._bound._possession
+            return self.guard._permitted(*held, (), check)
         return self.guard.permit(token, call, proof=proof, check=check)
 
     def _decide(self, token: str | None, call: Call, proof: Proof | None) -> None:
         """The decision alone, but for approvals: the permit finds those in the ledger, or asks for them."""
         try:
             if token is None and self._bound is not None:
-                self._bound.decide(call)
+                self.guard.decide(self._bound._fresh(), call, proof=self._bound._possession)
             else:
                 self.guard.decide(token, call, proof=proof)
         except Denied as denied:
@@ -205,13 +206,44 @@ class Gate:
             return found
         answer = self._repeats.open(key, proof.time + PROOF_WINDOW + 1)
         try:
-            async with self._permit(token, call, proof, check):
-                result = await forward(decided)
+            result = await _forwarded(self._permit(token, call, proof, check), forward, decided)
             self._repeats.keep(key, answer, result)
         except BaseException:
             self._repeats.drop(key, answer)
             raise
         return result
+
+
+class _WentWrong(Exception):  # noqa: N818 -- it is an answer
+    """The server answers, and says that it did not do what it was asked to."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+async def _forwarded(
+    permitted: AbstractAsyncContextManager[Permit], forward: Forward[R], params: dict[str, Any]
+) -> R:
+    """Step 3, and the answer; one that is an error is on record as a failure."""
+    try:
+        async with permitted:
+            answer = await forward(params)
+            if _is_error(answer):
+                raise _WentWrong(answer)
+            return answer
+    except _WentWrong as wrong:
+        found: R = wrong.answer
+        return found
+
+
+def _is_error(answer: object) -> bool:
+    """Whether this result, or message with a result, is an error of the protocol or of the tool."""
+    if isinstance(answer, Mapping) and "jsonrpc" in answer:
+        return "result" not in answer or _is_error(answer["result"])
+    if isinstance(answer, Mapping):
+        return answer.get("isError") is True
+    return getattr(answer, "is_error", None) is True
 
 
 def _decided(params: dict[str, Any], call: Call) -> dict[str, Any]:

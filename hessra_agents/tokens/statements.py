@@ -103,9 +103,21 @@ class Approval:
     signature: bytes
 
     @classmethod
-    def make(cls, call: Call, *, ids: tuple[str, ...], handle: str, key: KeyPair, expires: int) -> Approval:
-        """Sign that this call may be made, once, under this chain before ``expires`` (Unix seconds)."""
-        unsigned = cls(os.urandom(16), handle, key.public, expires, call.digest, b"")
+    def make(
+        cls,
+        call: Call,
+        *,
+        ids: tuple[str, ...],
+        handle: str,
+        key: KeyPair,
+        expires: int,
+        nonce: bytes | None = None,
+    ) -> Approval:
+        """Sign that this call may be made, once, under this chain before ``expires`` (Unix seconds).
+
+        Of all approvals by this key with one ``nonce`` of 16 bytes, one is used; a fresh one if left out.
+        """
+        unsigned = cls(nonce or os.urandom(16), handle, key.public, expires, call.digest, b"")
         return replace(unsigned, signature=key.sign(unsigned._message(ids)))
 
     def valid(self, *, ids: tuple[str, ...]) -> bool:
