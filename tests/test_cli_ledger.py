@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hessra_agents import Denied, KeyPair, Ledger, approved_by, grant, must
 from hessra_agents.cli.visible import visible
 from hessra_agents.tokens.keyfile import write_key
 
+from .ledgers import until
 from .test_cli import Shell
 from .test_cli import shell as shell
 from .test_cli_mcp import Place, listening, text_of
@@ -271,6 +273,26 @@ EVERY = {
     "holder": "--holder {holder}",
     "block": "--block {block}",
 }
+
+
+def test_a_damaged_log_keeps_nobody_from_revoking(shell: Shell) -> None:
+    """While the guard runs whose log it is: nobody else may start, and what it permits must have an end."""
+    where = shell.folder / "hessra.db"
+
+    async def use(world: World) -> None:
+        held = world.issue()
+        await world.call(held)
+        await until(lambda: Path(f"{where}.log/0/checkpoint").exists())
+        with closing(sqlite3.connect(where)) as db, db:
+            db.execute("update entry set body = x'7b7d' where idx = 0")
+        assert shell.run("hessra-agents approvals --ledger hessra.db")[-1] == "[2]"
+        said = shell.run("hessra-agents revoke --subject agent:desk --yes --ledger hessra.db")
+        assert any(line.startswith("2| hessra-agents: the ledger: the log hessra-agents/") for line in said)
+        assert not said[-1].startswith("["), "it did not fail"
+        with world.refuses("revoked"):
+            await world.call(held)
+
+    guarded(where, use)
 
 
 @pytest.mark.parametrize("what", EVERY)

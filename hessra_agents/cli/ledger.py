@@ -37,16 +37,19 @@ class Place:
     def __repr__(self) -> str:
         return "Place(...)"
 
-    def open(self) -> Ledger:
+    def open(self, damaged: Callable[[str], None] | None = None) -> Ledger:
         """The ledger, to write; made if it is not there.
+
+        Args:
+            damaged: is told of damage that keeps nobody from taking something back.
 
         Raises:
             Mistake: it cannot be used; the text says why.
         """
-        from ..ledger import Ledger
+        from ..ledger.opening import open_ledger
 
         with failures():
-            return Ledger.open(self.where, state=self.state)
+            return open_ledger(self.where, state=self.state, damaged=damaged)
 
     @contextmanager
     def logs(self) -> Iterator[Logs]:
@@ -62,8 +65,8 @@ class Place:
             with Logs(self.where, state=self.state) as logs:
                 yield logs
 
-    def use(self, work: Callable[[Ledger], Awaitable[T]]) -> T:
-        """What the work makes of the ledger, which is there and is closed afterwards.
+    def use(self, work: Callable[[Ledger], Awaitable[T]], damaged: Callable[[str], None] | None = None) -> T:
+        """What the work makes of the ledger, which is there and is closed afterwards; see `open`.
 
         Raises:
             Mistake: there is no ledger, or it cannot be used.
@@ -71,7 +74,7 @@ class Place:
         import anyio
 
         self._there()
-        ledger = self.open()
+        ledger = self.open(damaged)
 
         async def inside() -> T:
             try:

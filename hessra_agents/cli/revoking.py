@@ -79,7 +79,7 @@ def revoke(
         lines = [(0, f"revoked: {what.words}"), (0, f"epoch {epoch}: every call that begins now knows it")]
         return Answer(fields, lines, as_json=json)
 
-    return at.use(work)
+    return at.use(work, damaged=lambda words: warn(f"the ledger: {words}"))
 
 
 def _named(

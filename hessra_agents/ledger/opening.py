@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Denied
@@ -19,18 +20,33 @@ __all__ = ["open_ledger", "store_of"]
 
 
 def open_ledger(
-    where: str | Path, *, durable: bool, clear: bool, state: str | Path | None, heads: str | Path | None
+    where: str | Path,
+    *,
+    durable: bool = True,
+    clear: bool = False,
+    state: str | Path | None = None,
+    heads: str | Path | None = None,
+    damaged: Callable[[str], None] | None = None,
 ) -> StoredLedger:
     """The ledger at this place; see `Ledger.open`.
+
+    Args:
+        damaged: is told of a log of another process that is not what its head covers, in place of a
+            refusal. For who only takes something back: that must not wait for a repair.
 
     Raises:
         LedgerError: it must not be used.
     """
-    return apart(lambda: _opened(where, durable, clear, state, heads))
+    return apart(lambda: _opened(where, durable, clear, state, heads, damaged))
 
 
 def _opened(
-    where: str | Path, durable: bool, clear: bool, state: str | Path | None, heads: str | Path | None
+    where: str | Path,
+    durable: bool,
+    clear: bool,
+    state: str | Path | None,
+    heads: str | Path | None,
+    damaged: Callable[[str], None] | None,
 ) -> StoredLedger:
     connection, home, poll = store_of(where, durable=durable, state=state)
     try:
@@ -40,10 +56,15 @@ def _opened(
         raise
     revoked = Revoked()
     try:
-        known = [*home.heads().values(), *(home.witnessed(Path(heads)) if heads else ())]
+        known = [*home.heads().values(), *(home.witnessed(Path(heads)) if heads is not None else ())]
         try:
             for head in known:
-                run(connection, check(head.origin, head))
+                try:
+                    run(connection, check(head.origin, head))
+                except (LedgerError, LookupError) as error:
+                    if damaged is None or head.origin == slot.origin:
+                        raise
+                    damaged(str(error))
             run(connection, learn(revoked))
         except (StoreFailed, OSError, LookupError) as error:
             raise LedgerError(f"{where}: {error}") from error
