@@ -43,6 +43,7 @@ def digest(domain: str, *parts: bytes) -> bytes:
 MAX_WORK = 8 << 20
 """Bytes of arguments, times the facts about whole lists and objects that a token may ask for."""
 
+_DIGEST = ("", "")  # no fact has this place
 _COSTLY = frozenset({"arg_json", *(name for name, types in SIGNATURES.items() if types[0].endswith("s"))})
 
 
@@ -117,7 +118,11 @@ class Call:
         ``digest("hessra-agents/call/1", object, operation, canonical arguments)``; the object is
         written with its kind (``tool:``), so that a proof for a prompt is none for a tool of that name.
         """
-        return digest("hessra-agents/call/1", self.resource.encode(), self.operation.encode(), self.text)
+        known = self._known.get(_DIGEST)
+        if known is None:
+            parts = self.resource.encode(), self.operation.encode(), self.text
+            known = self._known[_DIGEST] = (digest("hessra-agents/call/1", *parts),)
+        return known[0]  # type: ignore[return-value]
 
     def fact(self, predicate: str, key: str) -> Values | None:
         """The values of one typed fact about this call, or None where it is not stated.

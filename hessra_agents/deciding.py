@@ -152,7 +152,7 @@ class Decider(Remembers):
             async with guard.permit(token, Call.of("read_file", arguments), proof=proof):
                 result = await elsewhere(...)
 
-        After the block its outcome is recorded, shielded from cancellation. What is called must get
+        After the block its outcome is recorded, whatever became of it. What is called must get
         ``call.arguments`` and nothing else. What it returned may go to ``session.keep``, and what that holds
         to ``session.expose``, before anybody sees it.
 
