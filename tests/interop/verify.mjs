@@ -81,6 +81,7 @@ function capabilities(file) {
       check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
     }
     limits(file, one, call);
+    session(one, call);
     if (one.proof?.signature) statement(`${one.name}: proof`, file, one, one.proof, proofMessage(one.proof));
     for (const vote of one.approvals ?? []) {
       if (vote.signature) statement(`${one.name}: approval`, file, one, vote, approvalMessage(vote));
@@ -225,6 +226,82 @@ function limits(file, one, call) {
     const found = argument === undefined ? '1' : factsAt(call.values, argument).arg_int?.[0];
     same(`${one.name}: amount`, String(amount), found);
   }
+}
+
+// Sessions: what was returned where, and what was seen
+
+function session(one, call) {
+  const { results, clear } = one.told ?? { results: [], clear: [] };
+  const facts = results.filter(({ holds }) => holds);
+  const lines = facts.map(({ fact, key, tool, selector }) => `${fact}(${[key, tool, selector].map(text).join(', ')});\n`);
+  lines.push(...clear.filter(({ holds }) => holds).map(({ pattern }) => `exposure_clear(${text(pattern)});\n`));
+  const told = one.authorizer.split(/\n(?:results?_of|exposure_clear)\(/).length - 1;
+  same(`${one.name}: told of the session`, told, lines.length);
+  for (const line of lines) check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${line}`);
+  for (const { fact, key, tool, selector, holds } of results) {
+    const sources = one.session.results.filter((result) => result.tool === tool);
+    const found = new Set(sources.flatMap((result) => selected(result, JSON.parse(selector))));
+    const value = key.startsWith('/') ? resolve(call.values, key) : call.values.get(key);
+    const each = fact === 'results_of';
+    const asked = each ? (Array.isArray(value) && value.length <= LIST ? value : [undefined]) : [value];
+    same(`${one.name}: ${selector}`, asked.every((each) => each !== undefined && found.has(encode(each))), holds);
+  }
+  for (const { pattern, holds } of clear) {
+    const parts = pattern.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+    const means = new RegExp(`^${parts.join('.*')}$`, 'su');
+    const seen = one.session.labels.some((label) => [label, ...label.split('&')].some((each) => means.test(each)));
+    same(`${one.name}: ${pattern}`, !seen, holds);
+  }
+}
+
+const STEP = /\.([A-Za-z_][A-Za-z0-9_]*)|\['((?:[^'\\]|\\['\\])+)'\]|\[(\*|-?[0-9]+)\]/gy;
+
+// The canonical JSON of the values that a selector means in one result.
+function selected({ text: json, untrusted }, selector) {
+  if (untrusted && !selector.untrusted) return [];
+  let found = [{ value: new Reader(json).all() }];
+  for (const [, plain, quoted, index] of selector.path.slice(1).matchAll(STEP)) {
+    const name = plain ?? quoted?.replace(/\\(.)/g, '$1');
+    found = found.flatMap((one) => below(one, name, index));
+  }
+  const field = ({ beside, value }, name) => (name === '@' ? value : beside?.get(name));
+  for (const [name, wanted] of Object.entries(selector.where ?? {})) {
+    const whole = typeof wanted === 'number' && Number.isInteger(wanted) ? BigInt(wanted) : wanted;
+    found = found.filter((one) => field(one, name) === whole);
+  }
+  for (const [name, prefix] of Object.entries(selector.starts ?? {})) {
+    found = found.filter((one) => typeof field(one, name) === 'string' && field(one, name).startsWith(prefix));
+  }
+  for (const [name, sign] of [[selector.largest, 1], [selector.smallest, -1]]) {
+    if (name === undefined) continue;
+    const fields = found.map((one) => field(one, name));
+    const texts = fields.every((one) => typeof one === 'string');
+    const numbers = fields.every((one) => typeof one === 'number' || typeof one === 'bigint');
+    if (!texts && !numbers) return [];
+    const beats = (a, b) => sign * (texts ? points(a, b) : a < b ? -1 : a > b ? 1 : 0) > 0;
+    found = found.filter((one) => !fields.some((other) => beats(other, field(one, name))));
+  }
+  const values = found.map(({ value }) => encode(value));
+  return selector.unique && new Set(values).size !== 1 ? [] : values;
+}
+
+// The values one step below a value, each with the object in which the last name was looked up.
+function below({ value, beside }, name, index) {
+  if (name !== undefined) {
+    return value instanceof Map && value.has(name) ? [{ value: value.get(name), beside: value }] : [];
+  }
+  if (index === '*') {
+    const inside = value instanceof Map ? [...value.values()] : Array.isArray(value) ? value : [];
+    return inside.map((one) => ({ value: one, beside }));
+  }
+  const one = Array.isArray(value) ? value.at(Number(index)) : undefined;
+  return one === undefined ? [] : [{ value: one, beside }];
+}
+
+function points(a, b) {
+  const [one, other] = [a, b].map((text) => Array.from(text, (char) => char.codePointAt(0)));
+  const at = one.findIndex((code, place) => code !== other[place]);
+  return at < 0 ? one.length - other.length : at >= other.length ? 1 : one[at] - other[at];
 }
 
 // Statements

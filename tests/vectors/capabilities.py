@@ -10,7 +10,7 @@ from typing import Any
 from hessra_agents import Call, Capability, grant, must
 from hessra_agents.grants import Grant, method, prompt
 
-from . import constrained, keyed, limited, refused, run
+from . import constrained, followed, keyed, limited, refused, run
 from .frozen import Frozen
 from .material import HOUR, NOW, bearer, root_block
 from .run import Row
@@ -44,14 +44,16 @@ class Capabilities(Frozen):
         now: int = NOW,
         audience: str = "mail",
         takes: list[tuple[int, str]] | None = None,
+        session: Row | None = None,
         **more: Any,
     ) -> None:
         """A call under a token of this file; see `Frozen.add`.
 
-        ``takes`` is what it takes of which kinds of limits.
+        ``takes`` is what it takes of which kinds of limits; ``session`` is what was seen, if anybody knows.
         """
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         case: Row = {"name": name, "token": token, "now": now, "audience": audience, "tool": tool}
+        case |= {"session": session} if session is not None else {}
 
         def completed(case: Row) -> Row:
             call = run.call_of(case)
@@ -63,6 +65,8 @@ class Capabilities(Frozen):
             if takes is not None:
                 case["limits"] = run.limits(self.read(token), call)
                 assert [(one["amount"], one["kind"]) for one in case["limits"]] == takes, name
+            if session is not None:
+                case["told"] = run.told(self.read(token), call, session)
             return case | {"authorizer": run.source(case, run.earned(case))}
 
         self.add(case | {"arguments": text, **more}, completed, verdict, engine=engine, differs=differs)
@@ -72,7 +76,7 @@ def freeze(*, again: bool = False) -> Frozen:
     """Add to capabilities.json what is not frozen yet."""
     file = Capabilities(again=again)
     own = (_names, constrained.cases, _optional, _attenuation, _places)
-    for group in (*own, keyed.cases, refused.cases, limited.cases):
+    for group in (*own, keyed.cases, refused.cases, limited.cases, followed.cases):
         group(file)
     file.write()
     return file

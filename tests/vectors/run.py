@@ -17,8 +17,10 @@ from typing import Any
 import biscuit_auth
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 
+from hessra_agents import Session
 from hessra_agents.call import Call, digest
 from hessra_agents.canonical import Json, Malformed
+from hessra_agents.clauses import Source
 from hessra_agents.decide.permit import Permit
 from hessra_agents.decide.verifier import verify
 from hessra_agents.errors import Denied
@@ -27,6 +29,7 @@ from hessra_agents.tokens.capability import Capability
 from hessra_agents.tokens.context import Context
 from hessra_agents.tokens.identity import Identity
 from hessra_agents.tokens.keys import PublicKey
+from hessra_agents.tokens.labels import label_means
 from hessra_agents.tokens.profile import ANCHOR, APPROVED, HOLDER
 from hessra_agents.tokens.statements import Approval, Proof, chain_digest
 from hessra_agents.tokens.trust import Trust
@@ -182,6 +185,13 @@ def source(case: Row, earned: list[tuple[str, str]]) -> str:
     lines += [f"designation({_text(label)}, {_text(value)})" for label, value in stated]
     for one in case.get("limits", []):
         lines.append(f"limit({_text(one['handle'])}, {_text(one['kind'])}, {one['most']})")
+    told = case.get("told", {"results": [], "clear": []})
+    for one in told["results"]:
+        if one["holds"]:
+            lines.append(
+                f"{one['fact']}({', '.join(_text(one[term]) for term in ('key', 'tool', 'selector'))})"
+            )
+    lines += [f"exposure_clear({_text(one['pattern'])})" for one in told["clear"] if one["holds"]]
     for name, key, values in facts_of(call):
         terms = [_text(key)] if key else []
         lines.append(f"{name}({', '.join(terms + [_term(value) for value in values])})")
@@ -247,6 +257,45 @@ def limits(capability: Capability, call: Call) -> list[Row]:
     return found
 
 
+def session_of(session: Row) -> Session:
+    """A session that has seen what a case says."""
+    found = Session(session["labels"])
+    for one in session["results"]:
+        found.keep(one["tool"], json.loads(one["text"]), untrusted=one["untrusted"])
+    return found
+
+
+def told(capability: Capability, call: Call, session: Row) -> Row:
+    """What a capability asks of a session, for this call, and what holds."""
+    seen = session_of(session)
+    results = seen.looking()
+    clauses = dict.fromkeys(
+        clause
+        for block in capability.blocks
+        for pattern in block.patterns
+        for branch in pattern
+        if branch.resource == call.resource
+        for clause in branch.clauses
+    )
+    asked = [
+        {"fact": one.fact, "key": one.key, "tool": one.equal.tool, "selector": one.equal.selector}
+        | {"holds": one.holds(call, results)}
+        for one in clauses
+        if isinstance(one.equal, Source)
+    ]
+    patterns = dict.fromkeys(
+        pattern
+        for block in capability.blocks
+        for pattern, of in block.clear
+        if of is None or call.resource in of
+    )
+    clear = [
+        {"pattern": one, "holds": not any(label_means(one, label) for label in seen.labels)}
+        for one in patterns
+    ]
+    return {"results": asked, "clear": clear}
+
+
 def _charges(permit: Permit) -> list[Row]:
     """The same, as the verifier tells it to a ledger."""
     return [
@@ -295,6 +344,8 @@ def _capability(token: str, trust: Trust, case: Row) -> tuple[str, ...]:
         proof=Proof.parse(case["proof"]["text"]) if "proof" in case else None,
         approvals=[Approval.parse(one["text"]) for one in case.get("approvals", [])],
         designations=case.get("designations", {}),
+        results=session_of(case["session"]).looking() if "session" in case else None,
+        labels=case["session"]["labels"] if "session" in case else None,
     )
     told = [
         {name: one[name] for name in ("most", "amount", "counter", "until")} for one in case.get("limits", [])
