@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents import Grant, KeyPair, approved_by, grant, limit, must
+from hessra_agents import Grant, KeyPair, approved_by, clear_of, from_result, grant, limit, must
 from hessra_agents.cli.grantfile import _READERS, read_conditions, read_grants
 from hessra_agents.cli.grantwriting import Entry, comment, exact, one_of, written
 from hessra_agents.constraints import Constraint
@@ -57,6 +57,19 @@ SAME = {
     "{ fields = { force = false, 'odd name' = { at_most = 3 } } }": must.fields(
         {"force": False, "odd name": must.at_most(3)}
     ),
+    "{ from_result = { tool = 'find', path = '$[*].id' } }": from_result("find", "$[*].id"),
+    "{ from_result = { tool = 'find', path = '$.a', where = { n = 'x', m = { json = 'null' } } } }": (
+        from_result("find", "$.a", where={"n": "x", "m": None})
+    ),
+    "{ from_result = { tool = 'find', path = '$', starts = { '@' = 'y' } } }": (
+        from_result("find", "$", starts={"@": "y"})
+    ),
+    "{ from_result = { tool = 'find', path = '$.a', largest = 'n', unique = true, untrusted = true } }": (
+        from_result("find", "$.a", largest="n", unique=True, untrusted=True)
+    ),
+    "{ each = { from_result = { tool = 'find', path = '$[*]', smallest = '@' } } }": must.each(
+        from_result("find", "$[*]", smallest="@")
+    ),
     "{ starts_with = 'a', max_length = 5 }": must.starts_with("a") & must.max_length(5),
 }
 
@@ -83,7 +96,7 @@ def test_every_constraint_has_a_word() -> None:
         if inspect.signature(member).return_annotation in ("Constraint", Constraint)
     }
 
-    assert names == _READERS.keys() - {"json"}
+    assert names == _READERS.keys() - {"json", "from_result"}
 
 
 def test_each_table_is_one_grant() -> None:
@@ -121,6 +134,8 @@ CONDITIONS = {
     "[[limit]]\nsum_of = '/order/amount'\nat_most = 1": limit(sum_of="/order/amount", at_most=1),
     f"[[approval]]\nkeys = ['{ANA}']": approved_by(ANA),
     f"[[approval]]\nkeys = ['{ANA}', '{BO}']\nneed = 2\nof = ['pay']": approved_by(ANA, BO, need=2, of="pay"),
+    "[[clear]]\nlabels = ['PII:*']": clear_of("PII:*"),
+    "[[clear]]\nlabels = ['a', 'untrusted']\nof = ['pay']": clear_of("a", "untrusted", of="pay"),
 }
 
 
@@ -129,7 +144,7 @@ def test_limits_and_approvals_are_those_of_the_library(text: str) -> None:
     """Alone, for an attenuation, or beside grants."""
     assert read_conditions(text) == (CONDITIONS[text],)
     assert read_conditions(f"{text}\n[[grant]]\ntool = 'pay'") == (grant("pay"), CONDITIONS[text])
-    with pytest.raises(ValueError, match="the file: has limits or approvals: here are only grants"):
+    with pytest.raises(ValueError, match="the file: has limits, approvals or labels: here are only grants"):
         read_grants(f"{text}\n[[grant]]\ntool = 'pay'")
 
 
@@ -163,6 +178,12 @@ WRONG_CONDITIONS = {
     f"[[approval]]\nkeys = ['{ANA}']\nneed = 2": "approval 1: need is how many of them approve: 1 to 1",
     f"[[approval]]\nkeys = ['{ANA}']\nneed = '1'": "approval 1: need: is no whole number",
     f"[[approval]]\nkey = ['{ANA}']": "approval 1: unknown field 'key', did you mean 'keys'?",
+    "[[clear]]": "clear 1: labels: is no list",
+    "[[clear]]\nlabels = []": "clear 1: name at least one label",
+    "[[clear]]\nlabels = 'PII:*'": "clear 1: labels: is no list",
+    "[[clear]]\nlabels = ['']": "clear 1: ",
+    "[[clear]]\nlabels = ['a']\nof = 'pay'": "clear 1: of: is no list",
+    "[[clear]]\nlabel = ['a']": "clear 1: unknown field 'label', did you mean 'labels'?",
 }
 
 
@@ -175,6 +196,7 @@ def test_a_mistake_in_a_condition_names_its_place(text: str) -> None:
     assert str(caught.value).startswith(WRONG_CONDITIONS[text])
 
 
+FOLLOWS = "[[grant]]\ntool = 't'\narguments.x = {{ from_result = {{ {} }} }}"
 WRONG = {
     "": "the file: has no grant",
     "grant = []": "the file: has no grant",
@@ -187,6 +209,19 @@ WRONG = {
     "[[grant]]\nresource = 'a:b'\narguments = {}": "grant 1 (a:b): arguments: a resource has none",
     "[[grant]]\nprompts = 'p'": "grant 1: unknown field 'prompts', did you mean 'prompt'?",
     "[[grant]]\nprompt = 'p'\narguments.x = []": "grant 1 (p): x: a list says too little",
+    FOLLOWS.format("tool = 'f'"): "grant 1 (t): x.from_result.path: is no text",
+    FOLLOWS.format("path = '$'"): "grant 1 (t): x.from_result.tool: is no text",
+    FOLLOWS.format("tool = 'f', path = '$[?@.a]'"): "grant 1 (t): x.from_result: a path is of names",
+    FOLLOWS.format("tool = 'f', path = '$.a', were = { n = 1 }"): (
+        "grant 1 (t): x.from_result: unknown field 'were', did you mean 'where'?"
+    ),
+    FOLLOWS.format(
+        "tool = 'f', path = '$.a', where = { n = [1] }"
+    ): "grant 1 (t): x.from_result: where compares",
+    FOLLOWS.format(
+        "tool = 'f', path = '$.a', starts = { n = 1 }"
+    ): "grant 1 (t): x.from_result.starts.n: is no text",
+    FOLLOWS.format("tool = 'f', path = '$.a', unique = 1"): "grant 1 (t): x.from_result.unique: is neither",
     "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
     "[grant]\ntool = 't'": "the file: grant: begin each one with [[grant]]",
     "[[grant]]\ntool = 't'\ntools = 1": "grant 1: unknown field 'tools', did you mean 'tool'?",

@@ -22,7 +22,7 @@
 3. A field or a constraint that is not known is an error, with its place. So is ``{ CHOOSE = "..." }``, where
    somebody has yet to decide.
 
-Beside the grants stand conditions of every call, as `limit` and `approved_by` take them:
+Beside the grants stand conditions of every call, as `limit`, `approved_by` and `clear_of` take them:
 
     [[limit]]
     sum_of = "amount"                                     # or calls = 50
@@ -35,6 +35,10 @@ Beside the grants stand conditions of every call, as `limit` and `approved_by` t
     keys = ["ed25519/...", "ed25519/..."]
     need = 2
     of = ["pay"]
+
+    [[clear]]
+    labels = ["PII:*", "untrusted"]                       # refused once the session has seen any of these
+    of = ["send_email"]
 
 The constraints are those of `must`, by the same names:
 
@@ -50,6 +54,11 @@ The constraints are those of `must`, by the same names:
     fields = { force = false, name = CONSTRAINT }
     command = { program = "/usr/bin/git", words = ["log", CONSTRAINT], rest = CONSTRAINT }
 
+and one that is not about the value alone, but about an earlier result of the session (`from_result`):
+
+    from_result = { tool = "search", path = "$[*].email", where = { name = "Sarah" }, starts = { ... },
+                    largest = "...", smallest = "...", unique = true, untrusted = true }
+
 TOML has no null: write ``{ json = 'null' }``, which may also stand in a list of ``one_of``.
 """
 
@@ -61,15 +70,13 @@ from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from ..approving import Approvers, approved_by
 from ..call import MAX_NAME
 from ..canonical import parse
 from ..constraints import Constraint
 from ..grants import Grant, grant, method, prompt, resource
-from ..limits import Limit, limit
 from ..must import must
-from ..tokens.keys import PublicKey
-from .inputs import duration
+from ..selectors import from_result
+from .conditions import read_approval, read_clear, read_limit
 from .tables import a_list, a_number, a_table, a_text, a_truth, a_value, made, meant, step
 
 if TYPE_CHECKING:
@@ -109,12 +116,12 @@ def read_grants(text: str) -> tuple[Grant, ...]:
     """The grants of a text that says nothing else, at least one.
 
     Raises:
-        ValueError: as `read_conditions`, or it has a limit or an approval.
+        ValueError: as `read_conditions`, or it has a condition beside them.
     """
     found = read_conditions(text)
     grants = tuple([one for one in found if isinstance(one, Grant)])
     if len(grants) != len(found):
-        raise ValueError("the file: has limits or approvals: here are only grants")
+        raise ValueError("the file: has limits, approvals or labels: here are only grants")
     return grants
 
 
@@ -145,41 +152,11 @@ def _grant(data: object, at: str) -> Grant:
     return made(at, _KINDS[kind], name, constraints)
 
 
-def _limit(data: object, at: str) -> Limit:
-    found = a_table(data, at, {"calls", "sum_of", "at_most", "per", "of", "refund"})
-    told: dict[str, object] = {
-        n: a_number(found[n], f"{at}: {n}") for n in ("calls", "at_most") if n in found
-    }
-    if "sum_of" in found:
-        told["sum_of"] = a_text(found["sum_of"], f"{at}: sum_of")
-    if "per" in found:
-        told["per"] = duration(a_text(found["per"], f"{at}: per"), f"{at}: per")
-    if "refund" in found:
-        told["refund"] = a_truth(found["refund"], f"{at}: refund")
-    return made(at, limit, **told, **_of(found, at))
-
-
-def _approval(data: object, at: str) -> Approvers:
-    found = a_table(data, at, {"keys", "need", "of"})
-    texts = [a_text(one, f"{at}: keys") for one in a_list(found.get("keys"), f"{at}: keys")]
-    keys = [made(f"{at}: keys", PublicKey.parse, one) for one in texts]
-    if any(key.algorithm != "ed25519" for key in keys):
-        raise ValueError(f"{at}: keys: an approver's key is an Ed25519 key")
-    told: dict[str, object] = {"need": a_number(found["need"], f"{at}: need")} if "need" in found else {}
-    return made(at, approved_by, *keys, **told, **_of(found, at))
-
-
-def _of(found: dict[str, object], at: str) -> dict[str, object]:
-    """The tools that a condition is of, if it says."""
-    if "of" not in found:
-        return {}
-    return {"of": [a_text(one, f"{at}: of") for one in a_list(found["of"], f"{at}: of")]}
-
-
 _TABLES: dict[str, Callable[[object, str], Condition]] = {
     "grant": _grant,
-    "limit": _limit,
-    "approval": _approval,
+    "limit": read_limit,
+    "approval": read_approval,
+    "clear": read_clear,
 }
 
 
@@ -218,12 +195,7 @@ def _json(value: object, at: str) -> Constraint:
 
 
 def _one_of(value: object, at: str) -> Constraint:
-    values = [
-        made(at, parse, a_text(one["json"], at))
-        if isinstance(one, dict) and [*one] == ["json"]
-        else a_value(one, at)
-        for one in a_list(value, at)
-    ]
+    values = [_scalar(one, at) for one in a_list(value, at)]
     return made(at, must.one_of, *values)
 
 
@@ -287,6 +259,28 @@ def _command(value: object, at: str) -> Constraint:
     return made(at, must.command, program, *words, rest=rest)
 
 
+def _from_result(value: object, at: str) -> Constraint:
+    names = {"tool", "path", "where", "starts", "largest", "smallest", "unique", "untrusted"}
+    told = a_table(value, at, names)
+    options: dict[str, object] = {
+        name: {
+            field: read(one, step(f"{at}.{name}.", field)) for field, one in a_table(told[name], at).items()
+        }
+        for name, read in (("where", _scalar), ("starts", a_text))
+        if name in told
+    }
+    options |= {n: a_text(told[n], f"{at}.{n}") for n in ("largest", "smallest") if n in told}
+    options |= {n: a_truth(told[n], f"{at}.{n}") for n in ("unique", "untrusted") if n in told}
+    texts = [a_text(told.get(name), f"{at}.{name}") for name in ("tool", "path")]
+    return made(at, from_result, *texts, **options)
+
+
+def _scalar(value: object, at: str) -> object:
+    if isinstance(value, dict) and [*value] == ["json"]:
+        return made(at, parse, a_text(value["json"], at))
+    return a_value(value, at)
+
+
 def _of_text(make: Callable[[str], Constraint]) -> Callable[[object, str], Constraint]:
     return lambda value, at: made(at, make, a_text(value, at))
 
@@ -314,6 +308,7 @@ _READERS: dict[str, Callable[[object, str], Constraint]] = {
     "each": _each,
     "fields": _fields,
     "command": _command,
+    "from_result": _from_result,
 }
 
 

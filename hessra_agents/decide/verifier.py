@@ -244,9 +244,7 @@ def _check_arguments(
     fits = matches(found.about(call.resource), call, results) and (found.closed or not call.values)
     if fits and not bounds:
         return
-    problems = [
-        problem for pattern in bounds for problem in explain(pattern, call, block=-1, results=results)
-    ]
+    problems = [p for bound in bounds for p in explain(bound, call, block=-1, results=results)]
     if fits and not problems:
         return
     if not found.closed:
