@@ -2,7 +2,8 @@
 
 A value is shown as JSON, whole. What has no shape of its own is escaped: control characters, directions of
 writing, what has no width, spaces other than the space, and letters and marks that are drawn as nothing. A
-backslash in the value is doubled, so an escape cannot be spelled out. Letters that look alike stay.
+backslash in the value is doubled, so an escape cannot be spelled out. Letters that look alike stay; so do
+those of scripts that run from right to left, beside which a terminal may show signs in another order.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _DRAWN_AS_NOTHING = frozenset(
         (0x3164, 0x3164),  # Hangul filler
         (0xFE00, 0xFE0F),  # variation selectors
         (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
+        (0x13441, 0x13442),  # Egyptian blanks
         (0x1D159, 0x1D159),  # musical null notehead
         (0xE0100, 0xE01EF),  # more variation selectors
     )
