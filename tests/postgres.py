@@ -40,6 +40,9 @@ SETTINGS = {
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
 """None of the caller's own: PGHOST and its like would lead elsewhere."""
 
+PATIENCE = 60.0
+"""Seconds for a server to end: on a busy disk its last checkpoint takes a while."""
+
 AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": ()}
 STOP = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
@@ -120,13 +123,13 @@ class Postgres:
         if self._process and self.pid is not None:
             self.thaw()
             self._process.send_signal(STOP[mode])
-            self._process.wait(processes.DEADLINE)
+            self._process.wait(PATIENCE)
 
     def kill(self) -> None:
         """End all the server's processes at once, as when the machine fails."""
         if self._process and self.pid is not None:
             processes.kill(self._process.pid)
-            self._process.wait(processes.DEADLINE)
+            self._process.wait(PATIENCE)
 
     def freeze(self) -> None:
         """Stop all the server's processes where they are: connections stay open, and nothing answers."""
