@@ -81,7 +81,7 @@ function capabilities(file) {
       check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
     }
     limits(file, one, call);
-    session(one, call);
+    session(file, one, call);
     if (one.proof?.signature) statement(`${one.name}: proof`, file, one, one.proof, proofMessage(one.proof));
     for (const vote of one.approvals ?? []) {
       if (vote.signature) statement(`${one.name}: approval`, file, one, vote, approvalMessage(vote));
@@ -230,8 +230,13 @@ function limits(file, one, call) {
 
 // Sessions: what was returned where, and what was seen
 
-function session(one, call) {
+function session(file, one, call) {
   const { results, clear } = one.told ?? { results: [], clear: [] };
+  if (one.session) {
+    const told = results.map(({ fact, key, tool, selector }) => String([fact, key, tool, selector]));
+    told.push(...clear.map(({ pattern }) => pattern));
+    same(`${one.name}: asked of the session`, told.sort(), asked(file.tokens[one.token], file.keys, call));
+  }
   const facts = results.filter(({ holds }) => holds);
   const lines = facts.map(({ fact, key, tool, selector }) => `${fact}(${[key, tool, selector].map(text).join(', ')});\n`);
   lines.push(...clear.filter(({ holds }) => holds).map(({ pattern }) => `exposure_clear(${text(pattern)});\n`));
@@ -240,7 +245,7 @@ function session(one, call) {
   for (const line of lines) check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${line}`);
   for (const { fact, key, tool, selector, holds } of results) {
     const sources = one.session.results.filter((result) => result.tool === tool);
-    const found = new Set(sources.flatMap((result) => selected(result, JSON.parse(selector))));
+    const found = new Set(sources.flatMap((result) => selected(result, new Reader(selector).all())));
     const value = key.startsWith('/') ? resolve(call.values, key) : call.values.get(key);
     const each = fact === 'results_of';
     const asked = each ? (Array.isArray(value) && value.length <= LIST ? value : [undefined]) : [value];
@@ -254,25 +259,43 @@ function session(one, call) {
   }
 }
 
+const SOURCED = /(results?_of)\("(.*?)", "(.*?)", "(\{.*?\})"\)/gsu;
+const CLEAR = /^check if exposure_clear\("(.*)"\)(?: or resource\(\$\w+\), !\{(.*)\}\.contains\(\$\w+\))?$/su;
+
+// What the blocks of a token ask of a session, for a call of this object.
+function asked({ token, root, ids }, keys, { resource }) {
+  const read = biscuit.Biscuit.fromBase64(token, biscuitKey(keys[root].public));
+  const found = new Set();
+  for (const line of ids.flatMap((_, index) => read.getBlockSource(index).split(/;\n/))) {
+    const [, pattern, objects] = CLEAR.exec(line) ?? [];
+    if (pattern !== undefined) {
+      if (objects === undefined || objects.split(', ').includes(text(resource))) found.add(pattern);
+      continue;
+    }
+    const branches = line.split(/ or (?=resource\()/).filter((one) => one.includes(`resource(${text(resource)})`));
+    for (const [, ...terms] of branches.flatMap((one) => [...one.matchAll(SOURCED)])) found.add(String(terms));
+  }
+  return [...found].sort();
+}
+
 const STEP = /\.([A-Za-z_][A-Za-z0-9_]*)|\['((?:[^'\\]|\\['\\])+)'\]|\[(\*|-?[0-9]+)\]/gy;
 
 // The canonical JSON of the values that a selector means in one result.
 function selected({ text: json, untrusted }, selector) {
-  if (untrusted && !selector.untrusted) return [];
+  if (untrusted && !selector.get('untrusted')) return [];
   let found = [{ value: new Reader(json).all() }];
-  for (const [, plain, quoted, index] of selector.path.slice(1).matchAll(STEP)) {
+  for (const [, plain, quoted, index] of selector.get('path').slice(1).matchAll(STEP)) {
     const name = plain ?? quoted?.replace(/\\(.)/g, '$1');
     found = found.flatMap((one) => below(one, name, index));
   }
   const field = ({ beside, value }, name) => (name === '@' ? value : beside?.get(name));
-  for (const [name, wanted] of Object.entries(selector.where ?? {})) {
-    const whole = typeof wanted === 'number' && Number.isInteger(wanted) ? BigInt(wanted) : wanted;
-    found = found.filter((one) => field(one, name) === whole);
+  for (const [name, wanted] of selector.get('where') ?? []) {
+    found = found.filter((one) => field(one, name) === wanted);
   }
-  for (const [name, prefix] of Object.entries(selector.starts ?? {})) {
+  for (const [name, prefix] of selector.get('starts') ?? []) {
     found = found.filter((one) => typeof field(one, name) === 'string' && field(one, name).startsWith(prefix));
   }
-  for (const [name, sign] of [[selector.largest, 1], [selector.smallest, -1]]) {
+  for (const [name, sign] of [[selector.get('largest'), 1], [selector.get('smallest'), -1]]) {
     if (name === undefined) continue;
     const fields = found.map((one) => field(one, name));
     const texts = fields.every((one) => typeof one === 'string');
@@ -282,7 +305,7 @@ function selected({ text: json, untrusted }, selector) {
     found = found.filter((one) => !fields.some((other) => beats(other, field(one, name))));
   }
   const values = found.map(({ value }) => encode(value));
-  return selector.unique && new Set(values).size !== 1 ? [] : values;
+  return selector.get('unique') && new Set(values).size !== 1 ? [] : values;
 }
 
 // The values one step below a value, each with the object in which the last name was looked up.

@@ -10,7 +10,7 @@ from typing import Any
 from hessra_agents import Call, Capability, grant, must
 from hessra_agents.grants import Grant, method, prompt
 
-from . import constrained, followed, keyed, limited, refused, run
+from . import constrained, followed, keyed, limited, refused, run, selected
 from .frozen import Frozen
 from .material import HOUR, NOW, bearer, root_block
 from .run import Row
@@ -76,7 +76,7 @@ def freeze(*, again: bool = False) -> Frozen:
     """Add to capabilities.json what is not frozen yet."""
     file = Capabilities(again=again)
     own = (_names, constrained.cases, _optional, _attenuation, _places)
-    for group in (*own, keyed.cases, refused.cases, limited.cases, followed.cases):
+    for group in (*own, keyed.cases, refused.cases, limited.cases, followed.cases, selected.cases):
         group(file)
     file.write()
     return file

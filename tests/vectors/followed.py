@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hessra_agents import clear_of, from_result, grant, must
+from hessra_agents.canonical import encode
 
 from .material import HOLDERS, NOW, bearer, proof, root_block, used
 from .refused import CLOSED, FIRST
@@ -16,7 +17,7 @@ from .run import Row
 if TYPE_CHECKING:
     from .capabilities import Capabilities
 
-__all__ = ["cases"]
+__all__ = ["cases", "seen"]
 
 BILLS = [
     {"from": "landlord", "iban": "DE02", "cents": 90000, "due": "2026-12-01", "to": ["ana@acme.com"]},
@@ -210,8 +211,14 @@ def _clear(file: Capabilities) -> None:
         )
 
 
+def _literal(selector: object) -> str:
+    """A selector as it stands in the text of a block; JSON escapes a text as Datalog does."""
+    return json.dumps(encode(selector).decode())  # type: ignore[arg-type]
+
+
 _E = 'exposure_clear("PII:*")'
 _S = '\\"path\\":\\"$\\"'
+_F = f'result_of("x", "bills", "{{{_S}}}")'
 _SHAPES: list[tuple[str, str, str]] = [
     ("clear of a variable", "check if exposure_clear($p);", "deny"),
     ("clear of a number", "check if exposure_clear(1);", "deny"),
@@ -240,12 +247,46 @@ _SHAPES: list[tuple[str, str, str]] = [
         "deny",
     ),
     ("follows, as a fact", f'result_of("x", "bills", "{{{_S}}}");', "allow"),
+    ("follows, by a key", f'check if resource("tool:t"), {_F} trusting {{key}};', "deny"),
+    ("follows, of no object", f"check if {_F};", "deny"),
+    ("follows, of a number", 'check if resource("tool:t"), result_of("x", "bills", 1);', "deny"),
+    ("a list follows, as a fact", f"results_of{_F.removeprefix('result_of')};", "allow"),
+    (
+        "a list follows no selector",
+        'check if resource("tool:t"), results_of("x", "bills", "$[*]");',
+        "deny",
+    ),
+    ("clear, of an object", f'check if {_E}, resource("tool:t");', "deny"),
+    ("clear, or of no object", f"check if {_E} or resource($r), !{{,}}.contains($r);", "allow"),
+    ("clear, or of an object", f'check if {_E} or resource("tool:t");', "allow"),
+    ("clear of a long pattern", f'check if exposure_clear("{"a" * 257}");', "deny"),
+    ("reject, if seen", f"reject if {_E};", "allow"),
     ("follows, of two terms", 'check if resource("tool:t"), result_of("x", "bills");', "deny"),
 ]
 
 
 def _outside(file: Capabilities) -> None:
-    for name, source, engine in _SHAPES:
+    nine = {"path": "$.a", "where": {f"f{place}": 1 for place in range(9)}}
+    selectors: dict[str, object] = {
+        "with an unknown field": {"path": "$", "sorted": True},
+        "that says what need not be said": {"path": "$", "untrusted": False},
+        "whose truth is a number": {"path": "$", "unique": 1},
+        "of descendants": {"path": "$..a"},
+        "of a slice": {"path": "$[0:1]"},
+        "of two names": {"path": "$['a','b']"},
+        "of an index in another spelling": {"path": "$[01]"},
+        "of an index below zero": {"path": "$[-0]"},
+        "of a long path": {"path": "$" + ".a" * 128},
+        "with nine conditions": nine,
+        "with a condition and no name": {"path": "$[*]", "where": {"a": 1}},
+        "with a list in a condition": {"path": "$.a", "where": {"b": [1]}},
+        "that starts with nothing": {"path": "$.a", "starts": {"b": ""}},
+    }
+    shapes = [*_SHAPES]
+    for name, selector in selectors.items():
+        asked = f'result_of("x", "bills", {_literal(selector)})'
+        shapes.append((f"follows a selector {name}", f'check if resource("tool:t"), {asked};', "deny"))
+    for name, source, engine in shapes:
         make: Callable[[], str] = partial(
             root_block, f"{FIRST}{CLOSED};{source}", used(source, {"key": HOLDERS[0]})
         )
