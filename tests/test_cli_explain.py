@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from hessra_agents import KeyPair, approved_by, grant, limit, must
+from hessra_agents import (
+    Denied,
+    Guard,
+    KeyPair,
+    Session,
+    approved_by,
+    clear_of,
+    from_result,
+    grant,
+    limit,
+    must,
+)
 from hessra_agents.cli import inputs, reading
 from hessra_agents.tokens.profile import ANCHOR, APPROVED, Attested, Block
 
@@ -155,6 +167,68 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
         "at most 50 calls, given back if the tool fails",
         "at most 500 as the sum of amount in any 86400 s of pay",
     } <= {*said}
+
+
+def test_inspect_tells_what_only_a_session_knows(line: Line) -> None:
+    """Where a value comes from, with every condition, and what must not have been seen."""
+    edge = from_result("bills", "$[*].iban", where={"from": "gym"}, smallest="due", untrusted=True)
+    line.save("follows", "agent:desk", grant("pay", to=edge), clear_of("PII:*", of="pay"))
+
+    block = json.loads(line("inspect --json --token follows").out)["blocks"][0]
+    said = [one.strip() for one in line("inspect --token follows").out.splitlines()]
+    picked = "where from is 'gym' and due is the smallest, trusted or not"
+    value = f"a value that bills returned at $[*].iban, {picked}"
+
+    assert block["clear_of"] == [{"labels": "PII:*", "of": ["pay"]}]
+    assert block["grants"] == [[f"pay(to: {value})"]]
+    assert {"once nothing of PII:* was seen of pay", f"only pay(to: {value})"} <= {*said}
+
+
+@pytest.fixture
+def bank(line: Line) -> tuple[Guard, str]:
+    """A guard, and a token that ``issue`` made of the grant file in docs/sessions.md."""
+    page = Path(__file__).parent.parent / "docs" / "sessions.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    Path("bank.toml").write_text(text)
+    done = line("issue roots agent:desk --grants bank.toml --ttl 1h --audience mail")
+    guard = Guard(line.authority.trust, audience="mail", clock=lambda: NOW)
+
+    @guard.tool
+    async def pay(iban: str, cents: int) -> str:
+        return "paid"
+
+    return guard, done.out.strip()
+
+
+@pytest.mark.anyio
+async def test_a_grant_file_says_where_a_value_comes_from(bank: tuple[Guard, str]) -> None:
+    """Only the landlord's iban, only once it was read, and only where somebody keeps a session."""
+    guard, token = bank
+    session, order = Session(), {"iban": "DE02", "cents": 90_000}
+    for nothing in (None, session):
+        with pytest.raises(Denied, match="constraint"):
+            await guard.call(token, "pay", order, session=nothing)
+
+    session.keep("read_bills", [{"from": "landlord", "iban": "DE02"}, {"from": "gym", "iban": "FR14"}])
+
+    assert await guard.call(token, "pay", order, session=session) == "paid"
+    with pytest.raises(Denied, match="constraint"):
+        await guard.call(token, "pay", order | {"iban": "FR14"}, session=session)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("label", ["secret:plans", "untrusted"])
+async def test_a_grant_file_says_what_must_not_have_been_seen(bank: tuple[Guard, str], label: str) -> None:
+    """What was allowed is refused from then on."""
+    guard, token = bank
+    session, order = Session(), {"iban": "DE02", "cents": 90_000}
+    session.keep("read_bills", [{"from": "landlord", "iban": "DE02"}])
+    assert await guard.call(token, "pay", order, session=session) == "paid"
+
+    session.expose([label])
+
+    with pytest.raises(Denied, match="exposed"):
+        await guard.call(token, "pay", order, session=session)
 
 
 def test_a_first_block_without_bounds_takes_no_arguments(line: Line) -> None:
