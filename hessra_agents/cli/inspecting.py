@@ -99,7 +99,7 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
     said += [f"held by {shown['holder']}"] if holder else []
     said += [f"each call{of(asked.of)} approved by {voters(asked)}" for asked in approvals]
     said += [f"{limit_words(one)}{of(one.of)}{refunded(one)}" for _, one in block.limits]
-    said += [f"once nothing of {name(labels)} was seen{of(objects)}" for labels, objects in block.clear]
+    said += [f"each call{of(of_)} while nothing of {name(one)} has been seen" for one, of_ in block.clear]
     for check in block.attested:
         if check[0].label not in (HOLDER, APPROVED):
             said.append(
