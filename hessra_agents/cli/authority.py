@@ -191,10 +191,11 @@ def issue(
       url = ["api.acme.com"]                        or { hosts, scheme, port, under }
       each = CONSTRAINT                             a list; or { of, empty }
       subset_of = ["a", "b"]                        a list; or { values, empty }
+      from_result = { tool, path = "$[*].id" }      of an earlier result; where, starts, largest, ...
       fields = { name = CONSTRAINT }                an object with these fields and no others
       command = { program, words, rest }            an argument list
 
-    Beside the grants there may be limits and approvals, of all calls or `of` some tools:
+    Beside the grants there may be limits, approvals and labels, of all calls or `of` some tools:
 
     \b
       [[limit]]
@@ -205,6 +206,8 @@ def issue(
       keys = ["ed25519/...", "ed25519/..."]
       need = 2                                      # of these keys, for each call
       of = ["pay"]
+      [[clear]]
+      labels = ["PII:*", "untrusted"]               # refused once the session has seen any
     """  # noqa: D301 -- \b keeps lines apart in the help
     told = inputs.grants(grants)
     lifetime = inputs.duration(ttl, "--ttl")

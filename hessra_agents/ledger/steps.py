@@ -22,7 +22,7 @@ __all__ = [
     "vote",
 ]  # fmt: skip
 
-_PAGE = 50_000
+_PAGE = 10_000
 _ID = re.compile(r"[0-9a-f]{16}")
 MAX_MOMENT = 1 << 61
 """Later than any clock, and still a number that every store keeps."""
