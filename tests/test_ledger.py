@@ -170,6 +170,25 @@ def test_a_file_is_for_its_owner_alone(path: Path) -> None:
     opens(path)
 
 
+def test_the_key_of_a_log_is_there_only_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may read it at any moment; what a crash left of one is in nobody's way."""
+    save, key, seen = KeyPair.save, tmp_path / "hessra.db.log/0/key", list[bool]()
+
+    def watched(pair: KeyPair, path: str | Path) -> None:
+        save(pair, path)
+        seen.append(key.exists())
+
+    monkeypatch.setattr(KeyPair, "save", watched)
+    key.parent.mkdir(mode=0o700, parents=True)
+    key.parent.parent.chmod(0o700)
+    key.with_name("key.new").write_bytes(b"half a k")
+    opens(tmp_path / "hessra.db")
+    assert seen == [False]
+    assert [one.name for one in key.parent.glob("key*")] == ["key"]
+
+
 def test_a_file_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)

@@ -205,12 +205,15 @@ def _key(path: Path) -> KeyPair:
 
 
 def _new_key(path: Path) -> KeyPair:
+    """The key of a log that this process alone holds. Others read it without asking, so it comes whole."""
     if not _there(path):
-        with contextlib.suppress(FileExistsError):
-            try:
-                KeyPair.generate().save(path)
-            except (ValueError, OSError) as error:
-                raise LedgerError(f"{path}: {error}") from error
+        fresh = path.with_name(f"{path.name}.new")
+        try:
+            fresh.unlink(missing_ok=True)  # of a process that ended here
+            KeyPair.generate().save(fresh)
+            fresh.replace(path)
+        except (ValueError, OSError) as error:
+            raise LedgerError(f"{path}: {error}") from error
     return _key(path)
 
 
