@@ -221,6 +221,7 @@ WRONG = {
     FOLLOWS.format(
         "tool = 'f', path = '$.a', starts = { n = 1 }"
     ): "grant 1 (t): x.from_result.starts.n: is no text",
+    FOLLOWS.format("tool = 'f', path = '$.a', where = 5"): "grant 1 (t): x.from_result.where: is no table",
     FOLLOWS.format("tool = 'f', path = '$.a', unique = 1"): "grant 1 (t): x.from_result.unique: is neither",
     "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
     "[grant]\ntool = 't'": "the file: grant: begin each one with [[grant]]",

@@ -264,7 +264,8 @@ def _from_result(value: object, at: str) -> Constraint:
     told = a_table(value, at, names)
     options: dict[str, object] = {
         name: {
-            field: read(one, step(f"{at}.{name}.", field)) for field, one in a_table(told[name], at).items()
+            field: read(one, step(f"{at}.{name}.", field))
+            for field, one in a_table(told[name], f"{at}.{name}").items()
         }
         for name, read in (("where", _scalar), ("starts", a_text))
         if name in told
