@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
-from . import fresh, latency, ledger, machine, ours, peers, report, routes, speed, targets
+from . import fresh, kept, latency, ledger, machine, ours, peers, report, routes, speed, targets
 from .clock import ED25519_VERIFY, measure
 from .ledger import say
 from .written import write
-
-RESULTS = Path(__file__).parent / "results"
 
 
 async def run(only: str | None, *, quick: bool) -> dict[str, Any]:
@@ -88,14 +85,10 @@ def main() -> None:
     options = parser.parse_args()
     found = asyncio.run(run(options.only, quick=options.quick))
     print(report.text(found))
-    target = options.json
-    if target is None and not (options.quick or options.only):
-        target = RESULTS / f"{machine.now()['date'][:10]}.json"
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(found, indent=1) + "\n")
-        print(f"\nwritten to {target}")
-    if target is not None and options.json is None:
+    whole = not (options.quick or options.only)
+    if whole or options.json:
+        print(f"\nwritten to {kept.keep(found, kept.COST, options.json)}")
+    if whole and not options.json:
         write()
 
 

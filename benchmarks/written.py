@@ -6,7 +6,6 @@ test holds it to them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +15,13 @@ from . import costs
 from .efficacy import markdown as efficacy
 from .efficacy import plot as frontier
 from .escalation import markdown as escalation
+from .kept import COST, EFFICACY, ESCALATION, newest
 from .speed import plot as blocks
 
 __all__ = ["made", "write"]
 
 TOP = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/efficacy.md")
-EFFICACY, ESCALATION, COST = "efficacy-*.json", "escalation-*.json", "[0-9]*.json"
 
 _Make = Callable[[dict[str, Any]], str]
 _SECTIONS: dict[str, tuple[str, _Make]] = {
@@ -57,9 +56,8 @@ def _document(text: str) -> str:
     return re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", section, text, flags=re.DOTALL)
 
 
-def _of(files: str, make: _Make) -> str:
-    newest = max((TOP / "benchmarks" / "results").glob(files))
-    return make(json.loads(newest.read_text("utf-8")))
+def _of(kind: str, make: _Make) -> str:
+    return make(newest(kind))
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ class Decider(Remembers):
         check: Callable[[Call], object] | None,
         bounds: tuple[Pattern, ...] = (),
         session: Session | None = None,
-    ) -> AbstractAsyncContextManager[Permit]:
+    ) -> Permitted:
         """As `permit`; a `Capability` object is one that this guard has read, as a toolbox's was."""
         return Permitted(self, capability, call, proof, approvals, check, bounds, session)
 

@@ -215,7 +215,8 @@ class Running(AbstractAsyncContextManager[Run]):
             )
         # a bound method that was added has its object already
         first = [self._receiver] if tool.method else []
-        self._run = Run(tool, partial(tool.function, *first, *positional, **named), call, self._session)
+        function = partial(tool.function, *first, *positional, **named)
+        self._run = Run(tool, function, call, self._session, self._permitted.begin)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

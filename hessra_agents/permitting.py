@@ -37,8 +37,8 @@ class Permitted(AbstractAsyncContextManager[Permit]):
     """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
 
     __slots__ = (
-        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_found", "_op", "_permit",
-        "_proof", "_session", "_telling", "_voted",
+        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_found", "_late", "_op",
+        "_permit", "_proof", "_session", "_telling", "_voted",
     )  # fmt: skip
 
     def __init__(
@@ -65,13 +65,14 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         self._telling: Telling | None = None
         self._found: Capability | None = None
         self._permit: Permit | None = None
+        self._late: Denied | None = None
 
     async def __aenter__(self) -> Permit:
         decider = self._decider
         self._telling = telling(decider, self._call)
         try:
             self._permit = await self._admitted()
-            self._still_clear()
+            self.begin()
         except Exception as error:
             denied = decider._refused(error, self._call.tool)
             if self._permit is None:
@@ -90,13 +91,21 @@ class Permitted(AbstractAsyncContextManager[Permit]):
             self._telling.decided("permitted", self._permit.subject)
         return self._permit
 
-    def _still_clear(self) -> None:
-        """What the session has seen while the ledger admitted the call counts, too.
+    def begin(self) -> None:
+        """What the session has seen while the call waited, for the ledger or for a thread, counts, too.
 
-        Nothing waits between this and the tool.
+        For whoever runs the call, once more, where it still had to wait; from any thread.
+
+        Raises:
+            Denied: ``exposed``; the call must not run, and is on record as one that did not.
         """
-        if self._session is not None and self._found is not None and program(self._found).watched:
+        if self._session is None or self._found is None or not program(self._found).watched:
+            return
+        try:
             check_clear(self._found, self._call, self._session.labels)
+        except Denied as denied:
+            self._late = denied.for_tool(self._call.tool)
+            raise
 
     async def _admitted(self) -> Permit:
         """Steps 1 to 3."""
@@ -164,7 +173,9 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         outcome = Outcome.DONE if error is None else Outcome.CANCELLED
-        if isinstance(error, Exception):
+        if error is not None and error is self._late:
+            outcome = Outcome.NOT_RUN
+        elif isinstance(error, Exception):
             outcome = Outcome.FAILED
             if isinstance(error, Denied):
                 error.from_tool = True

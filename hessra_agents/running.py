@@ -18,13 +18,21 @@ __all__ = ["Run"]
 class Run:
     """The permitted call, ready to run once."""
 
-    __slots__ = ("_call", "_function", "_session", "_tool")
+    __slots__ = ("_begin", "_call", "_function", "_session", "_tool")
 
-    def __init__(self, tool: Tool, function: Callable[[], Any], call: Call, session: Session | None) -> None:
+    def __init__(
+        self,
+        tool: Tool,
+        function: Callable[[], Any],
+        call: Call,
+        session: Session | None,
+        begin: Callable[[], None],
+    ) -> None:
         self._tool = tool
         self._function = function
         self._call = call
         self._session = session
+        self._begin = begin
 
     async def result(self) -> Any:
         """What the tool returns; all items of a generator, as a list. The session keeps it."""
@@ -38,13 +46,17 @@ class Run:
             return [item async for item in self._function()]
         if self._tool.kind == "sync":
             # not abandoned on cancellation: what has started is awaited, then recorded
-            found = await to_thread.run_sync(self._function)
+            found = await to_thread.run_sync(self._in_thread)
             if inspect.isawaitable(found):
                 if inspect.iscoroutine(found):
                     found.close()
                 raise TypeError("a plain function returned an awaitable: write the tool as async def")
             return found
         return await self._function()
+
+    def _in_thread(self) -> Any:
+        self._begin()  # it may have waited for a thread
+        return self._function()
 
     def items(self) -> AsyncIterator[Any]:
         """The items of a generator as they come; the session keeps none of them."""

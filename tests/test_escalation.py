@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,11 @@ from benchmarks.escalation.cases import ANY, SCENARIOS, STRUCTURE
 from benchmarks.escalation.multiagent import TASKS, replayed
 from benchmarks.escalation.playing import RAN, UNSAID, Tally, in_cents, played, used
 from benchmarks.escalation.tables import misses, table
+from benchmarks.kept import ESCALATION, newest
 
 pytestmark = pytest.mark.anyio
 
 EMAIL, DOLLARS, FILES = SCENARIOS
-RESULTS = sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("escalation-*.json"))
 
 REASONS = {
     "proved by the parent": "not_holder",
@@ -99,14 +98,14 @@ def test_the_cases_are_as_many_as_were_published() -> None:
 
 
 def test_the_kept_results_are_ours_beside_theirs() -> None:
-    found = json.loads(RESULTS[-1].read_text())
+    found = newest(ESCALATION)
     assert {*found["sides"]} == {"ours", "theirs"}
     assert misses(found["sides"]["ours"]) == []
     assert "| **all, amounts in cents** | 52 / 53 (1 not expressible) |" in table(found)
 
 
 def test_the_text_tells_whose_the_cases_are_and_what_cannot_be_said() -> None:
-    found = json.loads(RESULTS[-1].read_text())
+    found = newest(ESCALATION)
     text = markdown.text(found)
     assert found["source"] in text
     assert "50 calls" in text

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from hessra_agents import (
     Call,
@@ -338,6 +339,41 @@ async def test_what_is_seen_while_the_ledger_admits_a_call_counts(tmp_path: Path
                 await until(reached.is_set)
                 box.session.expose(["PII:email"])
         assert world.ran == []
+    store = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path)
+    assert [one["outcome"] for one in store.records() if "outcome" in one] == ["not_run"]
+    assert store.sql("select amount from used") == [(0,)], "what it took is given back"
+
+
+async def test_what_is_seen_while_a_call_waits_for_a_thread_counts(tmp_path: Path) -> None:
+    """Where one message has as many slow calls as there are threads, before the one that sends."""
+    async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
+        world = World(ledger=ledger)
+        sent: list[str] = []
+
+        @world.guard.tool
+        def send_draft() -> None:
+            sent.append("the draft")
+
+        of = clear_of("PII:*", of=send_draft)
+        box = world.guard.toolbox(world.issue(grant(send_draft), of, limit(calls=1, refund=True)))
+
+        async def send() -> None:
+            with pytest.raises(Denied, match="exposed") as caught:
+                await box.call(send_draft, {})
+            assert not caught.value.from_tool
+            assert caught.value.tool == "send_draft"
+
+        threads = to_thread.current_default_thread_limiter()
+        others = [object() for _ in range(int(threads.available_tokens))]
+        async with anyio.create_task_group() as group:
+            for one in others:
+                threads.acquire_on_behalf_of_nowait(one)
+            group.start_soon(send)
+            await until(lambda: threads.statistics().tasks_waiting)
+            box.session.expose(["PII:email"])
+            for one in others:
+                threads.release_on_behalf_of(one)
+        assert sent == []
     store = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path)
     assert [one["outcome"] for one in store.records() if "outcome" in one] == ["not_run"]
     assert store.sql("select amount from used") == [(0,)], "what it took is given back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ import anyio
 import pytest
 
 from hessra_agents.errors import Denied, Reason
-from hessra_agents.ledger import steps, writer
+from hessra_agents.ledger import connection, steps, writer
 from hessra_agents.ledger.connection import Steps, Transaction, apart, drive
 from hessra_agents.ledger.opening import store_of
 from hessra_agents.ledger.revocations import Revocation, Revoked
+from hessra_agents.ledger.statements import statements
 
 from .ledgers import Store, held_up, once_each, shared, until
 from .ledgers import anyio_backend as anyio_backend
@@ -39,13 +41,13 @@ def within(store: Store, work: Callable[[Transaction], None]) -> None:
     """Do something in one transaction, and commit it."""
 
     def alone() -> None:
-        connection, _, _ = store_of(store.where, state=store.folder / "log")
+        opened, _, _ = store_of(store.where, state=store.folder / "log")
         try:
-            transaction = Transaction(connection)
+            transaction = Transaction(opened)
             work(transaction)
             transaction.commit()
         finally:
-            connection.close()
+            opened.close()
 
     apart(alone)
 
@@ -83,6 +85,15 @@ def test_what_is_taken_back_takes_nothing_else_along(store: Store, written: bool
     within(store, work)
     assert [bytes(op)[0] for (op,) in store.sql("select op from entry order by idx")] == [0, 1]
     assert [bytes(name) for (name,) in store.sql("select name from spent")] == [b"two"]
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+def test_a_transaction_knows_which_statements_read_what_it_keeps_back(name: str) -> None:
+    """Records that are not written yet, and the state that it has read."""
+    found = statements(name)
+    reads = {one for one, text in found.items() if re.search(r"(from|join|update) entry\b", text)}
+    assert reads == connection._READ_RECORDS
+    assert {one for one, text in found.items() if text.startswith("update state")} == connection._CHANGE_STATE
 
 
 @once_each

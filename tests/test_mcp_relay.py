@@ -8,14 +8,14 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from hessra_agents import Call, Denied, KeyPair, Reason, grant, must
+from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
 from hessra_agents.ledger import MemoryLedger
 from hessra_agents.mcp import Gate, Refusals, method, pipes, waiting
 from hessra_agents.mcp import relay as relaying
@@ -24,6 +24,7 @@ from hessra_agents.mcp.pins import Pins
 from hessra_agents.mcp.pipes import Lines, NotStarted, Outlet
 from hessra_agents.mcp.relay import relay
 
+from .ledgers import Store
 from .world import World
 
 pytestmark = pytest.mark.anyio
@@ -344,6 +345,17 @@ async def test_a_server_that_crashes_ends_the_relay_with_its_status(world: World
         with pytest.raises(StopAsyncIteration):
             await line.raw()
     assert line.status == 7
+
+
+async def test_a_call_that_the_server_did_not_answer_is_on_record_as_failed(tmp_path: Path) -> None:
+    """Of one that it ended in, and one that it answered."""
+    world = World(ledger=Ledger.open(tmp_path / "hessra.db"))
+    async with aclosing(world.ledger), relayed(world, tmp_path) as line:
+        for name in ("echo", "crash"):
+            line.call(name)
+            await line.receive()
+    records = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path).records()
+    assert [one["outcome"] for one in records if "outcome" in one] == ["done", "failed"]
 
 
 async def test_the_servers_own_status_is_the_relays(world: World, tmp_path: Path) -> None:

@@ -326,6 +326,13 @@ async def test_a_bound_server_keeps_no_session_and_so_permits_nothing_that_asks_
             refused(await client.call_tool("read_file", READ), "exposed")
 
 
+async def test_a_server_is_bound_to_a_toolbox_of_its_own_guard() -> None:
+    """Another guard may trust other keys, and what it has read is nothing to this one."""
+    world, other = McpWorld(), McpWorld()
+    with pytest.raises(ValueError, match="of its own guard"):
+        Protection(world.guard, bound=other.guard.toolbox(other.issue(), key=other.key))
+
+
 async def test_what_a_server_says_has_failed_is_on_record_as_failed(tmp_path: Path) -> None:
     """And gives back what it took, where the limit says so."""
     authority = Authority.ephemeral()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from benchmarks.written import COST, DOCUMENTS, EFFICACY, ESCALATION, TOP, made
+from benchmarks.kept import COST, EFFICACY, ESCALATION, newest
+from benchmarks.written import DOCUMENTS, TOP, made
 
 
 def test_every_table_and_drawing_is_what_the_newest_results_make_it() -> None:
@@ -18,9 +17,9 @@ def test_every_document_that_is_written_has_a_section() -> None:
     assert [(TOP / name).read_text("utf-8").count(": begin -->") for name in DOCUMENTS] == [2, 2]
 
 
-@pytest.mark.parametrize("files", [COST, EFFICACY, ESCALATION])
-def test_the_results_are_of_a_whole_run_of_a_commit(files: str) -> None:
+@pytest.mark.parametrize("kind", [COST, EFFICACY, ESCALATION])
+def test_the_results_are_of_a_whole_run_of_a_commit(kind: str) -> None:
     """Neither of a quick one, nor of a tree that nobody else has."""
-    found = json.loads(max((TOP / "benchmarks" / "results").glob(files)).read_text("utf-8"))
+    found = newest(kind)
     assert not found.get("quick")
     assert "dirty" not in found["machine"]["commit"]

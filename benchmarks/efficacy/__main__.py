@@ -7,7 +7,6 @@ is stopped.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -18,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import machine
+from .. import kept, machine
 from ..written import write
 from . import markdown, summing
 from .ladder import LADDER
@@ -27,7 +26,6 @@ from .suites import SUITES
 if TYPE_CHECKING:
     from .replay import Stage
 
-RESULTS = Path(__file__).parents[1] / "results"
 ORDERS = ("hijack", "before", "after")
 SHORT = ("banking", "slack")
 
@@ -94,19 +92,6 @@ def run(names: tuple[str, ...], orders: tuple[str, ...], jobs: int) -> dict[str,
     }
 
 
-def kept() -> dict[str, Any]:
-    """The newest results.
-
-    Raises:
-        SystemExit: there are none.
-    """
-    files = sorted(RESULTS.glob("efficacy-*.json"))
-    if not files:
-        raise SystemExit("no results are kept: run without --short first")
-    found: dict[str, Any] = json.loads(files[-1].read_text())
-    return found
-
-
 def worse(found: dict[str, Any], known: dict[str, Any]) -> list[str]:
     """The attacks that get through now, on rungs where the kept results say that they are stopped."""
     before = {(row["rung"], row["order"]): row for row in known["rows"]}
@@ -130,16 +115,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
     if options.short:
-        known = kept()
+        known = kept.newest(kept.EFFICACY)
         misses = worse(run(SHORT, ORDERS[:1], options.jobs), known)
         print("\n".join(misses) or "every attack that was stopped is stopped")
         return 1 if misses else 0
     found = run(tuple(SUITES), ORDERS, options.jobs)
-    target = options.json or RESULTS / f"efficacy-{machine.now()['date'][:10]}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(found, indent=1) + "\n")
     print(markdown.whole(found))
-    say(f"written to {target}")
+    say(f"written to {kept.keep(found, kept.EFFICACY, options.json)}")
     if options.json is None:
         write()
     return 0

@@ -1,6 +1,6 @@
 """``python -m benchmarks.escalation [--json FILE]``: all cases on both, a table, and the results kept.
 
-``--table`` prints the table of the kept results and runs nothing. Exits with 1 if an attack got through our
+Exits with 1 if an attack got through our
 side, or an honest call did not.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-from .. import machine
+from .. import kept, machine
 from ..written import write
 from . import ours, structure
 from .cases import SCENARIOS, STRUCTURE, Use
@@ -25,7 +25,6 @@ from .multiagent import AUTHORITIES, TASKS, Outcome, replayed
 from .playing import Found, Made, in_cents, played, used
 from .tables import CENTS, misses, table
 
-RESULTS = Path(__file__).parents[1] / "results"
 SOURCE = "https://github.com/tenuo-ai/tenuo/tree/4d6f26e8607fb4c2596300ed746bd8ac4afca2d9/benchmarks"
 DOLLARS = SCENARIOS[1]
 
@@ -98,34 +97,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def kept() -> dict[str, Any]:
-    """The newest results.
-
-    Raises:
-        SystemExit: there are none.
-    """
-    files = sorted(RESULTS.glob("escalation-*.json"))
-    if not files:
-        raise SystemExit("no results are kept: run without --table first")
-    found: dict[str, Any] = json.loads(files[-1].read_text())
-    return found
-
-
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.escalation", description=__doc__)
-    parser.add_argument("--table", action="store_true", help="print the table of the kept results")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/escalation-<date>.json")
     options = parser.parse_args()
-    if options.table:
-        print(table(kept()))
-        return 0
     found = json.loads(json.dumps(anyio.run(ran)))
-    target = options.json or RESULTS / f"escalation-{machine.now()['date'][:10]}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(found, indent=1) + "\n")
     print(table(found))
-    say(f"written to {target}")
+    say(f"written to {kept.keep(found, kept.ESCALATION, options.json)}")
     if options.json is None:
         write()
     wrong = misses(found["sides"]["ours"])

@@ -15,6 +15,7 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,19 +93,29 @@ class Home:
             raise LedgerError(f"{self.folder}: {error.strerror}") from error
         check_private(self.folder)
 
-    def heads(self) -> dict[str, notes.Checkpoint]:
+    def heads(
+        self, own: Slot | None = None, damaged: Callable[[str], None] | None = None
+    ) -> dict[str, notes.Checkpoint]:
         """The last head of every log of this home, by origin.
+
+        Args:
+            own: the log that this process goes on with.
+            damaged: is told of a head of any other log that cannot be read, in place of an error.
 
         Raises:
             LedgerError: one cannot be read, or is not signed by its log's key.
         """
         found = {}
         for one in self._folders():
-            if _there(one / "key"):
-                key = _key(one / "key")
-                head = _checkpoint(one, key)
-                if head is not None:
-                    found[head.origin] = head
+            try:
+                head = _checkpoint(one, _key(one / "key")) if _there(one / "key") else None
+            except LedgerError as error:
+                if damaged is None or (own is not None and one == own.folder):
+                    raise
+                damaged(str(error))
+                continue
+            if head is not None:
+                found[head.origin] = head
         return found
 
     def witnessed(self, file: Path) -> list[notes.Checkpoint]:

@@ -56,7 +56,10 @@ def _opened(
         raise
     revoked = Revoked()
     try:
-        known = [*home.heads().values(), *(home.witnessed(Path(heads)) if heads is not None else ())]
+        known = [
+            *home.heads(slot, damaged).values(),
+            *(home.witnessed(Path(heads)) if heads is not None else ()),
+        ]
         try:
             for head in known:
                 try:

@@ -55,13 +55,16 @@ class Gate:
 
     Args:
         guard: whose trust, audience and ledger count; its own tools do not matter.
-        bound: the toolbox whose capability serves requests that carry none, for clients that cannot send
-            one. Whoever can reach the gate has it.
+        bound: the toolbox, of this guard, whose capability serves requests that carry none, for clients that
+            cannot send one. Whoever can reach the gate has it.
         bearer_over_http: whether a capability without a holder is taken over HTTP, where it can be copied
             on its way.
         pins: the definitions of tools that were approved; any other is refused and not shown.
         kept_meta: keys of a request's ``_meta`` that go on to the server, beside the protocol's own. A server
             may choose by them what runs, and no capability names them.
+
+    Raises:
+        ValueError: the toolbox is of another guard, which may trust other keys.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Gate:
         pins: Pins | None = None,
         kept_meta: Collection[str] = (),
     ) -> None:
+        if bound is not None and bound._guard is not guard:
+            raise ValueError("a gate is bound to a toolbox of its own guard")
         self.guard = guard
         self.catalogue = Catalogue(pins)
         self._kept_meta = frozenset(kept_meta)
@@ -214,7 +219,7 @@ class Gate:
         return result
 
 
-class _WentWrong(Exception):  # noqa: N818 -- it is an answer
+class _ErrorAnswer(Exception):  # noqa: N818 -- it is an answer
     """The server answers, and says that it did not do what it was asked to."""
 
     def __init__(self, answer: Any) -> None:
@@ -230,10 +235,10 @@ async def _forwarded(
         async with permitted:
             answer = await forward(params)
             if _is_error(answer):
-                raise _WentWrong(answer)
+                raise _ErrorAnswer(answer)
             return answer
-    except _WentWrong as wrong:
-        found: R = wrong.answer
+    except _ErrorAnswer as error:
+        found: R = error.answer
         return found
 
 
