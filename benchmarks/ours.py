@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from hessra_agents import Authority, Call, Capability, Denied, Grant, Guard, KeyPair, Ledger, grant, must
-from hessra_agents.decide.verifier import verify
+from hessra_agents.verify.verifier import verify
 
 from . import workload as work
 from .clock import Operation

@@ -21,7 +21,7 @@ from mcp.types import CallToolResult
 
 from hessra_agents import Call
 from hessra_agents.mcp import Protection, presenting, protect
-from hessra_agents.mcp.acts import CAPABILITY, PROOF
+from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
 
 from . import workload as work
 from .children import SERVER, command, kept, listening, proxy

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from hessra_agents import Authority, Denied, Guard, Trust, grant, limit, must
 from hessra_agents.ledger import opening
-from hessra_agents.ledger.sqlite import SQLite
+from hessra_agents.ledger.store.sqlite import SQLite
 
 from . import workload as work
 from .ours import LIFE

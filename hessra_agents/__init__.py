@@ -14,23 +14,23 @@ desk = guard.toolbox(capability)
 await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
 """
 
-from .approving import approved_by
+from .grants.approvals import approved_by
 from .authority import Authority
-from .call import Call
+from .call.call import Call
 from .errors import Denied, Reason
-from .exposure import clear_of
-from .grants import Grant, grant
-from .guard import Guard
+from .grants.exposure import clear_of
+from .grants.grants import Grant, grant
+from .guard.guard import Guard
 from .ledger import Ledger
-from .limits import limit
-from .must import must
-from .selectors import from_result
-from .session import Session
+from .grants.limits import limit
+from .grants.must import must
+from .grants.provenance import from_result
+from .guard.session import Session
 from .tokens.capability import Capability
-from .tokens.keys import KeyPair, PublicKey
+from .keys.keys import KeyPair, PublicKey
 from .tokens.statements import Approval, Proof
-from .tokens.trust import Trust
-from .toolbox import Toolbox
+from .keys.trust import Trust
+from .guard.toolbox import Toolbox
 
 __all__ = [
     "Approval",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from hessra_agents.clauses import TESTS, Clause, Test
-from hessra_agents.facts import SIGNATURES
+from hessra_agents.grants.clauses import TESTS, Clause, Test
+from hessra_agents.call.facts import SIGNATURES
 
 OPERANDS: list[Any] = [
     "a", "ab", "/a/", "https://a.example", 0, 1, 2, -1, frozenset(), frozenset({"a"}), frozenset({"a", "ab"}),

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hessra_agents import Capability, grant, must
 from hessra_agents.mcp import Gate, presenting
-from hessra_agents.mcp.bridge import bridge
-from hessra_agents.mcp.reverse import reverse
+from hessra_agents.mcp.proxy.process_upstream import bridge
+from hessra_agents.mcp.proxy.http_upstream import reverse
 
 from .mcp_world import READ, McpWorld
 

@@ -21,7 +21,7 @@ import anyio
 import pytest
 
 from hessra_agents import Ledger
-from hessra_agents.ledger.connection import Connection, Steps, apart, run
+from hessra_agents.ledger.store.connection import Connection, Steps, apart, run
 from hessra_agents.ledger.opening import store_of
 from hessra_agents.ledger.stored import StoredLedger
 

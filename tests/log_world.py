@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hessra_agents import KeyPair
-from hessra_agents.ledger import export
-from hessra_agents.ledger.merkle import EMPTY, Tree, leaf_hash, node_hash, widths
-from hessra_agents.ledger.notes import Checkpoint, sign, verifier_key
+from hessra_agents.tlog import export
+from hessra_agents.tlog.merkle import EMPTY, Tree, leaf_hash, node_hash, widths
+from hessra_agents.tlog.notes import Checkpoint, sign, verifier_key
 
 ROUNDS = 10_000 if os.environ.get("HESSRA_SOAK") else 300
 ORIGIN = "example.com/guard/1"

@@ -14,7 +14,7 @@ from mcp.types import CallToolResult, TextContent
 
 from hessra_agents import Authority, Call, Capability, Grant, Guard, KeyPair, Ledger, PublicKey, grant, must
 from hessra_agents.mcp import Protection, presenting
-from hessra_agents.mcp.acts import CAPABILITY, PROOF
+from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
 
 ERAS = ("auto", "legacy")
 """`mcp.Client` modes: the protocol without a handshake, and the one with it."""

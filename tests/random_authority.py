@@ -26,14 +26,14 @@ from hessra_agents import (
     limit,
     must,
 )
-from hessra_agents.clauses import Clause, Test
-from hessra_agents.constraints import Constraint, Place
-from hessra_agents.decide.verifier import PROOF_WINDOW
-from hessra_agents.grants import grant, method, prompt, resource
-from hessra_agents.tokens.building import Condition, designation_fact
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.latent import activate, complete
-from hessra_agents.tokens.profile import Attested
+from hessra_agents.grants.clauses import Clause, Test
+from hessra_agents.grants.constraints import Constraint, Place
+from hessra_agents.verify.verifier import PROOF_WINDOW
+from hessra_agents.grants.grants import grant, method, prompt, resource
+from hessra_agents.tokens.builder import Condition, designation_fact
+from hessra_agents.tokens.issue import issue
+from hessra_agents.tokens.hessra.latent import activate, complete
+from hessra_agents.tokens.admission import Attested
 
 from .clauses import VALUES, clauses
 

@@ -14,11 +14,11 @@ from biscuit_auth import BiscuitBuilder
 from biscuit_auth import KeyPair as BiscuitKeyPair
 
 from hessra_agents import Call, Denied, KeyPair, grant, must
-from hessra_agents.facts import MAX_ELEMENTS
-from hessra_agents.grants import MAX_BRANCHES
-from hessra_agents.tokens import wire
-from hessra_agents.tokens.profile import MAX_CHECKS, MAX_EACH, admit
-from hessra_agents.tokens.wire import MAX_BYTES, MAX_FIELDS, read_blocks
+from hessra_agents.call.facts import MAX_ELEMENTS
+from hessra_agents.grants.grants import MAX_BRANCHES
+from hessra_agents.tokens.format import blocks as wire
+from hessra_agents.tokens.admission import MAX_CHECKS, MAX_EACH, admit
+from hessra_agents.tokens.format.blocks import MAX_BYTES, MAX_FIELDS, read_blocks
 
 from . import forge
 from .forge import write

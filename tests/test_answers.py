@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_serializer
 
-from hessra_agents.answers import result_text
+from hessra_agents.tools.provider_messages import result_text
 
 
 class Account(BaseModel):

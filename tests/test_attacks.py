@@ -15,7 +15,7 @@ from biscuit_auth import BiscuitBuilder, BlockBuilder
 
 from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, approved_by, grant, must
 from hessra_agents.tokens.statements import Approval
-from hessra_agents.tokens.wire import read_blocks
+from hessra_agents.tokens.format.blocks import read_blocks
 
 from . import forge
 from .world import ANA, EVE, MAIL, World
@@ -238,7 +238,7 @@ async def test_a_block_outside_the_profile_never_reaches_the_engine(
     def asked(*_: Any, **__: Any) -> None:
         raise AssertionError("the engine was asked")
 
-    monkeypatch.setattr("hessra_agents.decide.verifier.authorize", asked)
+    monkeypatch.setattr("hessra_agents.verify.verifier.authorize", asked)
     keys = {"k": KEY.public, "l": THIEF.public}
     used = {name: key for name, key in keys.items() if f"{{{name}}}" in source}
     with world.refuses("outside_profile"):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hessra_agents import Authority, Call, Capability, Denied, KeyPair, Reason, approved_by, grant, must
-from hessra_agents.decide.verifier import verify
-from hessra_agents.tokens.keyfile import KeyFileError
-from hessra_agents.tokens.trust import KINDS
+from hessra_agents.verify.verifier import verify
+from hessra_agents.keys.keyfile import KeyFileError
+from hessra_agents.keys.trust import KINDS
 
 from .test_keyfile import secrets, told
 

@@ -37,7 +37,9 @@ from biscuit_auth import PublicKey as BiscuitPublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from hessra_agents.tokens import identity_profile, patterns, wire
+from hessra_agents.tokens.hessra import identity_admission as identity_profile
+from hessra_agents.tokens import datalog_reader as patterns
+from hessra_agents.tokens.format import blocks as wire
 
 from . import forge
 from .vectors.material import p256_root

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
 
-from hessra_agents.canonical import MAX_BYTES, MAX_VALUES, Malformed, encode, parse, plain, written
+from hessra_agents.call.canonical import MAX_BYTES, MAX_VALUES, Malformed, encode, parse, plain, written
 
 # RFC 8785, appendix B: the bits of a double and its text
 NUMBERS = """

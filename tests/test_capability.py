@@ -21,7 +21,7 @@ from hessra_agents import (
     grant,
     must,
 )
-from hessra_agents.tokens.keys import _SMALL_ORDER
+from hessra_agents.keys.keys import _SMALL_ORDER
 
 from .world import ANA, BO, MAIL, World
 

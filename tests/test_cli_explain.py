@@ -21,8 +21,8 @@ from hessra_agents import (
     limit,
     must,
 )
-from hessra_agents.cli import inputs, reading
-from hessra_agents.tokens.profile import ANCHOR, APPROVED, Attested, Block
+from hessra_agents.cli import inputs, token_view as reading
+from hessra_agents.tokens.admission import ANCHOR, APPROVED, Attested, Block
 
 from .test_cli_world import CALL, NOW, Line
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Grant, KeyPair, approved_by, clear_of, from_result, grant, limit, must
-from hessra_agents.cli.grantfile import _READERS, read_conditions, read_grants
-from hessra_agents.cli.grantwriting import Entry, comment, exact, one_of, written
-from hessra_agents.constraints import Constraint
-from hessra_agents.grants import method, pattern, prompt, resource
+from hessra_agents.grants.grant_file.reader import _READERS, read_conditions, read_grants
+from hessra_agents.grants.grant_file.writer import Entry, comment, exact, one_of, written
+from hessra_agents.grants.constraints import Constraint
+from hessra_agents.grants.grants import method, pattern, prompt, resource
 
 SAME = {
     '"anything"': must.exact("anything"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hessra_agents.tokens.keyfile import write_key
+from hessra_agents.keys.keyfile import write_key
 
 from .test_cli_world import CALL, Line
 

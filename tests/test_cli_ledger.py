@@ -17,8 +17,8 @@ import pytest
 from mcp import Client
 
 from hessra_agents import Denied, KeyPair, Ledger, approved_by, grant, must
-from hessra_agents.cli.visible import visible
-from hessra_agents.tokens.keyfile import write_key
+from hessra_agents.cli.escaping import visible
+from hessra_agents.keys.keyfile import write_key
 
 from .ledgers import until
 from .test_cli import Shell

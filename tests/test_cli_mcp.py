@@ -20,12 +20,12 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 from hessra_agents import Authority, Capability, KeyPair, grant, must
-from hessra_agents.cli import mcp, mcp_config
-from hessra_agents.cli.grantfile import read_grants
+from hessra_agents.cli.commands import mcp, mcp_config
+from hessra_agents.grants.grant_file.reader import read_grants
 from hessra_agents.mcp import presenting
-from hessra_agents.mcp.fronting import VERSION
-from hessra_agents.mcp.pins import Pins
-from hessra_agents.tokens.keyfile import write_key
+from hessra_agents.mcp.proxy.common import VERSION
+from hessra_agents.mcp.authorization.pins import Pins
+from hessra_agents.keys.keyfile import write_key
 
 ROOT = Path(mcp.__file__).parents[2]
 US = [sys.executable, "-m", "hessra_agents.cli", "mcp"]

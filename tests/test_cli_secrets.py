@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from hessra_agents.cli import app
-from hessra_agents.tokens.keyfile import read_key
+from hessra_agents.keys.keyfile import read_key
 
 from .test_cli_inputs import MISTAKES, spoil
 from .test_cli_world import COMMANDS, PASSPHRASE, Line

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from hessra_agents import grant
-from hessra_agents.cli import reading
-from hessra_agents.tokens.keyfile import read_key
+from hessra_agents.cli import token_view as reading
+from hessra_agents.keys.keyfile import read_key
 
 from .test_cli_world import ENVIRONMENT, PASSPHRASE, Line
 

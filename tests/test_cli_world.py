@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from hessra_agents import Authority, KeyPair, grant, must
-from hessra_agents.cli import inputs, main, reading, terminal
-from hessra_agents.cli.grantfile import _READERS
-from hessra_agents.tokens.keyfile import write_key
+from hessra_agents.cli import inputs, main, token_view as reading, terminal
+from hessra_agents.grants.grant_file.reader import _READERS
+from hessra_agents.keys.keyfile import write_key
 
 NOW = 1_800_000_000
 PASSPHRASE = "canary-passphrase"
@@ -244,4 +244,4 @@ def test_help_loads_no_more_than_it_needs() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
 
-    assert not {"rich", "getpass", "hessra_agents.cli.reading"} & {*done.stdout.splitlines()[-1].split()}
+    assert not {"rich", "getpass", "hessra_agents.cli.token_view"} & {*done.stdout.splitlines()[-1].split()}

@@ -6,9 +6,9 @@ import pytest
 from biscuit_auth import BlockBuilder
 
 from hessra_agents import Call
-from hessra_agents.clauses import Branch
-from hessra_agents.decide.compiled import compiled, matches
-from hessra_agents.facts import SIGNATURES
+from hessra_agents.grants.clauses import Branch
+from hessra_agents.verify.matcher import compiled, matches
+from hessra_agents.call.facts import SIGNATURES
 
 from .clauses import VALUES, clauses
 from .world import MAIL, World

@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from hessra_agents import Call, Grant, grant, must
-from hessra_agents.constraints import Constraint
-from hessra_agents.words import branch_words
+from hessra_agents.grants.constraints import Constraint
+from hessra_agents.grants.describe import branch_words
 
 
 def allows(constraint: object, value: object) -> bool:

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
-from hessra_agents.tokens import engine, sessions
-from hessra_agents.tokens.context import INHERITED, Context, issue_context
-from hessra_agents.tokens.context_profile import MAX_LABELS
-from hessra_agents.tokens.identity import issue_identity
-from hessra_agents.tokens.issuing import issue
+from hessra_agents.tokens import engine
+from hessra_agents.tokens.hessra import common as sessions
+from hessra_agents.tokens.hessra.context import INHERITED, Context, issue_context
+from hessra_agents.tokens.hessra.context_admission import MAX_LABELS
+from hessra_agents.tokens.hessra.identity import issue_identity
+from hessra_agents.tokens.issue import issue
 
 from . import forge, hessra
 

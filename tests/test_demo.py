@@ -18,13 +18,13 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents.answers import ToolCall, result_text
-from hessra_agents.cli.desk import run
-from hessra_agents.cli.desk.claims import claims
-from hessra_agents.cli.desk.live import MAX_TURNS
-from hessra_agents.cli.desk.shop import CANARY, TICKET, Shop
-from hessra_agents.cli.desk.tools import Tools
-from hessra_agents.cli.desk.transcript import Message, Stolen, filled, load
+from hessra_agents.tools.provider_messages import ToolCall, result_text
+from hessra_agents.cli.demo import run
+from hessra_agents.cli.demo.claims import claims
+from hessra_agents.cli.demo.live import MAX_TURNS
+from hessra_agents.cli.demo.shop import CANARY, TICKET, Shop
+from hessra_agents.cli.demo.tools import Tools
+from hessra_agents.cli.demo.transcript import Message, Stolen, filled, load
 
 KEY = "sk-test-0123456789abcdef"
 PROVIDERS = ("openai", "anthropic")
@@ -88,7 +88,7 @@ def test_the_messages_are_what_the_providers_send() -> None:
 
 
 def edited(tmp_path: Path, edit: Callable[[list[dict[str, Any]]], object]) -> Path:
-    data = json.loads((files("hessra_agents.cli.desk") / "data/transcript.json").read_text())
+    data = json.loads((files("hessra_agents.cli.demo") / "data/transcript.json").read_text())
     edit(data["turns"])
     path = tmp_path / "transcript.json"
     path.write_text(json.dumps(data))
@@ -223,7 +223,7 @@ def test_without_the_guard_the_same_transcript_leaks_everything(tmp_path: Path) 
 
 
 def test_what_a_model_writes_cannot_move_the_cursor() -> None:
-    assert "\\u001b[1A\\u009b2K" in (files("hessra_agents.cli.desk") / "data/transcript.json").read_text()
+    assert "\\u001b[1A\\u009b2K" in (files("hessra_agents.cli.demo") / "data/transcript.json").read_text()
     for as_json in (False, True):
         _, text = played(as_json=as_json)
         assert "\\x9b2K" in text or as_json

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from random import Random
 
 from hessra_agents import Approval, Call, Capability, Denied, KeyPair, Reason, Session
-from hessra_agents.canonical import encode, flat, plain
-from hessra_agents.clauses import Results
-from hessra_agents.decide.verifier import PROOF_WINDOW, Possession, verify
+from hessra_agents.call.canonical import encode, flat, plain
+from hessra_agents.grants.clauses import Results
+from hessra_agents.verify.verifier import PROOF_WINDOW, Possession, verify
 from hessra_agents.tokens.engine import authorize
-from hessra_agents.tokens.labels import label_means
-from hessra_agents.tokens.profile import APPROVED, HOLDER
+from hessra_agents.grants.labels import label_means
+from hessra_agents.tokens.admission import APPROVED, HOLDER
 from hessra_agents.tokens.statements import Proof
 
 from .random_authority import NOW, SESSIONS, VOTERS, called, written

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from hessra_agents import KeyPair
-from hessra_agents.ledger import export
-from hessra_agents.ledger.export import MAX_ENTRY, BadExport, check, check_proof, entry, prove
-from hessra_agents.ledger.folder import belongs, opened, tile_name
-from hessra_agents.ledger.merkle import WIDTH, leaf_hash
-from hessra_agents.ledger.notes import Checkpoint, cosign, sign, verifier_key
+from hessra_agents.tlog import export
+from hessra_agents.tlog.export import MAX_ENTRY, BadExport, check, check_proof, entry, prove
+from hessra_agents.tlog.directory import belongs, opened, tile_name
+from hessra_agents.tlog.merkle import WIDTH, leaf_hash
+from hessra_agents.tlog.notes import Checkpoint, cosign, sign, verifier_key
 
 from .log_world import ORIGIN, ROUNDS, Log, Shelf, grown, records
 

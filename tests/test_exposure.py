@@ -29,9 +29,9 @@ from hessra_agents import (
     limit,
     must,
 )
-from hessra_agents.exposure import UNTRUSTED
-from hessra_agents.tokens.context import Context
-from hessra_agents.tokens.profile import MAX_SOURCES
+from hessra_agents.grants.exposure import UNTRUSTED
+from hessra_agents.tokens.hessra.context import Context
+from hessra_agents.tokens.admission import MAX_SOURCES
 
 from . import forge
 from .ledgers import Store, held_up, until

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from hessra_agents import Authority, Denied, Guard, KeyPair, Reason, grant, must
-from hessra_agents.decide.permit import Permit
+from hessra_agents.verify.permit import Permit
 from hessra_agents.ledger import MemoryLedger, Outcome
 
 from .world import ANA, BO, EVE, MAIL, World

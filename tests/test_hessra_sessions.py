@@ -14,9 +14,9 @@ from biscuit_auth import KeyPair as BiscuitKeyPair
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from hessra_agents import Denied, KeyPair, PublicKey, Reason, Trust
-from hessra_agents.tokens.context import Context, issue_context
-from hessra_agents.tokens.identity import Identity, issue_identity
-from hessra_agents.tokens.wire import Dialect, read_blocks
+from hessra_agents.tokens.hessra.context import Context, issue_context
+from hessra_agents.tokens.hessra.identity import Identity, issue_identity
+from hessra_agents.tokens.format.blocks import Dialect, read_blocks
 
 from . import forge, hessra
 

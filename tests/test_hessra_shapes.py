@@ -15,9 +15,9 @@ from biscuit_auth import Biscuit
 from biscuit_auth import KeyPair as BiscuitKeyPair
 
 from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Reason, Trust, grant, must
-from hessra_agents.decide.verifier import verify
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.latent import activate, complete, latent
+from hessra_agents.verify.verifier import verify
+from hessra_agents.tokens.issue import issue
+from hessra_agents.tokens.hessra.latent import activate, complete, latent
 
 from . import hessra
 

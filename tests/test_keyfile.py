@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hessra_agents import KeyPair, PublicKey
-from hessra_agents.tokens import keyfile
-from hessra_agents.tokens.keyfile import KeyFileError, read_key, write_key
+from hessra_agents.keys import keyfile
+from hessra_agents.keys.keyfile import KeyFileError, read_key, write_key
 
 WORDS = b"correct horse battery staple"
 STRANGER = 54321

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hessra_agents import Authority, Capability, Denied, KeyPair, PublicKey, Reason, Trust, grant
 from hessra_agents.authority.keyring import Keyring, RootKey
-from hessra_agents.tokens.trust import KINDS
+from hessra_agents.keys.trust import KINDS
 
 Step = Literal["prepare", "activate", "retire"]
 STEPS: tuple[Step, ...] = ("prepare", "activate", "retire")

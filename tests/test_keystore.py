@@ -15,7 +15,7 @@ import pytest
 from hessra_agents import Authority, grant
 from hessra_agents.authority.keyring import RootKey
 from hessra_agents.authority.keystore import FolderKeys
-from hessra_agents.tokens.keyfile import KeyFileError
+from hessra_agents.keys.keyfile import KeyFileError
 
 Step = Literal["prepare", "activate", "retire"]
 START, PUBLISH = 1_800_000_000, 300

@@ -15,8 +15,8 @@ import pytest
 
 from hessra_agents import Authority, Capability, PublicKey
 from hessra_agents.authority.keyring import RootKey
-from hessra_agents.tokens.keyfile import KeyFileError
-from hessra_agents.tokens.trust import KINDS
+from hessra_agents.keys.keyfile import KeyFileError
+from hessra_agents.keys.trust import KINDS
 
 from .test_keystore import MAIL, PUBLISH, START, TTL, Step, files, needed, opened, rotated
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents.tokens.labels import compound_label, is_label, label_matches, label_members, plain_label
+from hessra_agents.grants.labels import compound_label, is_label, label_matches, label_members, plain_label
 
 
 @pytest.mark.parametrize("label", ["", "a&b", "&", "PII:*", "a\nb", "a\u200bb", "x" * 257, None, 5])

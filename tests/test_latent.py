@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Reason, Trust, grant, must
-from hessra_agents.decide.permit import Permit
-from hessra_agents.decide.verifier import verify
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.latent import activate, complete, latent
+from hessra_agents.verify.permit import Permit
+from hessra_agents.verify.verifier import verify
+from hessra_agents.tokens.issue import issue
+from hessra_agents.tokens.hessra.latent import activate, complete, latent
 
 from . import forge
 

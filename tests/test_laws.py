@@ -30,15 +30,15 @@ from hessra_agents import (
     limit,
     must,
 )
-from hessra_agents.call import digest
-from hessra_agents.canonical import Malformed
-from hessra_agents.constraints import Constraint
-from hessra_agents.decide.permit import Permit
-from hessra_agents.decide.verifier import Possession, verify
-from hessra_agents.facts import SIGNATURES
-from hessra_agents.tokens.building import Condition
+from hessra_agents.call.call import digest
+from hessra_agents.call.canonical import Malformed
+from hessra_agents.grants.constraints import Constraint
+from hessra_agents.verify.permit import Permit
+from hessra_agents.verify.verifier import Possession, verify
+from hessra_agents.call.facts import SIGNATURES
+from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.engine import authorize
-from hessra_agents.tokens.issuing import issue
+from hessra_agents.tokens.issue import issue
 
 ROOT = KeyPair.generate()
 KEYS = [KeyPair.generate() for _ in range(3)]

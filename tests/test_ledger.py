@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from hessra_agents import Denied, KeyPair, Ledger, Reason, limit
-from hessra_agents.decide.permit import Permit
+from hessra_agents.verify.permit import Permit
 from hessra_agents.ledger import LedgerError, MemoryLedger
-from hessra_agents.ledger.notes import Checkpoint, sign
+from hessra_agents.tlog.notes import Checkpoint, sign
 
 from .ledgers import Store
 from .world import ANA, MAIL, World

@@ -27,9 +27,9 @@ import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, approved_by, limit
 from hessra_agents.ledger import LedgerError, stored
-from hessra_agents.ledger.connection import StoreFailed
-from hessra_agents.ledger.reading import Logs
-from hessra_agents.tokens.marks import mark
+from hessra_agents.ledger.store.connection import StoreFailed
+from hessra_agents.ledger.log.reader import Logs
+from hessra_agents.tokens.revocation_ids import mark
 
 from .faults import COUNTED, PATIENCE, SAID, SOAK, times
 from .faults.checking import check, left

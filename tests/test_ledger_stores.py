@@ -15,9 +15,10 @@ import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, Reason, approved_by, grant, limit, must
-from hessra_agents.ledger import Request, Vote, steps, writer
-from hessra_agents.ledger.connection import Steps, StoreFailed
-from hessra_agents.ledger.requests import MOST_OPEN
+from hessra_agents.ledger import Request, Vote, transactions as steps
+from hessra_agents.ledger.store import writer
+from hessra_agents.ledger.store.connection import Steps, StoreFailed
+from hessra_agents.ledger.approval_requests import MOST_OPEN
 
 from .ledgers import PATIENCE, Store, connection_of, everywhere, held_up, once_each, shared, until
 from .ledgers import anyio_backend as anyio_backend

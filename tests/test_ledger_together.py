@@ -12,11 +12,12 @@ import anyio
 import pytest
 
 from hessra_agents.errors import Denied, Reason
-from hessra_agents.ledger import connection, steps, writer
-from hessra_agents.ledger.connection import Steps, Transaction, apart, drive
+from hessra_agents.ledger.store import connection, writer
+from hessra_agents.ledger import transactions as steps
+from hessra_agents.ledger.store.connection import Steps, Transaction, apart, drive
 from hessra_agents.ledger.opening import store_of
 from hessra_agents.ledger.revocations import Revocation, Revoked
-from hessra_agents.ledger.statements import statements
+from hessra_agents.ledger.store.statements import statements
 
 from .ledgers import Store, held_up, once_each, shared, until
 from .ledgers import anyio_backend as anyio_backend

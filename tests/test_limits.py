@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessra_agents import Capability, Denied, Grant, KeyPair, grant, limit, must
-from hessra_agents.ledger import steps
-from hessra_agents.limits import MAX_MOST, Limit
+from hessra_agents.ledger import transactions as steps
+from hessra_agents.grants.limits import MAX_MOST, Limit
 
 from .ledgers import SOAK, Store, everywhere, once_each, shared
 from .ledgers import anyio_backend as anyio_backend

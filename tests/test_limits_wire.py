@@ -10,13 +10,24 @@ from typing import Any
 
 import pytest
 
-from hessra_agents import Call, Capability, Denied, KeyPair, PublicKey, Trust, approved_by, grant, limit, must
-from hessra_agents.decide.permit import Permit
-from hessra_agents.decide.verifier import verify
-from hessra_agents.limits import MAX_MOST, Limit
+from hessra_agents import (
+    Call,
+    Capability,
+    Denied,
+    KeyPair,
+    PublicKey,
+    Trust,
+    approved_by,
+    grant,
+    limit,
+    must,
+)
+from hessra_agents.verify.permit import Permit
+from hessra_agents.verify.verifier import verify
+from hessra_agents.grants.limits import MAX_MOST, Limit
 from hessra_agents.tokens.describe import approvals_of
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.profile import APPROVED, MAX_LIMITS, Attested, Block
+from hessra_agents.tokens.issue import issue
+from hessra_agents.tokens.admission import APPROVED, MAX_LIMITS, Attested, Block
 
 from . import forge
 from .vectors.refused import put_again

@@ -14,13 +14,13 @@ import pytest
 
 from hessra_agents import Ledger
 from hessra_agents.ledger import LedgerError, Revocation
-from hessra_agents.ledger.breaking import break_off, broken
-from hessra_agents.ledger.export import BadExport, check, check_proof
-from hessra_agents.ledger.merkle import Tree, inclusion, leaf_hash
-from hessra_agents.ledger.notes import Checkpoint
-from hessra_agents.ledger.reading import Log, Logs, StoredTiles
-from hessra_agents.ledger.searching import NO_OUTCOME, Wanted, latest, search
-from hessra_agents.ledger.verifying import verify
+from hessra_agents.ledger.log.recovery import break_off, broken
+from hessra_agents.tlog.export import BadExport, check, check_proof
+from hessra_agents.tlog.merkle import Tree, inclusion, leaf_hash
+from hessra_agents.tlog.notes import Checkpoint
+from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
+from hessra_agents.ledger.log.search import NO_OUTCOME, Wanted, latest, search
+from hessra_agents.ledger.log.verify import verify
 
 from .world import ANA, EVE, MAIL, World
 

@@ -11,8 +11,8 @@ from mcp.server import MCPServer
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, grant, must
 from hessra_agents.mcp import Protection, presenting
-from hessra_agents.mcp.catalogue import Catalogue
-from hessra_agents.mcp.pins import Pins
+from hessra_agents.mcp.authorization.catalog import Catalogue
+from hessra_agents.mcp.authorization.pins import Pins
 
 from .mcp_world import ERAS, refused
 

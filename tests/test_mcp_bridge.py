@@ -19,7 +19,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 
 from hessra_agents import Capability, grant, must
 from hessra_agents.mcp import presenting
-from hessra_agents.mcp.bridge import bridge
+from hessra_agents.mcp.proxy.process_upstream import bridge
 
 from .http_world import ENVELOPE, JSON, HttpWorld, post, request, routing, said, served
 from .mcp_world import ERAS, READ, refused, text_of
@@ -196,7 +196,7 @@ async def test_a_silent_server_is_given_up(files: HttpWorld, era: str) -> None:
 
 
 async def test_a_huge_answer_fails_the_call_alone(files: HttpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hessra_agents.mcp.session.MAX_ANSWER", 1 << 19)
+    monkeypatch.setattr("hessra_agents.mcp.proxy.process.MAX_ANSWER", 1 << 19)
     async with files.bridged() as url:
         before = said(await post(url, files.call(allowed(files), "process", {})))["result"]
         told = said(await post(url, files.call(allowed(files), "large", {})))
@@ -264,7 +264,7 @@ async def test_a_session_without_a_permitted_request_ends_soon(
     files: HttpWorld, monkeypatch: pytest.MonkeyPatch, strange: bool
 ) -> None:
     """Whoever has no capability could else take all the places there are."""
-    monkeypatch.setattr("hessra_agents.mcp.session._STRANGE", 0.5)
+    monkeypatch.setattr("hessra_agents.mcp.proxy.process._STRANGE", 0.5)
     async with files.bridged("old", sessions=1) as url:
         headers = await opened(url)
         if not strange:
@@ -515,7 +515,7 @@ if method == "ping":
 
 
 async def test_what_waits_for_nobody_is_bounded(files: HttpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hessra_agents.mcp.session._BYTES", 3000)
+    monkeypatch.setattr("hessra_agents.mcp.proxy.process._BYTES", 3000)
     chat = """
 if method == "initialize":
     say(id=id, result=told)

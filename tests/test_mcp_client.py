@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from hessra_agents import Call, Denied, KeyPair, Proof, grant, must
 from hessra_agents.mcp import presenting
-from hessra_agents.tokens.held import Held
+from hessra_agents.tokens.credential import Held
 
 from .mcp_world import ERAS, READ, McpWorld, refused, text_of
 

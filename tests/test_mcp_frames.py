@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hessra_agents.mcp.frames import MAX_FRAME, Broken, error_frame, read_frame, write_frame
+from hessra_agents.mcp.transport.messages import MAX_FRAME, Broken, error_frame, read_frame, write_frame
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"a": 1}}}
 

@@ -15,8 +15,8 @@ from mcp.types import ElicitRequestParams, ElicitResult
 
 from hessra_agents import KeyPair
 from hessra_agents.mcp import Refusals, presenting
-from hessra_agents.mcp.acts import CAPABILITY, PROOF
-from hessra_agents.mcp.reverse import reverse
+from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
+from hessra_agents.mcp.proxy.http_upstream import reverse
 
 from .http_world import (
     ENVELOPE,

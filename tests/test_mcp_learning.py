@@ -11,10 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hessra_agents import Authority, Call, Denied
-from hessra_agents.canonical import encode, plain
-from hessra_agents.cli.grantfile import read_grants
-from hessra_agents.decide.verifier import verify
-from hessra_agents.mcp.learning import proposed
+from hessra_agents.call.canonical import encode, plain
+from hessra_agents.grants.grant_file.reader import read_grants
+from hessra_agents.verify.verifier import verify
+from hessra_agents.mcp.discovery.suggest import proposed
 from hessra_agents.tokens.capability import Capability
 
 NOW = 1_800_000_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hessra_agents.mcp.pins import Pins, pin
+from hessra_agents.mcp.authorization.pins import Pins, pin
 
 TOOL = {
     "name": "add",

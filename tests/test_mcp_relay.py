@@ -17,12 +17,14 @@ import pytest
 
 from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
 from hessra_agents.ledger import MemoryLedger
-from hessra_agents.mcp import Gate, Refusals, method, pipes, waiting
-from hessra_agents.mcp import relay as relaying
-from hessra_agents.mcp.fronting import VERSION, whole_list
-from hessra_agents.mcp.pins import Pins
-from hessra_agents.mcp.pipes import Lines, NotStarted, Outlet
-from hessra_agents.mcp.relay import relay
+from hessra_agents.mcp import Gate, Refusals, method
+from hessra_agents.mcp.transport import stdio as pipes
+from hessra_agents.mcp.proxy import pending as waiting
+from hessra_agents.mcp.proxy import stdio as relaying
+from hessra_agents.mcp.proxy.common import VERSION, whole_list
+from hessra_agents.mcp.authorization.pins import Pins
+from hessra_agents.mcp.transport.stdio import Lines, NotStarted, Outlet
+from hessra_agents.mcp.proxy.stdio import relay
 
 from .ledgers import Store
 from .world import World

@@ -9,7 +9,7 @@ import pytest
 
 from hessra_agents import Denied, Reason, grant, must
 from hessra_agents.mcp import Gate
-from hessra_agents.mcp.repeats import Repeats
+from hessra_agents.mcp.authorization.replay_cache import Repeats
 
 from .mcp_world import READ, McpWorld
 

@@ -14,11 +14,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 
 from hessra_agents import Call, Denied, must
-from hessra_agents.canonical import encode, plain
-from hessra_agents.grants import grant
-from hessra_agents.mcp.dialect import Dialect, Unusable
-from hessra_agents.mcp.fitting import Fitting
-from hessra_agents.mcp.schema import InputSchema
+from hessra_agents.call.canonical import encode, plain
+from hessra_agents.grants.grants import grant
+from hessra_agents.tools.input_schema.reader import Dialect, Unusable
+from hessra_agents.tools.input_schema.validator import Fitting
+from hessra_agents.tools.input_schema.input_schema import InputSchema
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 

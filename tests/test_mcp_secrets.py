@@ -19,8 +19,8 @@ from starlette.requests import Request
 
 from hessra_agents import grant
 from hessra_agents.mcp import Protection, presenting
-from hessra_agents.mcp.acts import CAPABILITY
-from hessra_agents.mcp.quiet import keep_tokens_out_of_logs, redacted
+from hessra_agents.mcp.authorization.requests import CAPABILITY
+from hessra_agents.mcp.redaction import keep_tokens_out_of_logs, redacted
 
 from .mcp_world import ERAS, READ, McpWorld, refused, text_of
 

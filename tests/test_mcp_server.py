@@ -25,7 +25,7 @@ from mcp.types import (
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, clear_of, grant, limit, must
 from hessra_agents.mcp import Protection, Refusals, method, presenting, prompt, protect, resource
-from hessra_agents.mcp.acts import CAPABILITY
+from hessra_agents.mcp.authorization.requests import CAPABILITY
 
 from .ledgers import Store
 from .mcp_world import ERAS, READ, McpWorld, refused, text_of

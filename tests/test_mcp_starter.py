@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Call, Denied, Grant, must
-from hessra_agents.canonical import Malformed
-from hessra_agents.cli.grantfile import read_grants
-from hessra_agents.constraints import Place
-from hessra_agents.mcp.starter import starter
+from hessra_agents.call.canonical import Malformed
+from hessra_agents.grants.grant_file.reader import read_grants
+from hessra_agents.grants.constraints import Place
+from hessra_agents.mcp.discovery.template import starter
 
 
 def tool(name: str, schema: object, description: str = "") -> dict[str, Any]:

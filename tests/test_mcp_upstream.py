@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import grant
-from hessra_agents.mcp import events
-from hessra_agents.mcp.events import Block, blocks
-from hessra_agents.mcp.reply import Failure
-from hessra_agents.mcp.reverse import reverse
+from hessra_agents.mcp.transport import sse as events
+from hessra_agents.mcp.transport.sse import Block, blocks
+from hessra_agents.mcp.transport.http_response import Failure
+from hessra_agents.mcp.proxy.http_upstream import reverse
 
 from .http_world import JSON, HttpWorld, answering, http, post, request, routing, said, served
 
@@ -196,8 +196,8 @@ async def test_a_large_answer_comes_through_and_a_huge_one_does_not(
 ) -> None:
     large = {"content": [{"type": "text", "text": "a" * (1 << 20)}]}
     assert (await called(files, sending(lambda m: http(answer(m, large)))))["result"] == large
-    monkeypatch.setattr("hessra_agents.mcp.reverse.MAX_ANSWER", 1 << 19)
-    monkeypatch.setattr("hessra_agents.mcp.events.MAX_ANSWER", 1 << 19)
+    monkeypatch.setattr("hessra_agents.mcp.proxy.http_upstream.MAX_ANSWER", 1 << 19)
+    monkeypatch.setattr("hessra_agents.mcp.transport.sse.MAX_ANSWER", 1 << 19)
     for huge in (
         sending(lambda m: http(answer(m, large))),
         sending(lambda m: http(event(answer(m, large)), STREAM)),

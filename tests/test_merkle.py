@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hessra_agents.ledger.merkle import (
+from hessra_agents.tlog.merkle import (
     EMPTY,
     BadProof,
     Tile,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import KeyPair, PublicKey
-from hessra_agents.ledger.merkle import EMPTY, check_consistency
-from hessra_agents.ledger.notes import (
+from hessra_agents.tlog.merkle import EMPTY, check_consistency
+from hessra_agents.tlog.notes import (
     MAX_NOTE,
     BadNote,
     Checkpoint,

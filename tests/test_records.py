@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Call, Denied, Reason
-from hessra_agents.canonical import encode, parse
+from hessra_agents.call.canonical import encode, parse
 from hessra_agents.ledger import records
 from hessra_agents.ledger.protocol import Outcome, Refusal, new_op
 

@@ -29,10 +29,10 @@ from hessra_agents import (
     grant,
     must,
 )
-from hessra_agents.clauses import Source
-from hessra_agents.selectors import MAX_PATH, Selector
-from hessra_agents.session import MAX_KEPT, MAX_RESULT, MAX_RESULTS
-from hessra_agents.tokens.profile import MAX_SOURCES
+from hessra_agents.grants.clauses import Source
+from hessra_agents.grants.provenance import MAX_PATH, Selector
+from hessra_agents.guard.session import MAX_KEPT, MAX_RESULT, MAX_RESULTS
+from hessra_agents.tokens.admission import MAX_SOURCES
 
 from . import forge
 from .world import World

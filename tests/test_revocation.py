@@ -20,7 +20,7 @@ import pytest
 from hessra_agents import Call, Capability, Denied, KeyPair, Reason, Trust, approved_by, grant, must
 from hessra_agents.ledger import LedgerError, Reach, Revocation
 from hessra_agents.ledger.revocations import Revoked
-from hessra_agents.tokens.latent import activate, latent
+from hessra_agents.tokens.hessra.latent import activate, latent
 
 from .ledgers import SOAK, Store, everywhere, once_each, shared, until
 from .ledgers import anyio_backend as anyio_backend

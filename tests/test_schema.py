@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hessra_agents import grant, must
-from hessra_agents.tool import Tool
+from hessra_agents.tools.tool import Tool
 
 from .world import World
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Session, clear_of, from_result, grant, must
-from hessra_agents.clauses import Results
-from hessra_agents.constraints import Constraint
-from hessra_agents.decide.verifier import verify
-from hessra_agents.exposure import Clear
-from hessra_agents.tokens.building import Condition
+from hessra_agents.grants.clauses import Results
+from hessra_agents.grants.constraints import Constraint
+from hessra_agents.verify.verifier import verify
+from hessra_agents.grants.exposure import Clear
+from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.engine import authorize
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.labels import label_means
+from hessra_agents.tokens.issue import issue
+from hessra_agents.grants.labels import label_means
 
 ROOT = KeyPair.generate()
 NOW = 1_800_000_000

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents import shapes
+from hessra_agents.call import formats as shapes
 
 
 def each(table: dict[str, list[Any]], before: str = "") -> list[Any]:

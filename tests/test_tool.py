@@ -30,7 +30,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType, TypedDict
 
 from hessra_agents import Call, Denied, grant, must
-from hessra_agents.tool import Tool
+from hessra_agents.tools.tool import Tool
 
 from .world import ANA, EVE, World
 

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hessra_agents import Denied, KeyPair, grant, must, tracing
+from hessra_agents import Denied, KeyPair, grant, must
+from hessra_agents.guard import telemetry as tracing
 
 from .world import ANA, EVE, MAIL, World
 

@@ -14,8 +14,8 @@ from functools import partial
 import pytest
 
 from hessra_agents import Capability, Denied, Reason
-from hessra_agents.canonical import parse
-from hessra_agents.facts import SIGNATURES
+from hessra_agents.call.canonical import parse
+from hessra_agents.call.facts import SIGNATURES
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.statements import Approval, Proof
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Capability, grant, must
-from hessra_agents.call import Call
-from hessra_agents.clauses import TESTS, Branch, Clause, Operand, Test
-from hessra_agents.facts import SIGNATURES
-from hessra_agents.schema import narrowed
+from hessra_agents.call.call import Call
+from hessra_agents.grants.clauses import TESTS, Branch, Clause, Operand, Test
+from hessra_agents.call.facts import SIGNATURES
+from hessra_agents.tools.json_schema import narrowed
 from hessra_agents.tokens.describe import describe
-from hessra_agents.tokens.profile import ANCHOR, Attested, Block
-from hessra_agents.tool import Tool
-from hessra_agents.words import branch_words, place_name, place_words, quoted, word
+from hessra_agents.tokens.admission import ANCHOR, Attested, Block
+from hessra_agents.tools.tool import Tool
+from hessra_agents.grants.describe import branch_words, place_name, place_words, quoted, word
 
 from . import forge
 from .world import World

@@ -24,9 +24,9 @@ from hessra_agents import (
     grant,
     must,
 )
-from hessra_agents.approving import Approvers
-from hessra_agents.exposure import Clear
-from hessra_agents.limits import Limit
+from hessra_agents.grants.approvals import Approvers
+from hessra_agents.grants.exposure import Clear
+from hessra_agents.grants.limits import Limit
 
 ANA, BO, EVE = "ana@acme.com", "bo@acme.com", "eve@evil.example"
 MAIL = {"to": ANA, "body": "hi"}

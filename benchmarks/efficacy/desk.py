@@ -26,8 +26,8 @@ from hessra_agents import (
     approved_by,
     clear_of,
 )
-from hessra_agents.exposure import UNTRUSTED
-from hessra_agents.tokens.building import Condition
+from hessra_agents.grants.exposure import UNTRUSTED
+from hessra_agents.tokens.builder import Condition
 
 from .ladder import Results, Rung, Schema, computes, conditions, granted, terms
 from .plans import Step, Suite, Task

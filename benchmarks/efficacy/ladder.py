@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from hessra_agents import Grant, grant, limit, must
-from hessra_agents.limits import Limit
+from hessra_agents.grants.limits import Limit
 
 from .plans import ASK, TEXT, Either, Follows, Formula, Open, Step, Suite, Task
 

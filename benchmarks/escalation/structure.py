@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from hessra_agents import Authority, Call, Capability, Denied, KeyPair, Proof
-from hessra_agents.tokens.wire import read_blocks
+from hessra_agents.tokens.format.blocks import read_blocks
 from tests import forge  # what an attacker does with a token is written down once
 
 from .cases import ANY, STRUCTURE, Ask, Between, Rights, Use

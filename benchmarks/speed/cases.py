@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 from hessra_agents import Denied, Guard, Ledger
-from hessra_agents.deciding import MOST_KNOWN
+from hessra_agents.guard.deciding import MOST_KNOWN
 
 from .. import stores
 from .. import workload as work

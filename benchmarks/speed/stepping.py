@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from hessra_agents import Capability, Denied, Guard, Ledger, Trust, grant, must
-from hessra_agents.tokens.wire import MAX_BYTES
+from hessra_agents.tokens.format.blocks import MAX_BYTES
 
 from .. import workload as work
 from ..ours import LIFE, Ours

@@ -1,5 +1,5 @@
 """The issuing side: root keys, their rotation, and new capabilities."""
 
-from .issuing import Authority
+from .authority import Authority
 
 __all__ = ["Authority"]

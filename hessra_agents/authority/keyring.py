@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..canonical import parse
-from ..decide.verifier import PROOF_WINDOW
-from ..tokens.keys import PublicKey
-from ..tokens.trust import KINDS, Trust
+from ..call.canonical import parse
+from ..verify.verifier import PROOF_WINDOW
+from ..keys.keys import PublicKey
+from ..keys.trust import KINDS, Trust
 
 __all__ = ["Keyring", "RootKey"]
 

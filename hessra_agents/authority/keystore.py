@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..tokens.keyfile import KeyFileError, PrivateFolder, private_folder, read_key, write_key
-from ..tokens.keys import KeyPair, PublicKey
-from ..tokens.trust import KINDS
+from ..keys.keyfile import KeyFileError, PrivateFolder, private_folder, read_key, write_key
+from ..keys.keys import KeyPair, PublicKey
+from ..keys.trust import KINDS
 from .keyring import Keyring, RootKey
 
 __all__ = ["FolderKeys", "KeyStore", "MemoryKeys"]

@@ -8,18 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from . import (
+from .commands import (
     approvals,
-    authority,
-    deciding,
-    holding,
-    inspecting,
+    keys as authority,
+    verify as deciding,
+    narrow as holding,
+    inspect as inspecting,
     log,
-    log_checking,
-    log_handing,
+    log_verify as log_checking,
+    log_export as log_handing,
     mcp,
     mcp_config,
-    revoking,
+    revoke as revoking,
 )
 from .options import Json
 from .terminal import USAGE, Answer, Mistake
@@ -123,7 +123,7 @@ def demo(
     Offline, unless a model is named. Exit code 0 says that every call was decided as it should be, 1 that
     one was not.
     """
-    from .desk import run as played
+    from .demo import run as played
 
     return played(model=model, as_json=json)
 

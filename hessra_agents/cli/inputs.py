@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, TypeVar
 from .terminal import Mistake, warn
 
 if TYPE_CHECKING:
-    from ..call import Call
-    from ..tokens.building import Condition
-    from ..tokens.keys import PublicKey
-    from ..tokens.trust import Trust
+    from ..call.call import Call
+    from ..tokens.builder import Condition
+    from ..keys.keys import PublicKey
+    from ..keys.trust import Trust
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def _standard_input(most: int, name: str, what: str = "the arguments", hint: str
 
 def trust(file: Path) -> Trust:
     """The public keys that ``trust`` wrote."""
-    from ..tokens.trust import Trust
+    from ..keys.trust import Trust
 
     try:
         return Trust.load(file)  # which reads no more than a limit
@@ -86,7 +86,7 @@ def trust(file: Path) -> Trust:
 
 def grants(file: Path | None) -> tuple[Condition, ...]:
     """The grants of a file, with its limits and approvals; none if there is no file."""
-    from .grantfile import read_conditions
+    from ..grants.grant_file.reader import read_conditions
 
     return () if file is None else read_conditions(_text(_read(file, "--grants", MAX_FILE), "--grants"))
 
@@ -97,8 +97,8 @@ def call(tool: str, arguments: str | None, file: Path | None, token: Path | None
     What is typed shows in the process list, to every user of the machine. Standard input has the arguments
     only if the token is in a file.
     """
-    from ..call import Call
-    from ..canonical import Malformed
+    from ..call.call import Call
+    from ..call.canonical import Malformed
 
     given: str | bytes = "{}" if arguments is None else arguments
     if file is not None:
@@ -119,7 +119,7 @@ def call(tool: str, arguments: str | None, file: Path | None, token: Path | None
 
 def public_key(text: str | None, option: str) -> PublicKey | None:
     """A holder's key, ``ed25519/<64 hex digits>``."""
-    from ..tokens.keys import PublicKey
+    from ..keys.keys import PublicKey
 
     try:
         key = None if text is None else PublicKey.parse(text)
@@ -168,7 +168,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
 
 def unsealed(use: Callable[[bytes | None], T], file: Path | None) -> T:
     """What ``use`` makes with a key: with the passphrase of the file, or asked for if it needs one."""
-    from ..tokens.keyfile import KeyFileError
+    from ..keys.keyfile import KeyFileError
 
     if file is not None:
         return use(_passphrase(file))

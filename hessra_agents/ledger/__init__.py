@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .protocol import Ledger, LedgerError, Outcome
-from .requests import Request, Vote
+from .approval_requests import Request, Vote
 from .revocations import Reach, Revocation
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..decide.permit import Permit
+from ..verify.permit import Permit
 from ..errors import Denied, Reason
-from . import steps
-from .connection import Steps, StoreFailed, run
+from . import transactions as steps
+from .store.connection import Steps, StoreFailed, run
 from .revocations import Revocation, Revoked
-from .sqlite import SQLite
-from .steps import Seen
+from .store.sqlite import SQLite
+from .transactions import Seen
 from .stored import StoredLedger
 
 __all__ = ["MemoryLedger"]

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Denied
-from .connection import Connection, StoreFailed, apart, run
-from .home import Home
-from .journal import Journal, check
+from .store.connection import Connection, StoreFailed, apart, run
+from .log.directory import Home
+from .log.appender import Journal, check
 from .protocol import LedgerError
 from .revocations import Revoked
-from .sqlite import SQLite
-from .steps import learn
+from .store.sqlite import SQLite
+from .transactions import learn
 from .stored import StoredLedger
-from .writer import Writer
+from .store.writer import Writer
 
 __all__ = ["open_ledger", "store_of"]
 
@@ -95,7 +95,7 @@ def store_of(
     """
     text = str(where)
     if text.startswith(("postgresql://", "postgres://")):
-        from .postgres import Postgres, state_folder
+        from .store.postgres import Postgres, state_folder
 
         postgres = Postgres(text, durable=durable)
         postgres.open()

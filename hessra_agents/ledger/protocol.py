@@ -19,11 +19,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
-from ..call import Call
-from ..decide.permit import Permit
+from ..call.call import Call
+from ..verify.permit import Permit
 from ..errors import Denied
 from ..tokens.capability import Capability
-from .requests import Request, Vote
+from .approval_requests import Request, Vote
 from .revocations import Reach, Revocation, Revoked
 
 __all__ = ["Ledger", "LedgerError", "Outcome", "Refusal", "new_op"]

@@ -14,11 +14,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..call import Call
-from ..canonical import Json, encode, parse
-from ..decide.permit import Permit
+from ..call.call import Call
+from ..call.canonical import Json, encode, parse
+from ..verify.permit import Permit
 from .protocol import Outcome, Refusal
-from .requests import Request, Vote
+from .approval_requests import Request, Vote
 from .revocations import Revocation
 
 __all__ = [

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from ..errors import Denied, Reason
 from ..tokens.capability import Capability
-from ..tokens.keys import PublicKey
-from ..tokens.marks import Kind, mark
+from ..keys.keys import PublicKey
+from ..tokens.revocation_ids import Kind, mark
 
 __all__ = ["BOUND", "Reach", "Revocation", "Revoked"]
 

@@ -9,17 +9,17 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from ..decide.permit import Permit
+from ..verify.permit import Permit
 from ..errors import Denied
 from ..tokens.capability import Capability
-from . import records, steps
-from .connection import Steps
-from .journal import Journal
+from . import records, transactions as steps
+from .store.connection import Steps
+from .log.appender import Journal
 from .protocol import Ledger, Outcome, Refusal, new_op
-from .requests import Request, Vote
+from .approval_requests import Request, Vote
 from .revocations import Reach, Revocation, Revoked
-from .steps import Seen
-from .writer import Writer
+from .transactions import Seen
+from .store.writer import Writer
 
 __all__ = ["FORGET_EVERY", "StoredLedger", "Submits"]
 

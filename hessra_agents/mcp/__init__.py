@@ -7,10 +7,10 @@ server = MCPServer("files", extensions=[protection], middleware=[protection])
 async with Client(presenting("https://files.example/mcp", capability, key=key)) as client: ...
 """
 
-from ..grants import method, prompt, resource
+from ..grants.grants import method, prompt, resource
 from .client import presenting
-from .gate import Gate
-from .refusals import Refusals
+from .authorization.authorizer import Gate
+from .authorization.denials import Refusals
 from .server import Protection, protect
 
 __all__ = ["Gate", "Protection", "Refusals", "method", "presenting", "prompt", "protect", "resource"]

@@ -26,12 +26,12 @@ from mcp.server import MCPServer, Server
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCNotification, JSONRPCRequest
 
-from ..canonical import Malformed
+from ..call.canonical import Malformed
 from ..tokens.capability import Capability
-from ..tokens.held import Held
-from ..tokens.keys import KeyPair
-from .acts import CAPABILITY, LISTS, PROOF, act
-from .quiet import keep_tokens_out_of_logs
+from ..tokens.credential import Held
+from ..keys.keys import KeyPair
+from .authorization.requests import CAPABILITY, LISTS, PROOF, act
+from .redaction import keep_tokens_out_of_logs
 
 __all__ = ["presenting"]
 

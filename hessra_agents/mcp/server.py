@@ -32,16 +32,16 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from ..errors import Denied, Reason
-from ..guard import Guard
-from ..toolbox import Toolbox
-from .acts import CAPABILITY, LISTS, OURS, PROOF
-from .fronting import questions, whole_list
-from .gate import Gate
-from .quiet import keep_tokens_out_of_logs
-from .refusals import Refusals, refusal
+from ..guard.guard import Guard
+from ..guard.toolbox import Toolbox
+from .authorization.requests import CAPABILITY, LISTS, OURS, PROOF
+from .proxy.common import questions, whole_list
+from .authorization.authorizer import Gate
+from .redaction import keep_tokens_out_of_logs
+from .authorization.denials import Refusals, refusal
 
 if TYPE_CHECKING:
-    from .pins import Pins
+    from .authorization.pins import Pins
 
 __all__ = ["Protection", "protect"]
 

@@ -16,18 +16,18 @@ from functools import lru_cache
 
 from biscuit_auth import Biscuit, BlockBuilder
 
-from ..call import Call
+from ..call.call import Call
 from ..errors import Denied, Reason
-from .building import Condition, designation_fact, fresh_handle, moment, narrow, seconds
-from .datalog import attested_check
+from .builder import Condition, designation_fact, fresh_handle, moment, narrow, seconds
+from .datalog_writer import attested_check
 from .describe import describe
 from .engine import foreign, rejected
-from .keys import KeyPair, PublicKey
-from .marks import marks_of
-from .profile import APPROVED, HOLDER, Attested, Block, Holder, admit
+from ..keys.keys import KeyPair, PublicKey
+from .revocation_ids import marks_of
+from .admission import APPROVED, HOLDER, Attested, Block, Holder, admit
 from .statements import Approval, Proof
-from .trust import Trust
-from .wire import MAX_BYTES, read_blocks, read_envelope
+from ..keys.trust import Trust
+from .format.blocks import MAX_BYTES, read_blocks, read_envelope
 
 __all__ = ["Capability"]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
 
-from ..limits import Limit
-from ..words import branch_words, limit_words, quoted, word
-from .profile import ANCHOR, APPROVED, HOLDER, Attested, Block
+from ..grants.limits import Limit
+from ..grants.describe import branch_words, limit_words, quoted, word
+from .admission import ANCHOR, APPROVED, HOLDER, Attested, Block
 
 __all__ = ["Asked", "approvals_of", "block_lines", "describe", "refunded", "voters"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
 
-from ..call import Call
-from ..clauses import Pattern, Results, Source
+from ..call.call import Call
+from ..grants.clauses import Pattern, Results, Source
 from ..errors import Denied, Reason
-from ..facts import SIGNATURES
-from .profile import ANCHOR
+from ..call.facts import SIGNATURES
+from .admission import ANCHOR
 
 __all__ = ["ENGINE_LIMIT", "authorize", "foreign", "limited", "rejected"]
 

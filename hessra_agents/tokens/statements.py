@@ -19,9 +19,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..call import Call, digest
+from ..call.call import Call, digest
 from ..errors import Denied, Reason
-from .keys import KeyPair, PublicKey
+from ..keys.keys import KeyPair, PublicKey
 
 __all__ = ["Approval", "Proof", "chain_digest"]
 

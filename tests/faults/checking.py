@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hessra_agents import Ledger
-from hessra_agents.ledger.merkle import leaf_hash
-from hessra_agents.ledger.reading import Logs
-from hessra_agents.ledger.verifying import verify
+from hessra_agents.tlog.merkle import leaf_hash
+from hessra_agents.ledger.log.reader import Logs
+from hessra_agents.ledger.log.verify import verify
 
 from ..log_world import plain_root
 from .workers import Scene

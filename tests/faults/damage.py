@@ -12,9 +12,9 @@ from typing import Any
 
 from hessra_agents import Denied, KeyPair, Ledger, grant, limit, must
 from hessra_agents.ledger import LedgerError
-from hessra_agents.ledger.connection import StoreFailed
-from hessra_agents.ledger.reading import Logs
-from hessra_agents.ledger.verifying import verify
+from hessra_agents.ledger.store.connection import StoreFailed
+from hessra_agents.ledger.log.reader import Logs
+from hessra_agents.ledger.log.verify import verify
 
 from ..world import World
 

@@ -16,9 +16,9 @@ import tempfile
 from base64 import b64decode, b64encode
 from pathlib import Path
 
-from hessra_agents.ledger.export import check, prove
-from hessra_agents.ledger.merkle import check_consistency, check_inclusion, consistency, leaf_hash
-from hessra_agents.ledger.notes import Checkpoint
+from hessra_agents.tlog.export import check, prove
+from hessra_agents.tlog.merkle import check_consistency, check_inclusion, consistency, leaf_hash
+from hessra_agents.tlog.notes import Checkpoint
 from tests.log_world import Log, grown, records
 
 PACKAGES = Path("/usr/share/gocode")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hessra_agents.canonical import MAX_DEPTH
+from hessra_agents.call.canonical import MAX_DEPTH
 
 from . import run
 from .frozen import keep

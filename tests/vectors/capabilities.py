@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from hessra_agents import Call, Capability, grant, must
-from hessra_agents.grants import Grant, method, prompt
+from hessra_agents.grants.grants import Grant, method, prompt
 
 from . import constrained, followed, keyed, limited, refused, run, selected
 from .frozen import Frozen

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hessra_agents import grant, must
-from hessra_agents.constraints import Constraint
+from hessra_agents.grants.constraints import Constraint
 
 from .material import bearer
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hessra_agents.canonical import parse
-from hessra_agents.facts import MAX_ELEMENTS, SIGNATURES
+from hessra_agents.call.canonical import parse
+from hessra_agents.call.facts import MAX_ELEMENTS, SIGNATURES
 
 from . import run
 from .frozen import keep

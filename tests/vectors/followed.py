@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hessra_agents import clear_of, from_result, grant, must
-from hessra_agents.canonical import encode
+from hessra_agents.call.canonical import encode
 
 from .material import HOLDERS, NOW, bearer, proof, root_block, used
 from .refused import CLOSED, FIRST

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from hessra_agents import Approval, Call, grant, must
-from hessra_agents.tokens.building import fresh_handle
-from hessra_agents.tokens.latent import activate, complete, latent
-from hessra_agents.tokens.profile import APPROVED, Attested
+from hessra_agents.tokens.builder import fresh_handle
+from hessra_agents.tokens.hessra.latent import activate, complete, latent
+from hessra_agents.tokens.admission import APPROVED, Attested
 
 from .. import forge
 from . import elsewhere

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hessra_agents import Approval, Call, Capability, KeyPair, Proof
-from hessra_agents.tokens.building import Condition
-from hessra_agents.tokens.issuing import issue
-from hessra_agents.tokens.profile import APPROVED
+from hessra_agents.tokens.builder import Condition
+from hessra_agents.tokens.issue import issue
+from hessra_agents.tokens.admission import APPROVED
 
 from .. import forge
 from . import run

@@ -10,7 +10,7 @@ from biscuit_auth import Biscuit, BlockBuilder
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hessra_agents import Capability, KeyPair, PublicKey, grant, must
-from hessra_agents.tokens.building import fresh_handle
+from hessra_agents.tokens.builder import fresh_handle
 
 from .. import forge
 from .material import (

@@ -9,8 +9,8 @@ from typing import Any
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder
 
 from hessra_agents import KeyPair
-from hessra_agents.tokens.context import Context, issue_context
-from hessra_agents.tokens.identity import Identity, issue_identity
+from hessra_agents.tokens.hessra.context import Context, issue_context
+from hessra_agents.tokens.hessra.identity import Identity, issue_identity
 
 from . import run
 from .frozen import Frozen

@@ -1,0 +1,199 @@
+"""One afternoon at the desk: the guard, the agents and what each of them holds.
+
+An agent has a toolbox and nothing else. Its calls go through `Session.answer`, as a model's message has
+them; what came of each is a `Seen`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+
+from ...tools.provider_messages import ToolCall, result_text
+from ...authority import Authority
+from ...errors import Denied
+from ...grants.grants import Grant
+from ...guard.guard import Guard
+from ...ledger import Ledger
+from ...keys.keys import KeyPair
+from ...guard.toolbox import Toolbox
+from .tools import Tools, granted
+from .transcript import PERMITTED
+
+__all__ = ["THIEF", "Agent", "Seen", "Session"]
+
+THIEF = "(thief)"
+"""The name of who has an agent's capability and not its key."""
+
+_AUDIENCE = "support-desk"
+_AFTERNOON = timedelta(hours=4)
+_REFUSED = "refused: "
+_FAILED = "error: "
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One call and what came of it. ``text`` is what the agent was told."""
+
+    agent: str
+    shape: str
+    id: str
+    tool: str
+    arguments: Mapping[str, Any] | str
+    verdict: str
+    text: str
+    seconds: float
+    expected: str | None = None
+
+    @property
+    def permitted(self) -> bool:
+        """Whether the guard let the tool run."""
+        return self.verdict == PERMITTED
+
+    @property
+    def done(self) -> bool:
+        """Whether the tool ran, and to its end."""
+        return self.permitted and not self.text.startswith(_FAILED)
+
+    def named(self) -> dict[str, Any]:
+        """The arguments by name; none if the model wrote no object."""
+        try:
+            found = json.loads(self.arguments) if isinstance(self.arguments, str) else self.arguments
+        except (ValueError, RecursionError):
+            return {}
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether nothing else was expected."""
+        return self.expected is None or self.expected == self.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What one agent holds, and who gave it."""
+
+    toolbox: Toolbox
+    grants: tuple[Grant, ...]
+    parent: str | None = None
+
+
+class Session:
+    """The guard over the desk's tools, and the agents by their names; ``desk`` is the first."""
+
+    def __init__(self, tools: Tools, root: str) -> None:
+        self._ahead = 0
+        self.seen: list[Seen] = []
+        authority = Authority.ephemeral()
+        self.guard = Guard(authority.trust, audience=_AUDIENCE, ledger=Ledger.memory(), clock=self._now)
+        for tool in tools.all():
+            self.guard.add(tool)
+        grants, key = granted(tools, root), KeyPair.generate()
+        capability = authority.issue(
+            "agent:desk", *grants, ttl=_AFTERNOON, audience=_AUDIENCE, holder=key.public
+        )
+        self.agents = {"desk": Agent(self.guard.toolbox(capability, key=key), grants)}
+
+    def _now(self) -> float:
+        return time.time() + self._ahead
+
+    def pass_time(self, seconds: int) -> None:
+        """Put the guard's clock forward."""
+        self._ahead += seconds
+
+    def agent(self, name: str) -> Agent:
+        """An agent by its name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if name not in self.agents:
+            raise ValueError(f"there is no agent {name}")
+        return self.agents[name]
+
+    def delegate(self, name: str, to: str, grants: Sequence[Grant], seconds: int) -> None:
+        """Give a new agent a toolbox of its own, made from another's."""
+        toolbox = self.agent(name).toolbox.delegate(f"agent:{to}", *grants, ttl=timedelta(seconds=seconds))
+        self.agents[to] = Agent(toolbox, tuple(grants), name)
+
+    async def answer(
+        self, name: str, calls: Sequence[object], expect: Mapping[str, str] = _NOTHING
+    ) -> tuple[list[dict[str, Any]], list[Seen]]:
+        """Run a message's calls side by side: the provider-shaped results, and what came of each.
+
+        Raises:
+            ValueError: a call has no shape that could be answered.
+        """
+        toolbox = self.agent(name).toolbox
+        read = [ToolCall.of(call) for call in calls]
+        results: list[dict[str, Any]] = [{} for _ in calls]
+        seen: dict[int, Seen] = {}
+
+        async def run(index: int) -> None:
+            call, start = read[index], time.perf_counter()
+            # one by one only to time each: toolbox.answer(calls) runs them side by side as well
+            [results[index]] = await toolbox.answer([calls[index]])
+            took = time.perf_counter() - start
+            text, ident = _told(results[index]), str(call.id)
+            seen[index] = Seen(
+                agent=name,
+                shape=call.shape,
+                id=ident,
+                tool=call.name,
+                arguments=call.arguments,
+                verdict=_verdict(text),
+                text=text,
+                seconds=took,
+                expected=expect.get(ident),
+            )
+
+        async with anyio.create_task_group() as group:
+            for index in range(len(read)):
+                group.start_soon(run, index)
+        found = [seen[index] for index in range(len(read))]
+        self.seen += found
+        return results, found
+
+    async def stolen(self, name: str, tool: str, arguments: Mapping[str, Any], expected: str) -> Seen:
+        """A call at the guard's door by somebody who has the text of an agent's capability, not its key."""
+        start, token = time.perf_counter(), self.agent(name).toolbox.capability.token
+        try:
+            text = result_text(await self.guard.call(token, tool, arguments))
+        except Denied as denied:
+            text = f"{_REFUSED}{denied}"
+        took = time.perf_counter() - start
+        seen = Seen(
+            agent=THIEF,
+            shape="direct",
+            id="",
+            tool=tool,
+            arguments=arguments,
+            verdict=_verdict(text),
+            text=text,
+            seconds=took,
+            expected=expected,
+        )
+        self.seen.append(seen)
+        return seen
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    """The text in a provider-shaped result."""
+    return str(result["output"] if "output" in result else result["content"])
+
+
+def _verdict(text: str) -> str:
+    """``permitted``, or the reason code at the end of a refusal.
+
+    This can be read off the text because the desk's tools return objects and lists: a text that starts
+    with ``refused:`` is the guard's.
+    """
+    return text.rpartition("[")[2].removesuffix("]") if text.startswith(_REFUSED) else PERMITTED

@@ -1,0 +1,108 @@
+"""Grant files, written: what `grantfile` reads.
+
+A *form* is a constraint as a grant file says it, as data: ``7``, ``{"one_of": ["a", "b"]}``,
+``{"optional": {"under": "/srv"}}``. Names, values and notes may come from a server or a model, so every
+text is written in one line, with what is not printable escaped; a note stays in its comment.
+
+    entry = Entry("tool", "read_file", {"path": {"under": "/srv"}}, notes={"path": "wider than seen"})
+    read_grants(written([entry]))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ...call.canonical import Json, encode
+
+__all__ = ["Entry", "Form", "comment", "exact", "one_of", "written"]
+
+Form: TypeAlias = "bool | int | float | str | dict[str, Any]"
+
+MAX_NOTE = 240
+"""Characters of a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ``[[grant]]``: what is granted, a form for each argument, and notes for a person.
+
+    ``omitted`` are arguments that are written in a comment only, so they are not granted.
+    """
+
+    kind: str
+    name: str
+    arguments: Mapping[str, Form] = field(default_factory=dict)
+    about: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    omitted: Mapping[str, Form] = field(default_factory=dict)
+
+
+def written(entries: Iterable[Entry], *, head: Iterable[str] = ()) -> str:
+    """The text of a grant file, with these comments on top."""
+    return "\n".join(["".join(f"{comment(line)}\n" for line in head), *map(_entry, entries)])
+
+
+def comment(text: str) -> str:
+    """A text as a comment of one line: nothing in it can end the comment."""
+    cut = text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 3]}..."
+    return f"# {_escaped(cut)}".rstrip()
+
+
+def exact(value: Json) -> Form:
+    """The form of exactly this value."""
+    if isinstance(value, (list, dict)) and not _has_null(value):
+        return {"exact": value}
+    if value is None or isinstance(value, (list, dict)):
+        return {"json": encode(value).decode()}
+    return value
+
+
+def one_of(values: Iterable[Json]) -> Form:
+    """The form of one of these texts, numbers, truth values and null."""
+    return {"one_of": [exact(value) for value in values]}
+
+
+def _has_null(value: Json) -> bool:
+    if isinstance(value, (list, dict)):
+        return any(map(_has_null, value.values() if isinstance(value, dict) else value))
+    return value is None
+
+
+def _entry(entry: Entry) -> str:
+    lines = ["[[grant]]", *([comment(entry.about)] if entry.about else [])]
+    lines.append(f"{entry.kind} = {_toml(entry.name)}")
+    if entry.arguments:
+        lines.append("[grant.arguments]")
+    for name, form in [*entry.arguments.items(), *entry.omitted.items()]:
+        if name in entry.notes:
+            lines.append(comment(entry.notes[name]))
+        lines.append(f"{'# ' if name in entry.omitted else ''}{_key(name)} = {_toml(form)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it in one line."""
+    if isinstance(value, str):
+        return '"' + _escaped(value.replace("\\", "\\\\").replace('"', '\\"'), tab="\\t") + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{_key(name)} = {_toml(one)}" for name, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    return repr(value)  # an int or a finite float, which TOML writes as Python does
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _escaped(text: str, tab: str = " ") -> str:
+    """The text with every character that is not seen as it is, TOML's way."""
+    return "".join(
+        c if c.isprintable() else {"\n": "\\n", "\t": tab}.get(c) or f"\\U{ord(c):08X}" for c in text
+    )

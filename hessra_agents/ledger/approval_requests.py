@@ -1,0 +1,163 @@
+"""Requests: calls that wait for an approval, and what approvers say of them.
+
+What an approver signs is fixed by what the approver sees: the call's canonical bytes, the blocks of the
+requester's capability, the handle of the check, and a time. Everything is computed again from those, by the
+approver and by the guard; the ledger only carries it, and what it could change would not verify.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..call.call import Call, digest
+from ..call.canonical import Malformed
+from ..tokens.capability import Capability
+from ..keys.keys import KeyPair, PublicKey
+from ..tokens.admission import APPROVED
+from ..tokens.statements import Approval, chain_digest
+
+__all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "Request", "State", "Vote"]
+
+REQUEST_TTL = 600
+"""Seconds that a request waits, unless the capability expires before."""
+
+MOST_OPEN = 32
+"""Requests that one issued capability, with all that was made of it, may have waiting."""
+
+MOST_SHOWN = 64 * 1024
+"""Bytes of arguments that an approver is shown; no request is made for a call that has more."""
+
+State = Literal["open", "rejected", "used"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one approver said: an approval (its text), or, with a signature over the request, a rejection."""
+
+    key: PublicKey
+    statement: str
+
+    @property
+    def approves(self) -> bool:
+        """Whether it is an approval."""
+        return self.statement.startswith("ha1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call that waits for approvals.
+
+    ``approvers`` are the handles and keys of whom the capability asks. ``expires`` is in Unix seconds.
+    """
+
+    id: str
+    resource: str
+    operation: str
+    text: bytes
+    ids: tuple[str, ...]
+    subject: str
+    approvers: tuple[tuple[str, PublicKey], ...]
+    asked: int
+    expires: int
+    state: State = "open"
+    votes: tuple[Vote, ...] = ()
+
+    @classmethod
+    def of(cls, capability: Capability, call: Call, *, now: int) -> Request:
+        """The request for approvals of this call under this capability."""
+        asked = dict.fromkeys(
+            (one.value, PublicKey(one.key))
+            for block in capability.blocks
+            for check in block.attested
+            for one in check
+            if one.label == APPROVED and (one.of is None or call.resource in one.of)
+        )
+        return cls(
+            os.urandom(8).hex(),
+            call.resource,
+            call.operation,
+            call.text,
+            capability.ids,
+            capability.subject,
+            tuple(asked),
+            now,
+            min(now + REQUEST_TTL, capability.expires),
+        )
+
+    @property
+    def call(self) -> Call:
+        """The call, read again from its canonical bytes.
+
+        Raises:
+            Malformed: they are not canonical.
+        """
+        kind, _, tool = self.resource.partition(":")
+        found = Call.of(tool, self.text, kind=kind, operation=self.operation)
+        if found.text != self.text:
+            raise Malformed("the arguments of the request are not in their canonical form")
+        return found
+
+    @property
+    def chain(self) -> bytes:
+        """One digest of the requester's blocks."""
+        return chain_digest(self.ids)
+
+    def approve(self, key: KeyPair, *, now: int, until: int | None = None) -> Vote:
+        """This approver's vote for the call.
+
+        Raises:
+            ValueError: the request does not ask this key, or is over.
+        """
+        handle = self._handle(key.public, now)
+        expires = min(self.expires if until is None else until, self.expires)
+        # whoever votes twice for one request has approved of one call
+        once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
+        one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
+        return Vote(key.public, one.token)
+
+    def reject(self, key: KeyPair, *, now: int) -> Vote:
+        """This approver's vote against the call: one is enough to end the request.
+
+        Raises:
+            ValueError: the request does not ask this key, or is over.
+        """
+        self._handle(key.public, now)
+        return Vote(key.public, f"hr1.{key.sign(self._rejection()).hex()}")
+
+    def _handle(self, key: PublicKey, now: int) -> str:
+        handle = next((handle for handle, one in self.approvers if one == key), None)
+        if handle is None:
+            raise ValueError("this request does not ask this key")
+        if self.state != "open" or now >= self.expires:
+            raise ValueError("this request is over")
+        return handle
+
+    def _rejection(self) -> bytes:
+        return digest("hessra-agents/rejection/1", self.id.encode(), self.call.digest, self.chain)
+
+    def check(self, vote: Vote) -> None:
+        """Whether a vote is what it says, of somebody who is asked.
+
+        Raises:
+            ValueError: it is not.
+        """
+        handle = next((handle for handle, one in self.approvers if one == vote.key), None)
+        if handle is None:
+            raise ValueError("this request does not ask this key")
+        if not vote.approves:
+            signature = bytes.fromhex(vote.statement.removeprefix("hr1."))
+            valid = vote.key.signed(signature, self._rejection())
+        else:
+            one = Approval.parse(vote.statement)
+            same = (one.handle, one.key, one.call) == (handle, vote.key, self.call.digest)
+            valid = same and one.valid(ids=self.ids)
+        if not valid:
+            raise ValueError("the vote is not signed for this request")
+
+    def with_vote(self, vote: Vote) -> Request:
+        """The request after this vote; the same key's earlier one is replaced."""
+        others = tuple(one for one in self.votes if one.key != vote.key)
+        state: State = self.state if vote.approves else "rejected"
+        return replace(self, votes=(*others, vote), state=state)

@@ -1,0 +1,114 @@
+"""Looking for records: a decision is told together with what became of its call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ...call.canonical import Json
+from .reader import Log, Logs, Record
+from ..records import opens
+
+__all__ = ["NO_OUTCOME", "Found", "Wanted", "latest", "paired", "search"]
+
+_DONE = {
+    "vote": "a vote on a request",
+    "revocation": "revoked",
+    "break": "a log was broken off",
+    "outcome": "the outcome of a call",
+}
+NO_OUTCOME = "no outcome: running, or the process ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record that is no outcome, and the outcome of its call if there is one."""
+
+    record: Record
+    outcome: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What was decided or done, in words."""
+        said = self.record.said
+        if said.get("kind") != "decision":
+            return _DONE.get(str(said.get("kind")), "cannot be read")
+        if said.get("verdict") != "permitted":
+            return f"refused: {said.get('verdict')}"
+        return f"permitted, {self.outcome or NO_OUTCOME}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records are looked for; what is None is not asked.
+
+    Args:
+        subject: this one and those below it.
+        verdict: ``permitted``, or the reason of a refusal.
+        since, until: Unix seconds, the first included and the last not.
+        arguments: values that the call carried, found by the keyed hash of each record.
+    """
+
+    subject: str | None = None
+    tool: str | None = None
+    verdict: str | None = None
+    since: int | None = None
+    until: int | None = None
+    arguments: tuple[tuple[str, Json], ...] = ()
+
+    def __call__(self, record: Record) -> bool:
+        """Whether a record is one of those."""
+        said = record.said
+        subject, at = str(said.get("subject", "")), said.get("at")
+        at = at if type(at) is int else 0
+        return (
+            (self.subject is None or subject == self.subject or subject.startswith(f"{self.subject}:"))
+            and (self.tool is None or said.get("object") in (self.tool, f"tool:{self.tool}"))
+            and (self.verdict is None or said.get("verdict") == self.verdict)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+            and all(opens(record.body, record.opening, name, value) for name, value in self.arguments)
+        )
+
+
+def paired(records: Iterable[Record], wanted: Callable[[Record], bool] = lambda record: True) -> list[Found]:
+    """Those of one log's records that are wanted, with their outcomes, which come later in the same log."""
+    found: list[Found] = []
+    place: dict[bytes, int] = {}
+    for record in records:
+        if record.kind == "outcome":
+            at = place.get(record.op)
+            if at is not None:
+                found[at] = replace(found[at], outcome=str(record.said.get("outcome")))
+        elif wanted(record):
+            place[record.op] = len(found)
+            found.append(Found(record))
+    return found
+
+
+def search(logs: Logs, wanted: Wanted) -> list[Found]:
+    """What is wanted of all logs, in the order of time."""
+    return _in_time(one for log in logs.all() for one in paired(logs.records(log), wanted))
+
+
+def latest(logs: Logs, most: int) -> list[Found]:
+    """The last records of all logs together."""
+    return _in_time(one for log in logs.all() for one in _end(logs, log, most))[-most:]
+
+
+def _end(logs: Logs, log: Log, most: int) -> list[Found]:
+    length = 2 * most + 64
+    while True:
+        start = max(0, log.size - length)
+        found = paired(logs.records(log, start))
+        if start == 0 or len(found) >= most:
+            return found[-most:]
+        length *= 4
+
+
+def _in_time(found: Iterable[Found]) -> list[Found]:
+    def moment(one: Found) -> tuple[int, str, int]:
+        at = one.record.said.get("at")
+        return at if type(at) is int else 0, one.record.origin, one.record.index
+
+    return sorted(found, key=moment)

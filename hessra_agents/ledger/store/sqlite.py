@@ -1,0 +1,289 @@
+"""SQLite: one file, no server. For several processes of one machine, never on a network's file system.
+
+SQLite's own way to wait for a lock is unfair: one of eight processes can wait for seconds. So whoever writes
+first holds a lock on a file beside it, for which the kernel keeps a queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .connection import Connection, Row, StoreFailed
+from ..log.directory import check_private
+from ..protocol import LedgerError
+from .statements import migrations, statements
+
+__all__ = ["SQLite"]
+
+_NETWORKS = re.compile(
+    r"nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|s3fs|glusterfs|rclone).*"
+)
+_FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
+"""What a file can do to whoever reads it; an error's text that is no UTF-8 is the last of them."""
+PATIENCE = 5.0
+"""Seconds that who opens a file waits for those who write."""
+
+_ID = 0x48657373  # "Hess": whose file this is
+
+
+class SQLite(Connection):
+    """A connection to one file; ``None`` keeps all in memory.
+
+    Args:
+        path: of the file.
+        most: bytes that it may hold, 0 for as many as there is room for.
+        durable: whether a commit is on disk when it returns (``synchronous=FULL``).
+    """
+
+    def __init__(self, path: Path | None, *, durable: bool = True, most: int = 0) -> None:
+        self._path = path
+        self._durable = durable
+        self._most = most
+        self.statements = statements("sqlite")
+        self._woken = threading.Event()
+        self._gate = -1
+        self._file: tuple[int, int] | None = None
+        self._saved = False
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Make the file if it is not there, or see that it is ours, private, and of this version.
+
+        Raises:
+            LedgerError: it is not.
+        """
+        if self._path is not None:
+            _make(self._path)
+        try:
+            self._connect()
+            self.begin(())
+            self._migrate()
+            self.commit()
+            self._check_pages()
+        except StoreFailed as error:
+            self.rollback()
+            raise LedgerError(f"{self._path}: {error}") from error
+        except LedgerError:
+            self.rollback()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._db is not None:
+            return self._db
+        try:
+            if self._path is None:
+                db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            else:
+                self._file = _file(self._path)
+                uri = f"{self._path.absolute().as_uri()}?mode=rw"
+                db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1)
+            self._db = db
+            if self._path is not None:
+                gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._gate = os.open(f"{self._path}.lock", gate, 0o600)
+                self._lock(fcntl.LOCK_EX)  # several processes may turn a new file into one with a log
+                for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
+                    db.execute(f"pragma {one}").fetchall()
+                self._lock(fcntl.LOCK_UN)
+            if self._most:
+                db.execute(f"pragma max_page_count = {self._most // 4096}").fetchall()
+            db.execute("pragma trusted_schema = off")
+            db.execute("pragma secure_delete = on").fetchall()  # what is erased is gone from the file
+        except _FAILURES as error:
+            self.rollback()
+            raise StoreFailed(f"cannot be opened: {error}") from error
+        return db
+
+    def _migrate(self) -> None:
+        db = self._connect()
+        try:
+            ((version,),) = db.execute("pragma user_version").fetchall()
+            ((owner,),) = db.execute("pragma application_id").fetchall()
+            known = migrations("sqlite")
+            if version > len(known):
+                raise LedgerError(f"{self._path}: was made by a newer version of hessra-agents")
+            if owner not in (0, _ID) or (not owner and db.execute("select 1 from sqlite_master").fetchall()):
+                raise LedgerError(f"{self._path}: is a database of something else")
+            for number, text, checksum in known[version:]:
+                for part in sqlite_parts(text):
+                    db.execute(part)
+                if number == 1:
+                    db.execute("create table migration (number integer primary key, checksum text) strict")
+                db.execute("insert into migration values (?, ?)", (number, checksum))
+                db.execute(f"pragma user_version = {number}")
+                db.execute(f"pragma application_id = {_ID}")
+            found = db.execute("select number, checksum from migration order by number").fetchall()
+            if found != [(number, checksum) for number, _, checksum in known]:
+                raise LedgerError(f"{self._path}: its tables were made by other migrations than ours")
+            if _shape(db) != _expected():
+                raise LedgerError(f"{self._path}: its tables were altered")
+        except _FAILURES as error:
+            raise LedgerError(f"{self._path}: {error}") from error
+
+    def _check_pages(self) -> None:
+        """That tables and indexes agree, page by page: SQLite does not ask by itself."""
+        found = self._do(self._connect(), "pragma integrity_check(1)")
+        if found != [("ok",)]:
+            raise LedgerError(f"{self._path}: is damaged: some of its pages do not agree; put back a copy")
+
+    def begin(self, locks: Iterable[bytes]) -> None:
+        """Start to write, when those who came before are through; there is one writer, so no other locks."""
+        db = self._connect()
+        if self._gate >= 0:
+            self._lock(fcntl.LOCK_EX)
+        if self._path is not None and _file(self._path) != self._file:
+            raise StoreFailed("the file was moved, removed or replaced")
+        self._do(db, "begin immediate")
+        self._saved = False
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
+        """Run a named statement."""
+        return self._do(self._connect(), self.statements[statement], values)
+
+    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+        """Run a named statement for each of these."""
+        try:
+            self._connect().executemany(self.statements[statement], values)
+        except _FAILURES as error:
+            raise StoreFailed(str(error)) from error
+
+    def savepoint(self) -> None:
+        """What follows can be taken back by itself."""
+        if self._saved:
+            self._do(self._connect(), "release one")
+        self._do(self._connect(), "savepoint one")
+        self._saved = True
+
+    def back(self) -> None:
+        """To the savepoint."""
+        self._do(self._connect(), "rollback to one")
+
+    def commit(self) -> None:
+        """Make it last, and let the next one write."""
+        self._do(self._connect(), "commit")
+        if self._gate >= 0:
+            self._lock(fcntl.LOCK_UN)
+
+    def rollback(self) -> None:
+        """Undo it all."""
+        if self._db is not None and self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("rollback")
+        if self._path is not None and self._db is not None:
+            # whatever happened to the file: a new connection sees what it is now
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+            with contextlib.suppress(OSError):
+                os.close(self._gate)
+            self._gate = -1
+
+    def wait(self, seconds: float) -> None:
+        """Until woken, or so long."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """End a wait."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.rollback()
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+
+    def _lock(self, how: int) -> None:
+        end = time.monotonic() + PATIENCE
+        try:
+            while how == fcntl.LOCK_EX and not self.fair:
+                with contextlib.suppress(BlockingIOError):
+                    return fcntl.flock(self._gate, how | fcntl.LOCK_NB)
+                if time.monotonic() > end:
+                    raise StoreFailed("another process has held its lock for long: is one of them stopped?")
+                time.sleep(0.01)
+            fcntl.flock(self._gate, how)
+        except OSError as error:
+            raise StoreFailed(f"its lock: {error.strerror}") from error
+
+    def _do(self, db: sqlite3.Connection, text: str, values: tuple[Any, ...] = ()) -> list[Row]:
+        try:
+            return db.execute(text, values).fetchall()
+        except _FAILURES as error:
+            raise StoreFailed(str(error)) from error
+
+
+def sqlite_parts(script: str) -> list[str]:
+    """The statements of a script; `executescript` would commit before it."""
+    parts, text = [], ""
+    for line in script.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            parts.append(text)
+            text = ""
+    return parts
+
+
+def _shape(db: sqlite3.Connection) -> list[Row]:
+    rows = db.execute(
+        "select type, name, tbl_name, sql from sqlite_master where name not like 'sqlite_%' order by 1, 2"
+    )
+    return rows.fetchall()
+
+
+def _expected() -> list[Row]:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for number, text, _ in migrations("sqlite"):
+            for part in sqlite_parts(text):
+                db.execute(part)
+            if number == 1:
+                db.execute("create table migration (number integer primary key, checksum text) strict")
+        return _shape(db)
+    finally:
+        db.close()
+
+
+def _make(path: Path) -> None:
+    folder = path.absolute().parent
+    try:
+        if _network(folder):
+            raise LedgerError(f"{path}: is on a network's file system, which does not keep SQLite's locks")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    check_private(path)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file is at this path, if one is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _network(folder: Path) -> bool:
+    """Whether the folder is mounted from another machine, as far as Linux tells (proc(5), mountinfo)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    device = os.stat(folder).st_dev
+    found = f"{os.major(device)}:{os.minor(device)}"
+    kinds = {line.split(" - ")[1].split()[0] for line in lines if line.split()[2] == found}
+    return any(_NETWORKS.fullmatch(kind) for kind in kinds)

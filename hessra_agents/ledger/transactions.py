@@ -1,0 +1,266 @@
+"""What a ledger does in a transaction, written once for every store: each function is *steps* (`writer`)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..verify.permit import Charge, Permit
+from ..errors import Denied, Reason
+from ..tokens.capability import Capability
+from ..keys.keys import PublicKey
+from ..tokens.revocation_ids import mark
+from ..tokens.statements import chain_digest
+from .store.connection import Row, Steps
+from .approval_requests import MOST_OPEN, MOST_SHOWN, Request, State, Vote
+from .revocations import Reach, Revocation, Revoked
+
+__all__ = [
+    "Seen", "approvals", "ask", "forget", "learn", "note", "reach", "refund", "requests", "revoke", "take",
+    "vote",
+]  # fmt: skip
+
+_PAGE = 10_000
+_ID = re.compile(r"[0-9a-f]{16}")
+MAX_MOMENT = 1 << 61
+"""Later than any clock, and still a number that every store keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A capability that was used: what a revocation could end."""
+
+    marks: tuple[bytes, ...]
+    subject: str
+    holder: bytes | None
+    issued: int | None
+    expires: int
+
+    @classmethod
+    def of(cls, found: Permit | Capability) -> Seen:
+        """What is to be remembered of it."""
+        if isinstance(found, Permit):
+            return cls(found.marks, found.subject, found.holder, found.issued, found.expires)
+        holder = found.holder.key if found.holder else None
+        return cls(found.marks, found.subject, holder, found.blocks[0].issued, found.expires)
+
+
+def learn(revoked: Revoked) -> Steps[int]:
+    """Read what was revoked since, and return the moment up to which statements were forgotten.
+
+    Raises:
+        Denied: ``unavailable``; this is not the store that was read before.
+    """
+    ((epoch, purged),) = yield "state", ()
+    if revoked.epoch == epoch:
+        revoked.read()
+        return int(purged)
+    try:
+        while revoked.epoch < epoch:
+            upto = min(epoch, revoked.epoch + _PAGE)
+            revoked.learn(upto, (yield "feed", (revoked.epoch, upto)))
+        revoked.learn(epoch, ())
+    except LookupError as error:
+        raise Denied(Reason.UNAVAILABLE, detail=str(error)) from error
+    return int(purged)
+
+
+def take(permit: Permit, op: bytes, revoked: Revoked) -> Steps[None]:
+    """Take all that a permit takes: statements, approvals, limits.
+
+    Raises:
+        Denied: something of it is not to be had, and nothing was taken.
+    """
+    purged = yield from learn(revoked)
+    revoked.check(permit.marks, permit.issued)
+    for key in permit.approvers:
+        revoked.check((mark("key", key),), permit.issued)
+    for one in sorted(permit.spends, key=lambda spent: (spent.kind, spent.name)):
+        if one.until <= purged:
+            # the clock was set back: this statement may have been used and forgotten
+            raise Denied(Reason.STALE, f"the {one.kind} is older than the guard's clock has been")
+        if not (yield "spend", (one.kind, one.name, one.until)):
+            reason = Reason.REPLAYED if one.kind == "proof" else Reason.SPENT
+            raise Denied(reason, f"the {one.kind} was used before")
+    if permit.approvers:
+        asked = yield "asked", (permit.call.digest, chain_digest(permit.ids), permit.time)
+        if asked and asked[0][2] == "rejected":
+            raise Denied(Reason.NOT_APPROVED, "an approver has rejected this call")
+    for key in permit.approvers:
+        # whoever was handed this capability, or one that it stems from, is no judge of its calls
+        for block in permit.ids:
+            if (yield "delegate", (mark("block", block.encode()), mark("key", key))):
+                raise Denied(Reason.NOT_APPROVED, "who was handed a capability does not approve its calls")
+    for charge in sorted(permit.charges, key=lambda one: one.counter):
+        yield from _charge(charge, op, permit.time, purged)
+    if permit.approvers:
+        yield "use_request", (permit.call.digest, chain_digest(permit.ids))
+
+
+def _charge(charge: Charge, op: bytes, now: int, purged: int) -> Steps[None]:
+    length = max(1, charge.window // 60)
+    slot = now // length if charge.window else 0
+    first = (now - charge.window) // length if charge.window else 0
+    # what was used is kept while it counts: in its window, or as long as the capability lives
+    until = min(charge.until, MAX_MOMENT)
+    if charge.window:
+        until = min(until, (slot + 1) * length + charge.window)
+    if purged >= (now + 1 if charge.window else until):
+        raise Denied(Reason.STALE, "what was used of a limit is forgotten: a guard's clock was ahead")
+    ((used,),) = yield "used", (charge.counter, first)
+    if int(used) + charge.amount > charge.most:
+        raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.most - int(used), 0)} left")
+    yield "charge", (charge.counter, slot, charge.amount, until)
+    if charge.refund:
+        yield "refundable", (op, charge.counter, slot, charge.amount, until)
+
+
+def refund(op: bytes) -> Steps[None]:
+    """Give back what an operation took and what may be given back; a second time gives nothing."""
+    for counter, slot, amount in (yield "refund", (op,)):
+        yield "give_back", (counter, slot, amount)
+
+
+def note(seen: Seen) -> Steps[None]:
+    """Remember that a capability was used."""
+    name = seen.marks[0]
+    if (yield "capability", (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires)):
+        for one in dict.fromkeys(seen.marks):
+            yield "mark", (one, name)
+
+
+def revoke(revocation: Revocation, reason: str, now: int) -> Steps[tuple[int, bool]]:
+    """Write a revocation; its epoch, and whether it is new."""
+    yield "lock_state", ()
+    known = yield "known_revocation", (revocation.kind, revocation.target)
+    if known:
+        return int(known[0][0]), False
+    # no one sees this number before everything that has a lower one can be seen
+    ((epoch,),) = yield "next_epoch", ()
+    yield "revoke", (int(epoch), revocation.kind, revocation.target, revocation.words, reason, now)
+    yield "hint", ()
+    return int(epoch), True
+
+
+def reach(revocation: Revocation, now: int) -> Steps[Reach]:
+    """What a revocation would end."""
+    timed = "_before" if revocation.kind == "before" else ""
+    target = int.from_bytes(revocation.target, "big") if timed else revocation.target
+    ((capabilities, holders),) = yield f"reach{timed}", (target, now)
+    ((waiting,),) = yield f"reach_requests{timed}", (target, now)
+    return Reach(int(capabilities), int(holders), int(waiting))
+
+
+def ask(request: Request, seen: Seen, revoked: Revoked) -> Steps[Request]:
+    """File a request, unless one for the same call is there."""
+    yield from learn(revoked)
+    revoked.check(seen.marks, seen.issued)
+    digest, name = request.call.digest, seen.marks[0]
+    found = yield "asked", (digest, request.chain, request.asked)
+    if found:
+        return (yield from _request(found[0]))
+    if len(request.text) > MOST_SHOWN:
+        raise Denied(Reason.NOT_APPROVED, "the arguments are too long for anybody to approve")
+    # by the issuer's block: whoever narrows a capability gets no more of them
+    issued = mark("block", request.ids[0].encode())
+    ((waiting,),) = yield "reach_requests", (issued, request.asked)
+    if int(waiting) >= MOST_OPEN:
+        raise Denied(Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already")
+    yield from note(seen)
+    values = (request.id, digest, request.chain, name, _body(request), request.expires, request.asked)
+    yield "ask", values
+    return request
+
+
+def requests(now: int, id: str | None) -> Steps[list[Request]]:
+    """The requests that wait, or one."""
+    if id is not None and not _ID.fullmatch(id):
+        return []  # some texts no store takes
+    rows = (yield "open_requests", (now,)) if id is None else (yield "request", (id,))
+    found = []
+    for row in rows:
+        found.append((yield from _request(row)))
+    return found
+
+
+def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
+    """Add a vote.
+
+    Raises:
+        ValueError: it does not count.
+    """
+    found = yield from requests(now, id)
+    if not found:
+        raise ValueError("there is no such request")
+    (request,) = found
+    if request.state != "open" or now >= request.expires:
+        raise ValueError("this request is over")
+    request.check(vote)
+    yield from learn(revoked)
+    held = mark("key", vote.key.data)
+    if revoked.knows(held):
+        raise ValueError("this key is revoked")
+    for block in request.ids:
+        if (yield "delegate", (mark("block", block.encode()), held)):
+            raise ValueError("who was handed this capability, or hands it on, does not vote on its calls")
+    yield "vote", (id, str(vote.key), vote.statement)
+    if not vote.approves:
+        yield "settle", (id, "rejected")
+    return request.with_vote(vote)
+
+
+def approvals(call: bytes, chain: bytes, now: int, revoked: Revoked) -> Steps[list[str]]:
+    """The approvals for a call that wait to be used; those of keys that were revoked since do not count."""
+    yield from learn(revoked)
+    rows = yield "approvals", (call, chain, now)
+    found = [(mark("key", PublicKey.parse(str(key)).data), str(statement)) for key, statement in rows]
+    return [statement for held, statement in found if not revoked.knows(held)]
+
+
+def forget(before: int) -> Steps[list[Row]]:
+    """Forget what ended by a moment; returns the statements that went."""
+    gone = yield "forget_spent", (before,)
+    if (yield "forget_used", (before,)) or gone:
+        yield "purged", (before,)
+    for one in ("refundable", "marks", "capabilities", "votes", "requests"):
+        yield f"forget_{one}", (before,)
+    return gone
+
+
+def _body(request: Request) -> bytes:
+    said = {
+        "resource": request.resource,
+        "operation": request.operation,
+        "text": request.text.decode(),
+        "ids": request.ids,
+        "subject": request.subject,
+        "approvers": [(handle, str(key)) for handle, key in request.approvers],
+        "asked": request.asked,
+        "expires": request.expires,
+    }
+    return json.dumps(said).encode()
+
+
+def _request(row: Row) -> Steps[Request]:
+    id, body, state = row
+    votes = yield "votes", (id,)
+    return _read(str(id), bytes(body), state, votes)
+
+
+def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> Request:
+    said = json.loads(body)
+    return Request(
+        id,
+        said["resource"],
+        said["operation"],
+        said["text"].encode(),
+        tuple(said["ids"]),
+        said["subject"],
+        tuple((handle, PublicKey.parse(key)) for handle, key in said["approvers"]),
+        said["asked"],
+        said["expires"],
+        state,
+        tuple(Vote(PublicKey.parse(key), statement) for key, statement in votes),
+    )

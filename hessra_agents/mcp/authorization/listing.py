@@ -1,0 +1,106 @@
+"""What a caller sees of a server: the tools, resources and prompts that its capability reaches.
+
+A filtered list keeps a model from asking in vain, and hides what is nobody's business. It is no boundary:
+the decision is made at the call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ...grants.clauses import Pattern
+from ...errors import Denied
+from ...grants.grants import Grant
+from ...tokens.capability import Capability
+from .requests import LISTS
+from ...tools.input_schema.input_schema import InputSchema
+
+__all__ = ["NOTHING", "Reach", "filtered"]
+
+_KEYS = {
+    "tools/list": ("tool", "name"),
+    "resources/list": ("resource", "uri"),
+    "prompts/list": ("prompt", "name"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a capability reaches: objects, and the patterns that all of its blocks set."""
+
+    objects: frozenset[str]
+    patterns: tuple[Pattern, ...] = ()
+
+    @classmethod
+    def of(cls, capability: Capability) -> Reach:
+        """Read it off a capability that a guard honours."""
+        patterns = [pattern for block in capability.blocks for pattern in block.patterns]
+        if not capability.blocks[0].patterns:
+            # such a capability permits calls without arguments only
+            rights = capability.blocks[0].rights
+            patterns.append(tuple(b for _, o, op in rights for b in Grant(o, op, ()).branches(closed=True)))
+        return cls(frozenset(capability.tools), tuple(patterns))
+
+
+NOTHING = Reach(frozenset())
+
+
+def filtered(
+    method: str,
+    result: Mapping[str, Any],
+    reach: Reach,
+    *,
+    shown: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """A page of a list as this caller may see it.
+
+    Args:
+        method: one of `LISTS`.
+        result: as it goes over the wire.
+        shown: says of a tool's definition whether it may be shown at all (see `Pins`).
+    """
+    place = LISTS[method]
+    found = result.get(place)
+    items = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    if method == "resources/templates/list":
+        uris = [name.removeprefix("resource:") for name in reach.objects if name.startswith("resource:")]
+        kept = [one for one in items if any(_fits(one.get("uriTemplate"), uri) for uri in uris)]
+    else:
+        kind, key = _KEYS[method]
+        kept = [one for one in items if f"{kind}:{one.get(key)}" in reach.objects]
+    if method == "tools/list":
+        kept = [narrow for one in kept if shown(one) for narrow in _narrowed(one, reach)]
+    told = {**result, place: kept}
+    if "cacheScope" in told or "ttlMs" in told:
+        # another capability on the same connection sees another list
+        told |= {"cacheScope": "private", "ttlMs": 0}
+    return told
+
+
+def _narrowed(tool: dict[str, Any], reach: Reach) -> list[dict[str, Any]]:
+    schema = _compiled(json.dumps(tool.get("inputSchema"), sort_keys=True))
+    if schema is None:
+        return []  # a tool that nobody can call
+    return [{**tool, "inputSchema": schema.narrowed(reach.patterns, f"tool:{tool['name']}")}]
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> InputSchema | None:
+    """A schema as it is read, once: every caller asks for the same list, and a foreign schema may be long."""
+    try:
+        return InputSchema.of(json.loads(text))
+    except Denied:
+        return None
+
+
+def _fits(template: object, uri: str) -> bool:
+    """Whether a URI may come from a template (RFC 6570), each expression standing for any text."""
+    if not isinstance(template, str) or len(template) > 1024:
+        return False
+    literals = re.split(r"\{[^{}]*\}", template)
+    return uri.startswith(literals[0]) and uri.endswith(literals[-1]) and all(one in uri for one in literals)

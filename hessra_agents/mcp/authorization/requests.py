@@ -1,0 +1,123 @@
+"""What a request asks for: the object, the operation and the arguments that a capability must name.
+
+| request | object | operation |
+|---|---|---|
+| ``tools/call`` | ``tool:<name>`` | ``invoke``, with the arguments |
+| ``resources/read``, ``resources/subscribe``, ``resources/unsubscribe`` | ``resource:<uri>`` | ``read`` |
+| ``prompts/get`` | ``prompt:<name>`` | ``get``, with the arguments |
+| any other request or notification | ``method:<method>`` | ``call``, with its parameters |
+
+Only what is `OPEN` needs no capability: it opens and keeps a connection, tells of one's own state, or lists,
+and lists are filtered. A method that nobody thought of is one more object that a capability must name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ...call.call import Call
+from ...call.canonical import Malformed
+
+__all__ = ["CAPABILITY", "LISTS", "OPEN", "OURS", "PROOF", "act", "stripped", "without_ours"]
+
+CAPABILITY = "dev.hessra/capability"
+PROOF = "dev.hessra/proof"
+OURS = "dev.hessra/"
+"""What begins so in ``_meta`` is between client and guard, and goes no further."""
+
+LISTS = {
+    "tools/list": "tools",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+    "prompts/list": "prompts",
+}
+"""Requests that list, and where in the result."""
+
+_TOLD = ("initialized", "cancelled", "progress", "roots/list_changed")
+
+OPEN = frozenset(
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "logging/setLevel",
+        *LISTS,
+        *(f"notifications/{n}" for n in _TOLD),
+    }
+)
+"""Requests and notifications that need no capability."""
+
+_READS = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
+
+
+def act(method: str, params: Mapping[str, Any] | None) -> Call | None:
+    """The call that a request asks for; None if it needs no capability.
+
+    Raises:
+        Malformed: it names nothing that could be decided on.
+    """
+    if method in OPEN:
+        return None
+    given = {} if params is None else params
+    if method == "tools/call":
+        return _call("tool", given.get("name"), _arguments(given), "invoke")
+    if method in _READS and "uri" in given:
+        return _call("resource", given["uri"], {}, "read")
+    if method == "prompts/get":
+        return _call("prompt", given.get("name"), _arguments(given), "get")
+    return _call("method", method, {name: one for name, one in given.items() if name != "_meta"}, "call")
+
+
+_TRACING = frozenset({"traceparent", "tracestate", "baggage"})
+_LABELS = frozenset({"mcp", "modelcontextprotocol"})
+
+
+def stripped(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
+    """The parameters with what of their ``_meta`` is the protocol's own; an empty one is left out.
+
+    No capability names what is in ``_meta``, and a server may choose by it what runs. So nothing of ours and
+    nothing that the protocol does not define goes on, but keys that are ``kept`` by name.
+    """
+    meta = params.get("_meta")
+    if not isinstance(meta, Mapping):
+        return dict(params)
+    found = {key: value for key, value in meta.items() if _of_protocol(key) or key in kept}
+    if len(found) == len(meta):
+        return dict(params)
+    rest = {key: value for key, value in params.items() if key != "_meta"}
+    return {**rest, "_meta": found} if found else rest
+
+
+def without_ours(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client answers to a server's question, without anything of ours in its ``_meta``."""
+    meta = result.get("_meta")
+    if not isinstance(meta, Mapping):
+        return dict(result)
+    return {**result, "_meta": {key: one for key, one in meta.items() if not str(key).startswith(OURS)}}
+
+
+def _of_protocol(key: object) -> bool:
+    """Whether the protocol defines this key of ``_meta`` (basic/index, "_meta")."""
+    if not isinstance(key, str):
+        return False
+    prefix, slash, _ = key.rpartition("/")
+    if slash:
+        return prefix.split(".")[1:2] != [] and prefix.split(".")[1] in _LABELS
+    return key in ("progressToken", "progress_token") or key in _TRACING
+
+
+def _arguments(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    # absent and null both mean none (the SDK writes null for a call without arguments)
+    found = params.get("arguments")
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise Malformed("the arguments are not an object")
+    return found
+
+
+def _call(kind: str, name: object, arguments: Mapping[str, Any], operation: str) -> Call:
+    if not isinstance(name, str):
+        raise Malformed(f"the {kind} is not named by a text")
+    return Call.of(name, arguments, kind=kind, operation=operation)

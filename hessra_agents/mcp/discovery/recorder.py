@@ -1,0 +1,56 @@
+"""`Watching`: permits everything, and remembers what was asked; what `learning` proposes grants from.
+
+It protects from nothing. It takes a `Gate`'s place while somebody learns what a session needs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ...call.call import Call
+from ...call.canonical import Malformed
+from ..authorization.requests import act, stripped
+from ..authorization.catalog import Catalogue, Fetch
+from ..authorization.authorizer import Forward
+
+__all__ = ["Watching"]
+
+MAX_CALLS = 10_000
+"""Calls that are remembered."""
+
+R = TypeVar("R")
+
+_log = logging.getLogger("hessra_agents")
+
+
+class Watching:
+    """What was asked of one server, in order."""
+
+    def __init__(self) -> None:
+        self.catalogue = Catalogue()
+        self.calls: list[Call] = []
+
+    async def run(
+        self, method: str, params: Mapping[str, Any] | None, forward: Forward[R], *, fetch: Fetch
+    ) -> R:
+        """Forward a request, whatever it asks for."""
+        given = params or {}
+        try:
+            call = act(method, given)
+        except Malformed:
+            call = None
+            _log.warning("a request was seen that no capability could name")
+        if call is not None:
+            if len(self.calls) == MAX_CALLS:
+                _log.warning("more than %d calls: the others are not remembered", MAX_CALLS)
+            if len(self.calls) <= MAX_CALLS:
+                self.calls.append(call)
+        return await forward(stripped(given))
+
+    def listed(
+        self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The whole list."""
+        return dict(result)

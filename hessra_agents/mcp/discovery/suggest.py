@@ -1,0 +1,229 @@
+"""Learning: the narrowest grants that would have allowed the calls of a session.
+
+    print(proposed(calls))                                       # a grant file
+
+For each tool, each argument is held to what it was in the calls:
+
+1. one value: that value; a few: one of them; many whole numbers: between the least and the greatest;
+2. many texts: the folder of the paths, a common beginning, or their length; lists: out of what they held;
+   objects: field by field;
+3. an argument that was not always there may be left out.
+
+Where no bound says what was seen, a tool gets several grants, one for each value. A grant that allows more
+than was seen says so in a comment; ``anything`` is the last resort, and marked. What was seen in a session is
+no proof that it was right: a person reads the file before it is issued.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from ...call import formats as shapes
+from ...call.call import Call
+from ...call.canonical import Json, encode
+from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
+from ...call.facts import INT64, MAX_ELEMENTS
+from ...grants.grants import MAX_OPTIONAL
+
+__all__ = ["proposed"]
+
+FEW = 8
+"""Values that are listed as they are."""
+
+MAX_LISTED = 32
+"""Texts that are listed, where no bound fits them better."""
+
+MAX_GRANTS = 16
+"""Grants for one object."""
+
+MAX_START = 64
+"""Characters of a common beginning."""
+
+MAX_SPELLED = 1024
+"""Characters of a value that is written into a grant; a longer one would fill the token."""
+
+_KINDS = {"tool": "invoke", "resource": "read", "prompt": "get", "method": "call"}
+
+T = TypeVar("T")
+
+Told = tuple[Form, str]
+"""A form, and a note for a person where it allows more than was seen."""
+
+
+def proposed(calls: Iterable[Call]) -> str:
+    """The text of a grant file that allows these calls, and little more."""
+    seen: dict[tuple[str, str], list[dict[str, Json]]] = {}
+    count = 0
+    for call in calls:
+        kind = call.resource.partition(":")[0]
+        if _KINDS.get(kind) == call.operation:
+            count += 1
+            seen.setdefault((kind, call.tool), []).append(call.arguments)
+    entries = [entry for (kind, name), one in sorted(seen.items()) for entry in _entries(kind, name, one)]
+    head = [f"What {count} calls of a session needed. Read it before you issue it: it is no judgement."]
+    return written(entries, head=head)
+
+
+def _entries(kind: str, name: str, seen: list[dict[str, Json]]) -> list[Entry]:
+    """Grants of one object: one, or one for each of a few values that no bound describes."""
+    narrow = _split(kind, name, _distinct(seen), MAX_GRANTS)
+    return narrow or [_entry(kind, name, seen, wide=True)]
+
+
+def _split(kind: str, name: str, seen: list[dict[str, Json]], most: int) -> list[Entry]:
+    """The narrow grants of these calls; none, if it takes more than ``most``."""
+    apart = _apart(seen)
+    if apart is None:
+        return [_entry(kind, name, seen, wide=False)]
+    groups: dict[bytes, list[dict[str, Json]]] = {}
+    for call in seen:
+        groups.setdefault(encode(apart(call)), []).append(call)
+    if len(groups) > most:
+        return []
+    found: list[Entry] = []
+    for group in groups.values():
+        made = _split(kind, name, group, most - len(found))
+        if not made:
+            return []
+        found += made
+    return found if len(found) <= most else []
+
+
+def _apart(seen: list[dict[str, Json]]) -> Callable[[dict[str, Json]], Json] | None:
+    """What tells calls apart that one grant would describe badly; None if one describes them well."""
+    names = _names(seen)
+    if sum(_sometimes(name, seen) for name in names) > MAX_OPTIONAL:
+        return lambda call: [*sorted(call)]
+    for name in names:
+        if _told([call[name] for call in seen if name in call], wide=False) is None:
+            return partial(_member, name)
+    return None
+
+
+def _member(name: str, call: dict[str, Json]) -> Json:
+    return [call[name]] if name in call else []
+
+
+def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> Entry:
+    arguments: dict[str, Form] = {}
+    notes: dict[str, str] = {}
+    choices = 0
+    for argument in _names(seen):
+        told = _told([call[argument] for call in seen if argument in call], wide=wide)
+        form, note = told or _ANYTHING
+        if _sometimes(argument, seen):
+            choices += form != {"anything": True}
+            if choices > MAX_OPTIONAL:
+                form, note = _ANYTHING
+            form = {"optional": form}
+        arguments[argument] = form
+        if note:
+            notes[argument] = note
+    return Entry(kind, name, arguments, notes=notes)
+
+
+_ANYTHING: Told = ({"anything": True}, "ANYTHING AT ALL: no bound describes what was seen; decide yourself")
+
+
+def _told(values: Sequence[Json], *, wide: bool) -> Told | None:
+    """What one argument was: a form for it; None if nothing but ``anything`` or separate grants would do."""
+    values = _distinct(values)
+    if len(values) == 1 and not _is_long(values[0]):
+        return exact(values[0]), ""
+    if all(type(value) is str for value in values):
+        return _texts([str(value) for value in values])
+    if not any(isinstance(value, (list, dict)) for value in values):
+        return _scalars(values)
+    if len(values) <= FEW and not wide:
+        return None
+    if all(isinstance(value, list) for value in values):
+        return _lists([value for value in values if isinstance(value, list)])
+    if all(isinstance(value, dict) for value in values):
+        return _objects([value for value in values if isinstance(value, dict)])
+    return None
+
+
+def _scalars(values: Sequence[Json]) -> Told | None:
+    short = not any(map(_is_long, values))
+    if len(values) <= FEW and short:
+        return one_of(values), ""
+    numbers = [value for value in values if type(value) is int and -INT64 <= value < INT64]
+    if len(numbers) == len(values):
+        return {"between": [min(numbers), max(numbers)]}, _wider(values, "all between these two")
+    return (one_of(values), "") if len(values) <= MAX_LISTED and short else None
+
+
+def _texts(values: list[str]) -> Told:
+    short = not any(map(_is_long, values))
+    if len(values) <= FEW and short:
+        return one_of(values), ""
+    if len(values) > 1 and all(shapes.path(value) is not None for value in values):
+        folder = os.path.commonpath(values)
+        if folder != "/":
+            return {"under": folder}, _wider(values, "every path in this folder")
+    if len(values) <= MAX_LISTED and short:
+        return one_of(values), ""
+    longest = max(map(len, values))
+    start = os.path.commonprefix(values)[:MAX_START]  # noqa: RUF071 -- of any texts, letter by letter
+    if start.isalnum():  # of a path, a URL or an address, a beginning says nothing
+        return {"starts_with": start, "max_length": longest}, _wider(values, "every text that begins so")
+    return {"max_length": longest}, _wider(values, "EVERY text of this length")
+
+
+def _lists(values: list[list[Json]]) -> Told | None:
+    """A list out of what the lists held, in any order."""
+    elements = _distinct([element for value in values for element in value])
+    alike = len({type(element) for element in elements}) == 1
+    if not alike or type(elements[0]) not in (str, int) or max(map(len, values)) > MAX_ELEMENTS:
+        return None
+    told = _told(elements, wide=True)
+    if told is None:
+        return None
+    form, empty = told[0], [] in values
+    if not isinstance(form, dict):
+        form = {"one_of": [form]}
+    if "one_of" in form:
+        if any(type(element) is int and not -INT64 <= element < INT64 for element in elements):
+            return None
+        form = {"subset_of": {"values": form["one_of"], "empty": empty}}
+    else:
+        form = {"each": {"of": form, "empty": empty}}
+    return {**form, "max_length": max(map(len, values))}, _wider(values, "every list of such elements")
+
+
+def _objects(values: list[dict[str, Json]]) -> Told | None:
+    """Field by field."""
+    names = _names(values)
+    if "" in names or sum(_sometimes(name, values) for name in names) > MAX_OPTIONAL // 3:
+        return None
+    fields: dict[str, Form] = {}
+    for name in names:
+        told = _told([value[name] for value in values if name in value], wide=True)
+        if told is None:
+            return None
+        fields[name] = {"optional": told[0]} if _sometimes(name, values) else told[0]
+    return {"fields": fields}, _wider(values, "every combination of these fields")
+
+
+def _distinct(values: Sequence[T]) -> list[T]:
+    """Each value once, in order; ``true`` and 1 are two."""
+    return list({encode(value): value for value in values}.values())  # type: ignore[arg-type]
+
+
+def _names(seen: Iterable[dict[str, Json]]) -> list[str]:
+    return list(dict.fromkeys(name for one in seen for name in one))
+
+
+def _sometimes(name: str, seen: Sequence[dict[str, Json]]) -> bool:
+    return not all(name in one for one in seen)
+
+
+def _is_long(value: Json) -> bool:
+    return isinstance(value, str) and len(value) > MAX_SPELLED
+
+
+def _wider(values: Sequence[object], words: str) -> str:
+    return f"wider than what was seen ({len(values)}): {words}"

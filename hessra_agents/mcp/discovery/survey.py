@@ -1,0 +1,163 @@
+"""`Survey`: what a server says that it offers: its tools, resources and prompts, all pages of them.
+
+It asks in frames and reads leniently, since a server that a strict client refuses may be one that somebody
+wants to stand in front of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+import anyio
+from mcp.client._transport import ReadStream, WriteStream
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import ClientMessageMetadata, SessionMessage
+from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+
+from ...errors import Denied, Reason
+from ..transport.messages import write_frame
+from ..proxy.common import VERSION, Ask, Unheard, heard, whole_list
+from ..transport.stdio import Aside, Child
+from ..proxy.stdio import MAX_ANSWER
+from ..proxy.pending import Questions
+
+__all__ = ["Survey"]
+
+_HANDSHAKE, _MODERN = "2025-11-25", "2026-07-28"
+_US = {"name": "hessra-agents", "version": "1"}
+
+Definition = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The definitions, as the server's lists have them."""
+
+    server: str
+    """Its name, by its own word."""
+    tools: list[Definition]
+    resources: list[Definition]
+    prompts: list[Definition]
+
+    @classmethod
+    async def of_command(cls, command: Sequence[str], *, seconds: float, aside: Aside) -> Survey:
+        """Start a server, ask it, and end it.
+
+        Args:
+            seconds: for all questions.
+            aside: gets the lines of its standard error.
+
+        Raises:
+            Denied: ``unavailable``: it does not answer.
+            NotStarted: it cannot be.
+        """
+        started = Child.started(command, most=MAX_ANSWER, aside=aside)
+        async with started as child, _asking(child, seconds) as ask:
+            try:
+                with anyio.fail_after(seconds):
+                    found = await _surveyed(ask)
+            except TimeoutError as error:
+                raise Denied(Reason.UNAVAILABLE, "the server does not answer in time") from error
+            await child.leave()
+            return found
+
+    @classmethod
+    async def of_url(cls, url: str, *, seconds: float) -> Survey:
+        """Ask a server over HTTP.
+
+        Raises:
+            Denied: ``unavailable``: it does not answer.
+        """
+        try:
+            with anyio.fail_after(seconds):
+                async with streamable_http_client(url) as (read, write):
+                    return await _surveyed(partial(_ask_over_http, read, write, count()))
+        except Denied:
+            raise
+        except Exception as error:
+            raise Denied(Reason.UNAVAILABLE, "the server does not answer over HTTP") from error
+
+
+@asynccontextmanager
+async def _asking(child: Child, seconds: float) -> AsyncIterator[Ask]:
+    """Asks a child; what it says on its own is passed over."""
+    questions = Questions(child.outlet, seconds)
+
+    async def hear() -> None:
+        async for line in child.lines:
+            with suppress(Unheard):
+                message, _ = heard(line or b"")
+                if "method" not in message and questions.are(message.get("id")):
+                    questions.answered(message)
+        child.outlet.close()
+        questions.fail()
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if method.startswith("notifications/"):
+            await child.outlet.send(write_frame({"jsonrpc": "2.0", "method": method}))
+            return {}
+        try:
+            return await questions.ask(method, params)
+        except (TimeoutError, anyio.BrokenResourceError) as error:
+            raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}") from error
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(child.outlet.run)
+            group.start_soon(hear)
+            group.start_soon(child.murmur)
+            yield ask
+            group.cancel_scope.cancel()
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+
+
+async def _ask_over_http(
+    read: ReadStream[SessionMessage | Exception],
+    write: WriteStream[SessionMessage],
+    numbers: Iterator[int],
+    method: str,
+    params: dict[str, Any],
+) -> dict[str, Any]:
+    if method.startswith("notifications/"):
+        await write.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method=method)))
+        return {}
+    headers = {"mcp-method": method, "mcp-protocol-version": _MODERN} if "_meta" in params else {}
+    id = next(numbers)
+    request = JSONRPCRequest(jsonrpc="2.0", id=id, method=method, params=params)
+    await write.send(SessionMessage(request, ClientMessageMetadata(headers=headers)))
+    async for item in read:
+        if isinstance(item, Exception):
+            raise item
+        message = item.message
+        if isinstance(message, (JSONRPCResponse, JSONRPCError)) and message.id == id:
+            return message.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    raise EOFError
+
+
+async def _surveyed(ask: Ask) -> Survey:
+    """Shake hands, or find that nobody here shakes hands any more; then ask for the lists that there are."""
+    params: dict[str, Any] = {}
+    hello = {"protocolVersion": _HANDSHAKE, "capabilities": {}, "clientInfo": _US}
+    said = (await ask("initialize", hello)).get("result")
+    if isinstance(said, dict):
+        await ask("notifications/initialized", {})
+    else:
+        client = "io.modelcontextprotocol/clientCapabilities"
+        params = {"_meta": {VERSION: _MODERN, client: {}}}
+        said = (await ask("server/discover", params)).get("result")
+    if not isinstance(said, dict):
+        raise Denied(Reason.UNAVAILABLE, "the server does not say what it is")
+    offers = said.get("capabilities")
+    lists = [
+        await whole_list(ask, f"{kind}/list", params) if isinstance(offers, dict) and kind in offers else []
+        for kind in ("tools", "resources", "prompts")
+    ]
+    about = said.get("serverInfo")
+    name = about.get("name") if isinstance(about, dict) else None
+    return Survey(name if isinstance(name, str) else "server", *lists)

@@ -1,0 +1,234 @@
+"""A starter: the grant file that a person begins with, from what a server says of itself.
+
+Every argument of every tool is named, with the tightest constraint that the tool's schema tells. Where it
+tells nothing, the file says ``{ CHOOSE = "a text" }``: such a file is not read until somebody has decided.
+What a grant leaves out is not granted, so a person deletes what is not needed and decides the rest.
+
+    print(starter("files", tools))
+
+Names and descriptions are the server's: they stand in quotes, in one line, and a description in a comment
+only. An optional argument beyond the sixth is written as a comment, since each doubles the ways that a
+capability has to list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...call.call import MAX_ARGUMENTS, Call
+from ...call.canonical import Malformed
+from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
+from ...call.facts import INT64
+from ...grants.grants import MAX_OPTIONAL
+from ...tools.input_schema.reader import Dialect, Schema, Unusable
+from ...tools.input_schema.input_schema import TYPE_WORDS
+
+__all__ = ["starter"]
+
+MAX_DEPTH = 6
+"""Schemas inside each other that are spelled out."""
+
+MAX_QUOTED = 200
+"""Characters of a server's own words."""
+
+Definition = Mapping[str, Any]
+
+
+def starter(
+    server: str,
+    tools: Iterable[Definition],
+    resources: Iterable[Definition] = (),
+    prompts: Iterable[Definition] = (),
+) -> str:
+    """The text of a grant file for all that a server offers; each definition as its list has it."""
+    entries: list[Entry] = []
+    passed: list[str] = []
+    for tool in tools:
+        _add(entries, passed, "tool", tool.get("name"), tool)
+    for one in resources:
+        _add(entries, passed, "resource", one.get("uri"), one)
+    for one in prompts:
+        _add(entries, passed, "prompt", one.get("name"), one)
+    head = [
+        f"What the server {_quoted(server)} offers. Quoted words in comments are the server's own.",
+        "Delete what is not needed; write a constraint in place of every CHOOSE, such as",
+        '    { under = "/srv/data" }   { one_of = ["a", "b"] }   { max_length = 200 }   { anything = true }',
+        *(f"Not granted: {words}" for words in passed),
+    ]
+    return written(entries, head=head)
+
+
+def _add(entries: list[Entry], passed: list[str], kind: str, name: object, definition: Definition) -> None:
+    """One entry, or in words why there is none."""
+    try:
+        if not isinstance(name, str):
+            raise Malformed("its name is no text")
+        Call.of(name, {}, kind=kind)
+        if any((one.kind, one.name) == (kind, name) for one in entries):
+            raise Malformed("its name is there twice")
+        made = _prompt(definition) if kind == "prompt" else _tool(definition) if kind == "tool" else {}
+    except (Malformed, Unusable) as fault:
+        passed.append(f"{kind} {_quoted(name)}: {fault}")
+        return
+    entries.append(_entry(kind, name, definition, made))
+
+
+def _tool(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
+    """For each argument its form, whether it may be left out, and what the server says of it."""
+    dialect = Dialect.of(definition.get("inputSchema"))
+    told, required = dialect.document.get("properties", {}), dialect.root.get("required", [])
+    found = {}
+    for name in [*told, *sorted(dialect.names - told.keys())]:
+        schema = dialect.properties.get(name, True)
+        form = _form(dialect, schema, optional=name not in required)
+        words = told[name].get("description", "") if isinstance(told.get(name), dict) else ""
+        found[name] = (form, name not in required, words)
+    return found
+
+
+def _prompt(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
+    found: dict[str, tuple[Form, bool, str]] = {}
+    given = definition.get("arguments") or []
+    if not isinstance(given, list):
+        raise Malformed("its arguments are no list")
+    for one in given:
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
+            raise Malformed("an argument has no name")
+        found[one["name"]] = (
+            {"CHOOSE": "a text"},
+            one.get("required") is not True,
+            one.get("description", ""),
+        )
+    return found
+
+
+def _entry(kind: str, name: str, definition: Definition, made: dict[str, tuple[Form, bool, str]]) -> Entry:
+    arguments: dict[str, Form] = {}
+    omitted: dict[str, Form] = {}
+    notes: dict[str, str] = {}
+    choices = 0
+    for argument, (form, optional, words) in made.items():
+        if words:
+            notes[argument] = _quoted(words)
+        if optional:
+            form = {"optional": form}
+            choices += 1
+        try:
+            Call.of(name, {argument: None})
+        except Malformed:
+            omitted[argument], notes[argument] = form, "no capability can name this argument"
+            continue
+        if len(arguments) == MAX_ARGUMENTS or (optional and choices > MAX_OPTIONAL):
+            omitted[argument] = form
+        else:
+            arguments[argument] = form
+    about = definition.get("description")
+    return Entry(kind, name, arguments, _quoted(about) if about else "", notes, omitted)
+
+
+def _form(dialect: Dialect, schema: Schema, *, optional: bool = False, depth: int = 0) -> Form:
+    """The tightest form that a schema tells, or one that is to be chosen."""
+    schema = _followed(dialect, schema)
+    told = None if isinstance(schema, bool) else _told(dialect, schema, optional, depth)
+    return {"CHOOSE": _words(schema)} if told is None else told
+
+
+def _followed(dialect: Dialect, schema: Schema) -> Schema:
+    """What a schema refers to, if it does nothing else."""
+    for _ in range(MAX_DEPTH):
+        if isinstance(schema, bool) or not {"$ref"} <= schema.keys() <= {"$ref", *_CLOSED}:
+            break
+        closed = {word: schema[word] for word in _CLOSED if word in schema}
+        target = dialect.definitions[schema["$ref"]]
+        schema = target if isinstance(target, bool) else {**target, **closed}
+    return schema
+
+
+def _told(dialect: Dialect, schema: dict[str, Any], optional: bool, depth: int) -> Form | None:
+    if depth > MAX_DEPTH:
+        return None
+    if "const" in schema:
+        return exact(schema["const"])
+    if "enum" in schema:
+        return one_of(schema["enum"]) if schema["enum"] and all(map(_is_scalar, schema["enum"])) else None
+    if "anyOf" in schema:
+        rest = [one for one in schema["anyOf"] if one != {"type": ["null"]}]
+        if optional and len(rest) == 1:  # whoever could say null can leave it out
+            form = _form(dialect, rest[0], depth=depth + 1)
+            return None if _is_open(form) else form
+        return None
+    types = [name for name in schema.get("type", ()) if not (optional and name == "null")]
+    if types == ["boolean"]:
+        return one_of([True, False])
+    if types == ["integer"]:
+        return _bounds(schema)
+    if types == ["string"]:
+        return {"max_length": schema["maxLength"]} if schema.get("maxLength", INT64) < INT64 else None
+    if types == ["array"]:
+        return _elements(dialect, schema, depth)
+    if types == ["object"]:
+        return _fields(dialect, schema, depth)
+    return None
+
+
+def _bounds(schema: dict[str, Any]) -> Form | None:
+    lows = [math.ceil(schema["minimum"])] if "minimum" in schema else []
+    lows += [math.floor(schema["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in schema else []
+    highs = [math.floor(schema["maximum"])] if "maximum" in schema else []
+    highs += [math.ceil(schema["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in schema else []
+    if not all(-INT64 <= edge < INT64 for edge in [*lows, *highs]):
+        return None
+    if lows and highs:
+        return {"between": [max(lows), min(highs)]} if max(lows) <= min(highs) else None
+    if lows or highs:
+        return {"at_least": max(lows)} if lows else {"at_most": min(highs)}
+    return None
+
+
+def _elements(dialect: Dialect, schema: dict[str, Any], depth: int) -> Form | None:
+    if "items" not in schema or "prefixItems" in schema:
+        return None
+    form = _form(dialect, schema["items"], depth=depth + 1)
+    empty = schema.get("minItems", 0) == 0
+    most = {"max_length": schema["maxItems"]} if schema.get("maxItems", INT64) < INT64 else {}
+    values = form.get("one_of") if isinstance(form, dict) else [form]
+    if values is None:
+        bounded = isinstance(form, dict) and form.keys() <= {"between", "at_least", "at_most", "max_length"}
+        return {"each": {"of": form, "empty": empty}, **most} if bounded else None
+    texts = all(type(value) is str for value in values)
+    numbers = all(type(value) is int and -INT64 <= value < INT64 for value in values)
+    return {"subset_of": {"values": values, "empty": empty}, **most} if texts or numbers else None
+
+
+def _fields(dialect: Dialect, schema: dict[str, Any], depth: int) -> Form | None:
+    members = schema.get("properties", {})
+    closed = any(schema.get(word) is False for word in _CLOSED)
+    if not members or not closed or members.keys() - set(schema.get("required", ())) or "" in members:
+        return None  # a field that may be left out would double the ways again
+    return {"fields": {name: _form(dialect, one, depth=depth + 1) for name, one in members.items()}}
+
+
+_CLOSED = ("additionalProperties", "unevaluatedProperties")
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, (list, dict))
+
+
+def _is_open(form: Form) -> bool:
+    return isinstance(form, dict) and "CHOOSE" in form
+
+
+def _words(schema: Schema) -> str:
+    if isinstance(schema, bool):
+        return "any value"
+    kinds = [_words(one) for one in schema["anyOf"]] if "anyOf" in schema else []
+    kinds += [TYPE_WORDS[name] for name in schema.get("type", ())]
+    return " or ".join(dict.fromkeys(kinds)) or "any value"
+
+
+def _quoted(text: object) -> str:
+    """A text of the server in quotes, which nothing in it can close unseen."""
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"')[:MAX_QUOTED] + '"'

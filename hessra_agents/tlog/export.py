@@ -1,0 +1,210 @@
+"""A log as a folder of files that anyone can check offline, with public keys only (C2SP tlog-tiles).
+
+    checkpoint                      what the log signed: its name, size and root
+    tile/entries/000                the records, 256 in a file, each behind its length
+    tile/0/000, tile/1/000, ...     the hash tree over them
+    tile/0/x001/234.p/17            the last file of each kind is shorter, and says so
+
+`write` adds to an earlier export of the same log and changes none of its full files. `check` believes nothing
+but the keys: it hashes every record and computes every tile again. `prove` takes one record out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .export_reader import (
+    MAX_BUNDLE,
+    MAX_ENTRY,
+    exact_tile,
+    known,
+    note_of,
+    unbundled,
+    unverified,
+    verified,
+)
+from .directory import FRESH, BadExport, Folder, belongs, opened, shown, tile_name
+from .merkle import WIDTH, Tile, Tiles, Tree, leaf_hash, root, widths
+from .notes import MAX_NOTE, Checkpoint
+from .proofs import EMPTY, HASH
+from .record_proof import check_proof, entry, prove
+
+__all__ = ["MAX_ENTRY", "BadExport", "check", "check_proof", "entry", "prove", "write"]
+
+
+def write(
+    folder: Path,
+    origin: str,
+    size: int,
+    note: str,
+    entries: Callable[[int, int], Iterable[bytes]],
+    tiles: Tiles,
+) -> None:
+    """Write the first ``size`` records of a log, its tree and its signed checkpoint to a folder.
+
+    The checkpoint comes last, so an export that was interrupted shows as the one before it; run it again.
+
+    Args:
+        entries: the records from a start to a stop.
+        tiles: the tree; every record is held against it.
+
+    Raises:
+        BadExport: note, tree and records do not fit together, or the folder holds something else than
+            an earlier export of this log, whose full files are never changed.
+    """
+    checkpoint = unverified(note)
+    if (checkpoint.origin, checkpoint.size) != (origin, size):
+        raise BadExport("checkpoint: the note is of another log or size than what is exported")
+    with _stored(), opened(folder, create=True) as out, out.locked():
+        if root(size, tiles) != checkpoint.root:
+            raise BadExport("checkpoint: the note does not name the root of the log's tree")
+        before = _earlier(out, checkpoint, tiles)
+        there = list(widths(before.size))
+        for level, count in enumerate(widths(size)):
+            had = there[level] if level < len(there) else 0
+            for index in range(had // WIDTH, -(-count // WIDTH) if had < count else 0):
+                width = min(WIDTH, count - index * WIDTH)
+                row = tiles.hashes(level, index, width)
+                if level == 0:
+                    records = entries(index * WIDTH, index * WIDTH + width)
+                    _put(out, tile_name(None, index, width), _bundle(index * WIDTH, records, row))
+                _put(out, tile_name(level, index, width), row)
+        out.settle()
+        _put(out, "checkpoint", note.encode())
+        out.settle()
+        _sweep(out, size)
+
+
+def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Checkpoint:
+    """Check a whole export, and return what its log signed.
+
+    Args:
+        keys: verifier keys (`notes.verifier_key`); one of them is the log's.
+        older: the note of an earlier checkpoint that was kept elsewhere; the export has to extend it.
+            Only this shows a log that was rewritten by somebody who has its key.
+
+    Raises:
+        BadExport: a file is missing, surplus or wrong, or the older checkpoint is not extended.
+    """
+    keys = known(keys)
+    with opened(folder) as given:
+        checkpoint = verified("checkpoint", note_of(given), keys)
+        before = None if older is None else verified("the older checkpoint", older, keys)
+        if before and before.origin != checkpoint.origin:
+            raise BadExport("the older checkpoint: is of another log")
+        if before and before.size > checkpoint.size:
+            raise BadExport(
+                f"checkpoint: is of {checkpoint.size} records, and the log once had {before.size}: it was "
+                "cut, or this is an old copy"
+            )
+        tree = _rebuilt(given, checkpoint.size, before)
+        if tree.root() != checkpoint.root:
+            raise BadExport(
+                "checkpoint: records and tiles fit together, but not to the signed root: all of them were "
+                "written anew, or the checkpoint is of another export"
+            )
+        for name in given.files():
+            if not belongs(name, checkpoint.size):
+                raise BadExport(
+                    f"{shown(name)}: does not belong to a log of {checkpoint.size} records; an interrupted "
+                    "export leaves such files, and the next one removes them"
+                )
+    return checkpoint
+
+
+def _rebuilt(given: Folder, size: int, before: Checkpoint | None) -> Tree:
+    """The tree over the records of an export, every file of it being as the tree says."""
+    tree = Tree()
+    _check_before(tree, before)
+    for start in range(0, size, WIDTH):
+        width = min(WIDTH, size - start)
+        bundle, tile = (tile_name(level, start // WIDTH, width) for level in (None, 0))
+        row = exact_tile(given, tile, width)
+        for at, record in enumerate(unbundled(bundle, given.read(bundle, MAX_BUNDLE), width)):
+            leaf = leaf_hash(record)
+            if leaf != row[at * HASH : (at + 1) * HASH]:
+                raise BadExport(
+                    f"{bundle}: record {start + at} is not the one whose hash is in {tile}: one of the two "
+                    "was changed"
+                )
+            for full in tree.append(leaf):
+                _check_tile(given, full)
+            _check_before(tree, before)
+    for level, count in enumerate(widths(size)):
+        if count % WIDTH:
+            _check_tile(given, Tile(level, count // WIDTH, tree.partial(level)))
+    return tree
+
+
+def _check_before(tree: Tree, before: Checkpoint | None) -> None:
+    if before is not None and tree.size == before.size and tree.root() != before.root:
+        raise BadExport(
+            f"the older checkpoint: the first {before.size} records are not those that the log signed then: "
+            "one of them was changed, or the log has two versions"
+        )
+
+
+def _check_tile(given: Folder, tile: Tile) -> None:
+    name = tile_name(tile.level, tile.index, tile.width)
+    if tile.level and exact_tile(given, name, tile.width) != tile.hashes:
+        raise BadExport(f"{name}: is not the tree over the tiles below it: it was changed")
+
+
+def _bundle(start: int, records: Iterable[bytes], row: bytes) -> bytes:
+    data, at = bytearray(), 0
+    for at, record in enumerate(records, 1):
+        if len(record) > MAX_ENTRY:
+            raise BadExport(f"record {start + at - 1}: is larger than {MAX_ENTRY} bytes")
+        if leaf_hash(record) != row[(at - 1) * HASH : at * HASH]:
+            raise BadExport(f"record {start + at - 1}: is not the one in the log's tree")
+        data += len(record).to_bytes(2, "big") + record
+    if at * HASH != len(row):
+        raise BadExport(f"record {start + at}: is missing in the log")
+    return bytes(data)
+
+
+def _put(out: Folder, name: str, data: bytes) -> None:
+    """Have a file on disk. One that an interrupted export has written already is left as it is."""
+    if out.find(name, max(len(data), MAX_BUNDLE)) != data:
+        out.write(name, data)
+    else:
+        out.written.add(name)
+
+
+def _earlier(out: Folder, checkpoint: Checkpoint, tiles: Tiles) -> Checkpoint:
+    """What the folder holds of this log already."""
+    if out.find("checkpoint", MAX_NOTE) is None:
+        for name in out.files():
+            if name != FRESH and not name.startswith("tile/"):
+                raise BadExport(f"{shown(name)}: the folder is neither empty nor an export")
+        return Checkpoint(checkpoint.origin, 0, EMPTY)
+    before = unverified(note_of(out))
+    if before.origin != checkpoint.origin:
+        raise BadExport("checkpoint: the folder holds an export of another log")
+    if before.size > checkpoint.size:
+        raise BadExport(
+            f"checkpoint: the folder holds {before.size} records, and the log {checkpoint.size}: it was cut, "
+            "or put back from an old copy"
+        )
+    if root(before.size, tiles) != before.root:
+        raise BadExport("checkpoint: the folder holds records that are not in the log: one was changed")
+    return before
+
+
+def _sweep(out: Folder, size: int) -> None:
+    """Remove the partial tiles of earlier checkpoints."""
+    out.forget(FRESH)
+    for name in out.files():
+        if re.search(r"\.p/[0-9]+$", name) and not belongs(name, size):
+            out.forget(name)
+
+
+@contextmanager
+def _stored() -> Iterator[None]:
+    try:
+        yield
+    except LookupError as error:
+        raise BadExport("the log: a tile that it should have stored is not there") from error

@@ -1,0 +1,282 @@
+"""Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint, tlog-cosignature).
+
+    note = sign(Checkpoint("example.com/log", tree.size, tree.root()).text, "example.com/log", key)
+    Checkpoint.verified(note, [verifier_key("example.com/log", key.public)])
+
+A note is a text and the signatures under it; a checkpoint is the text that names a log, its size and its
+root. A witness signs another's checkpoint, with the time at which it saw no larger one.
+
+- Reading is strict: every accepted note is written in the one way that it can be written.
+- A signature by a key that was not asked for counts as absent; a bad one by a known key spoils the note.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ..keys.keys import KeyPair, PublicKey
+from .proofs import EMPTY, HASH, MAX_SIZE
+
+__all__ = [
+    "MAX_NOTE", "BadNote", "Checkpoint", "Signature", "cosign", "parse_verifier_key", "sign", "signatures",
+    "verifier_key", "verify",
+]  # fmt: skip
+
+MAX_NOTE = 256 * 1024
+"""Characters of a note: room for its text and at least 16 signatures of any algorithm."""
+
+_MAX_TIME = 2**63 - 1
+_NOTE, _WITNESS = 0x01, 0x04  # types of signatures: an Ed25519 note, an Ed25519 cosignature with a time
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+class BadNote(ValueError):  # noqa: N818 - says what was found, like Denied
+    """A note, a checkpoint or a verifier key that is not to be trusted, or is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed a note. A witness also says when, in Unix seconds."""
+
+    name: str
+    time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log held: its name, how many records, and the root of the tree over them.
+
+    Raises:
+        BadNote: a ValueError; no checkpoint has such values.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lines = (self.origin, *self.extensions)
+        if not all(isinstance(line, str) and line and not _unwritable(line) for line in lines):
+            raise BadNote("each line of a checkpoint is a non-empty text without control characters")
+        if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
+            raise BadNote("a checkpoint's size is 0 to 2**63 - 1")
+        if len(self.root) != HASH or (self.size == 0 and self.root != EMPTY):
+            raise BadNote("a checkpoint's root is the hash of a tree")
+
+    @property
+    def text(self) -> str:
+        """The text that is signed."""
+        root = b64encode(self.root).decode()
+        return "".join(f"{line}\n" for line in (self.origin, self.size, root, *self.extensions))
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """The checkpoint that a note's text is. Whether anyone signed it is for `verified` to say.
+
+        Raises:
+            BadNote: the text is no checkpoint, or is written in another way than it should be.
+        """
+        lines = text.split("\n")
+        if len(lines) < 4 or lines.pop() != "":
+            raise BadNote("a checkpoint has three lines: origin, size and root")
+        origin, size, root, *extensions = lines
+        if not _SIZE.fullmatch(size):
+            raise BadNote("a checkpoint's size is a decimal number without leading zeros")
+        return cls(origin, int(size), _decoded(root), tuple(extensions))
+
+    @classmethod
+    def unverified(cls, note: str) -> Checkpoint:
+        """The checkpoint of a note that anybody may have written.
+
+        Raises:
+            BadNote: the note is none, or none of a checkpoint.
+        """
+        return cls.parse(_parsed(note)[0])
+
+    @classmethod
+    def verified(cls, note: str, keys: Iterable[str]) -> Checkpoint:
+        """The checkpoint of a signed note, if the log itself signed it: a key with the log's name.
+
+        Raises:
+            BadNote: none of the keys is the log's, or the note is bad (`signatures`).
+        """
+        text, found = signatures(note, keys)
+        checkpoint = cls.parse(text)
+        if Signature(checkpoint.origin) not in found:
+            raise BadNote("the log that the checkpoint names has not signed it with a known key")
+        return checkpoint
+
+
+def verifier_key(name: str, public: PublicKey, *, witness: bool = False) -> str:
+    """The text that names a signer and its public key; ``witness`` for one that cosigns.
+
+    Raises:
+        BadNote: the name is empty or has a space, a plus or a control character; the key is not Ed25519.
+    """
+    if not _is_name(name):
+        raise BadNote("a signer's name is non-empty, without spaces, plus signs and control characters")
+    if public.algorithm != "ed25519":
+        raise BadNote("notes are signed with Ed25519 keys")
+    return str(_Verifier(name, _WITNESS if witness else _NOTE, public))
+
+
+def parse_verifier_key(text: str) -> tuple[str, PublicKey]:
+    """The name and the key that `verifier_key` wrote.
+
+    Raises:
+        BadNote: the text is no such key.
+    """
+    verifier = _Verifier.parse(text)
+    return verifier.name, verifier.public
+
+
+def sign(text: str, name: str, key: KeyPair) -> str:
+    """The note of this text, signed.
+
+    Raises:
+        BadNote: the text does not end in a newline, or has control characters; the name is not one.
+    """
+    verifier = _Verifier.parse(verifier_key(name, key.public))
+    if not text.endswith("\n") or _unwritable(text.replace("\n", "")):
+        raise BadNote("the text of a note ends in a newline and has no control characters")
+    return text + "\n" + verifier.line(key.sign(text.encode()))
+
+
+def cosign(note: str, name: str, key: KeyPair, *, time: int) -> str:
+    """The note of a checkpoint with one more signature, that of a witness at this time (Unix seconds).
+
+    A witness first checks the log's own signature, and that the log extends what it has seen.
+    """
+    text, _ = _parsed(note)
+    Checkpoint.parse(text)
+    if not 0 <= time <= _MAX_TIME:
+        raise BadNote("the time of a cosignature is 0 to 2**63 - 1")
+    verifier = _Verifier.parse(verifier_key(name, key.public, witness=True))
+    return note + verifier.line(time.to_bytes(8, "big") + key.sign(_witnessed(text, time)))
+
+
+def verify(note: str, keys: Iterable[str]) -> tuple[str, list[str]]:
+    """The text of a note, and the names of those of these verifier keys that signed it.
+
+    Raises:
+        BadNote: none of them did, one of their signatures is bad, or this is no note.
+    """
+    text, found = signatures(note, keys)
+    return text, [signature.name for signature in found]
+
+
+def signatures(note: str, keys: Iterable[str]) -> tuple[str, list[Signature]]:
+    """Like `verify`, but with the times of witnesses. Each signer is told once, in the order of the note.
+
+    Raises:
+        BadNote: as `verify`.
+    """
+    known: dict[tuple[str, bytes], _Verifier] = {}
+    for verifier in map(_Verifier.parse, keys):
+        if known.setdefault((verifier.name, verifier.id), verifier) != verifier:
+            raise BadNote("two verifier keys have one name and one id")
+    text, lines = _parsed(note)
+    found: dict[_Verifier, Signature] = {}
+    for name, data in lines:
+        if (name, data[:4]) in known:
+            verifier = known[name, data[:4]]
+            found.setdefault(verifier, verifier.verified(text, data[4:]))
+    if not found:
+        raise BadNote("no known key has signed this note")
+    return text, list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Verifier:
+    """A public key, the name that it signs under, and what its signatures mean."""
+
+    name: str
+    kind: int
+    public: PublicKey
+
+    @property
+    def id(self) -> bytes:
+        return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public.data).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{b64encode(bytes([self.kind]) + self.public.data).decode()}"
+
+    @classmethod
+    def parse(cls, text: str) -> _Verifier:
+        name, _, rest = text.partition("+")
+        _, _, encoded = rest.partition("+")
+        data = _decoded(encoded)
+        if not _is_name(name) or len(data) != 33 or data[0] not in (_NOTE, _WITNESS):
+            raise BadNote("this is no verifier key: name+id+key, of an Ed25519 key")
+        try:
+            verifier = cls(name, data[0], PublicKey(data[1:]))
+        except ValueError as error:
+            raise BadNote("a verifier key without a safe public key") from error
+        if str(verifier) != text:
+            raise BadNote("the id of this verifier key is not that of its name and key")
+        return verifier
+
+    def line(self, signature: bytes) -> str:
+        return f"— {self.name} {b64encode(self.id + signature).decode()}\n"
+
+    def verified(self, text: str, data: bytes) -> Signature:
+        time, message = None, text.encode()
+        if self.kind == _WITNESS:
+            Checkpoint.parse(text)  # a witness signs nothing else
+            time, data = int.from_bytes(data[:8], "big"), data[8:]
+            if time > _MAX_TIME:
+                raise BadNote("the time of a cosignature is 0 to 2**63 - 1")
+            message = _witnessed(text, time)
+        if not self.public.signed(data, message):
+            raise BadNote("a signature that claims a known key does not hold")
+        return Signature(self.name, time)
+
+
+def _witnessed(text: str, time: int) -> bytes:
+    return f"cosignature/v1\ntime {time}\n{text}".encode()
+
+
+def _parsed(note: str) -> tuple[str, Sequence[tuple[str, bytes]]]:
+    """The text of a note, and the name and the bytes of each signature line."""
+    if len(note) > MAX_NOTE:
+        raise BadNote("a note of more than 256 KiB")
+    if _unwritable(note.replace("\n", "")):
+        raise BadNote("a note has no control characters")
+    before, blank, block = note.rpartition("\n\n")
+    if not blank or not block.endswith("\n"):
+        raise BadNote("a note is a text, an empty line and lines of signatures")
+    return before + "\n", [_signature(line) for line in block[:-1].split("\n")]
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    dash, _, rest = line.partition(" ")
+    name, _, encoded = rest.partition(" ")
+    data = _decoded(encoded)
+    if dash != "—" or not _is_name(name) or len(data) < 5:
+        raise BadNote("a line of a note is no signature")
+    return name, data
+
+
+def _unwritable(text: str) -> bool:
+    return _CONTROL.search(text) is not None or "\n" in text
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and not _unwritable(name) and not any(c == "+" or c.isspace() for c in name)
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of canonical base64: other spellings of the same bytes are refused."""
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError:
+        raise BadNote("this is no base64") from None
+    if b64encode(data).decode() != text:
+        raise BadNote("base64 that is not written in its one way")
+    return data

@@ -1,0 +1,271 @@
+"""A strict reader of a Biscuit's bytes: what the blocks say, as plain data.
+
+Source: Biscuit specification 3.3, ``schema.proto``. The messages are read strictly (`protobuf`), at most
+`MAX_FIELDS` fields of them. What our profile has no use for is refused here and in `terms`: rules, block
+scopes, contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
+
+A `Dialect` says which few things more a token of another kind may hold; a capability holds none of them.
+
+It checks no signature: it is given the bytes of a token that was verified (`capability.parse`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ...errors import Denied, Reason
+from ...grants.grants import MAX_BRANCHES
+from .protobuf import Reader, Shape, Span, content, number, outside, part, span, text
+from .terms import CHOICE, CLOSURE, Op, Predicate, Term, TermReader, Var, expression, predicate
+
+__all__ = [
+    "CAPABILITY",
+    "MAX_BLOCKS",
+    "MAX_BYTES",
+    "MAX_CHECKS",
+    "MAX_FIELDS",
+    "Dialect",
+    "Op",
+    "Predicate",
+    "Query",
+]
+__all__ += ["RawBlock", "Term", "Var", "read_blocks", "read_envelope"]
+
+MAX_BYTES = 16 * 1024
+MAX_BLOCKS = 16
+MAX_CHECKS = 128
+MAX_FIELDS = 7168
+
+# fmt: off
+_DEFAULT_SYMBOLS = (
+    "read", "write", "resource", "operation", "right", "time", "role", "owner",
+    "tenant", "namespace", "user", "team", "service", "admin", "email", "group",
+    "member", "ip_address", "client", "client_ip", "domain", "path",
+    "version", "cluster", "node", "hostname", "nonce", "query",
+)
+# fmt: on
+_FIRST_SYMBOL = 1024
+_DEFAULTS = dict(enumerate(_DEFAULT_SYMBOLS))
+_QUERY = _DEFAULT_SYMBOLS.index("query")
+_KEY_BYTES = (32, 33)  # by algorithm: Ed25519, secp256r1 (compressed)
+_CHECK_IF, _REJECT_IF = 0, 2
+_HEAD = bytes([1 << 3, _QUERY])
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What tokens of one kind may hold beyond what capabilities may: by default nothing."""
+
+    choices: bool = False
+    """``a || b`` in an expression, whose right side is a closure without a parameter."""
+    rejects: bool = False
+    """``reject if``, kept apart from the checks."""
+    p256_signers: bool = False
+    """Blocks that a P-256 key signed."""
+
+
+CAPABILITY = Dialect()
+
+
+class Query(NamedTuple):
+    """One alternative of a check. ``trusting`` holds the public keys of its scope."""
+
+    body: tuple[Predicate, ...]
+    expressions: tuple[tuple[Op, ...], ...]
+    trusting: tuple[bytes, ...]
+
+
+class RawBlock(NamedTuple):
+    """One block: who signed it beside the chain (None: nobody), its facts and its checks.
+
+    ``id`` names the block: the revocation id (hex of its signature) of an unsigned block, the sha256 of
+    the *external* signature of a signed one, because whoever holds the parent can append the same signed
+    payload again under a new ephemeral key. ECDSA signatures can be changed by anyone without breaking
+    them: the first block of a P-256 root is named by the sha256 of its content and next key, and a block
+    that a P-256 key signed by the sha256 of its content, that key and the name of the block before.
+    """
+
+    id: str
+    signer: bytes | None
+    facts: tuple[Predicate, ...]
+    checks: tuple[tuple[Query, ...], ...]
+    rejects: tuple[tuple[Query, ...], ...] = ()
+
+
+class _Blocks(TermReader):
+    """One token's bytes, what its kind may hold, and the tables of the block that is being read."""
+
+    __slots__ = ("dialect", "keys")
+
+    def __init__(self, data: bytes, dialect: Dialect = CAPABILITY) -> None:
+        super().__init__(data, MAX_FIELDS, CHOICE if dialect.choices else CLOSURE)
+        self.dialect = dialect
+        self.keys: list[bytes] = []
+
+
+def read_envelope(data: bytes) -> int | None:
+    """The root key id of a token, read before its signatures are: None if it carries none.
+
+    Raises:
+        Denied: ``too_large`` (bytes, blocks), ``malformed`` (not a Biscuit).
+    """
+    _check_size(data)
+    try:
+        key_id, *_ = Reader(data, MAX_FIELDS).message(0, len(data), _ENVELOPE)
+    except Denied as error:
+        reason = error.reason if error.reason is Reason.TOO_LARGE else Reason.MALFORMED
+        raise Denied(reason, detail=error.detail) from None
+    if key_id and key_id[0] >= 1 << 32:
+        raise Denied(Reason.MALFORMED, detail="root key id")
+    return key_id[0] if key_id else None
+
+
+def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPABILITY) -> list[RawBlock]:
+    """The blocks of a token whose signatures were verified.
+
+    Raises:
+        Denied: ``outside_profile`` or ``too_large``.
+    """
+    _check_size(data)
+    reader = _Blocks(data, dialect)
+    _, first, further, _ = reader.message(0, len(data), _ENVELOPE)
+    texts = dict(_DEFAULTS)
+    keys: list[bytes] = []
+    blocks: list[RawBlock] = []
+    for index, (at, end) in enumerate([*first, *further]):
+        [block], [next_key], [signature], external, _ = reader.message(at, end, _SIGNED)
+        # an ECDSA signature by the next key could be changed by anyone, and with it the next block's id
+        _key(reader, *next_key)
+        if external:
+            if index == 0:
+                raise outside("the first block is signed from outside")
+            [(by, signer)] = external
+            name = hashlib.sha256(by).hexdigest()
+            if len(signer) != _KEY_BYTES[0]:
+                name = _digest(content(reader, *block), signer, blocks[-1].id.encode())
+            # a signed block has tables of its own, so that its signer need not know the token
+            reader.texts, reader.keys = dict(_DEFAULTS), []
+        else:
+            signer, name = None, signature.hex()
+            if index == 0 and p256_root:
+                name = _digest(content(reader, *block), content(reader, *next_key))
+            reader.texts, reader.keys = texts, keys
+        blocks.append(_block(reader, block, name, signer))
+    return blocks
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(len(one).to_bytes(4, "big") + one for one in parts)).hexdigest()
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_BYTES:
+        raise Denied(Reason.TOO_LARGE, detail="bytes of a token")
+
+
+def _external(reader: _Blocks, at: int, end: int) -> tuple[bytes, bytes]:
+    """A signature from outside, and its key."""
+    [signature], [key] = reader.message(at, end, _EXTERNAL)
+    return signature, key
+
+
+def _key(reader: _Blocks, at: int, end: int) -> bytes:
+    algorithm: int
+    key: bytes
+    [algorithm], [key] = reader.message(at, end, _KEY)
+    known = _KEY_BYTES if reader.dialect.p256_signers else _KEY_BYTES[:1]
+    if algorithm >= len(known) or len(key) != known[algorithm]:
+        raise outside("a key that is not Ed25519")
+    return key
+
+
+_ENVELOPE: Shape = (
+    number(1),
+    part(2, span, least=1),
+    part(3, span, most=MAX_BLOCKS - 1, name="further blocks"),
+    part(4, span, least=1),
+)
+_SIGNED: Shape = (
+    part(1, span, least=1),
+    part(2, span, least=1),
+    part(3, content, least=1),
+    part(4, _external),
+    number(5),
+)
+_EXTERNAL: Shape = (part(1, content, least=1), part(2, _key, least=1))
+_KEY: Shape = (number(1, least=1), part(2, content, least=1))
+
+
+def _block(reader: _Blocks, where: Span, name: str, signer: bytes | None) -> RawBlock:
+    symbols, [version], facts, asked, keys = reader.message(*where, _BLOCK)
+    if not 3 <= version <= 6:
+        raise outside("a block of an unknown version")
+    texts = reader.texts
+    fresh = set(symbols)
+    if len(fresh) != len(symbols) or not fresh.isdisjoint(texts.values()):
+        raise outside("a symbol is declared twice")
+    texts.update(enumerate(symbols, _FIRST_SYMBOL + len(texts) - len(_DEFAULTS)))
+    reader.keys += keys
+    # checks come before the keys that they name, so they are read only now
+    stated = tuple([_fact(reader, at, end) for at, end in facts])
+    checks: list[tuple[Query, ...]] = []
+    rejects: list[tuple[Query, ...]] = []
+    for at, end in asked:
+        kind, queries = _check(reader, at, end)
+        (checks if kind == _CHECK_IF else rejects).append(queries)
+    return RawBlock(name, signer, stated, tuple(checks), tuple(rejects))
+
+
+def _fact(reader: _Blocks, at: int, end: int) -> Predicate:
+    fact: Predicate
+    [fact] = reader.parts(at, end, _FACT)
+    return fact
+
+
+def _check(reader: _Blocks, at: int, end: int) -> tuple[int, tuple[Query, ...]]:
+    """The kind of a check, and its alternatives."""
+    queries, kinds = reader.message(at, end, _CHECK)
+    kind = kinds[0] if kinds else _CHECK_IF
+    if kind != _CHECK_IF and not (kind == _REJECT_IF and reader.dialect.rejects):
+        raise outside("a check other than 'check if'")
+    return kind, tuple(queries)
+
+
+def _query(reader: _Blocks, at: int, end: int) -> Query:
+    _, body, expressions, trusting = reader.message(at, end, _RULE)
+    return Query(tuple(body), tuple(expressions), tuple(trusting))
+
+
+def _head(reader: _Blocks, at: int, end: int) -> None:
+    # a head with variables would make the engine print to standard output
+    if reader.data[at:end] != _HEAD:
+        raise outside("a query with a head")
+    reader.left -= 1
+
+
+def _scope(reader: _Blocks, at: int, end: int) -> bytes:
+    index: int
+    [[index]] = reader.message(at, end, _SCOPE)
+    if index >= len(reader.keys):
+        raise outside("an unknown key")
+    return reader.keys[index]
+
+
+_BLOCK: Shape = (
+    part(1, text, most=2048, name="texts"),
+    number(3, least=1),
+    part(4, span, most=128, name="facts"),
+    part(6, span, most=MAX_CHECKS, name="checks"),
+    part(8, _key, most=64, name="keys"),
+)
+_FACT = part(1, predicate, least=1)
+_CHECK: Shape = (part(1, _query, least=1, most=MAX_BRANCHES, name="branches"), number(2))
+_RULE: Shape = (
+    part(1, _head, least=1),
+    part(2, predicate, most=128, name="facts in a branch"),
+    part(3, expression, most=128, name="tests in a branch"),
+    part(4, _scope, most=2, name="keys of a check"),
+)
+_SCOPE: Shape = (number(2, least=1),)

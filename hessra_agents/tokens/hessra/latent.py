@@ -1,0 +1,118 @@
+"""Latent capabilities: issued now, of no use until a named key activates them.
+
+    order = latent("agent:desk", [grant("wipe")], activator=boss.public, key=root, key_id=1, ttl=a_day)
+    order = activate(order, key=boss, ttl=timedelta(minutes=5), facet="order-17")
+    order = complete(order, key=boss, facet="order-17")
+
+`activate` adds a block that the activator signs: it states ``activation``, expires, and may ask for a
+*facet*, which the same key states in a last block when it lets go of the capability. So the activator
+keeps a capability from being used while it is under way, and can decide for each use whether to let it go.
+
+Each signature is for one token: a block that was taken from it fits no other. Once complete, a capability
+is like any other and as good until it expires; that it is used once is up to the activator, or a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from biscuit_auth import BlockBuilder, Check, Fact
+
+from ...grants.grants import Grant
+from ..builder import designation_fact, moment, seconds
+from ..capability import Capability
+from ..datalog_writer import attested_check
+from ..issue import issue
+from ...keys.keys import KeyPair, PublicKey
+from ...grants.labels import is_text
+from ..admission import Attested
+
+__all__ = ["FACET", "activate", "complete", "latent"]
+
+FACET = "facet"
+"""The label of the designation that completes an activated capability."""
+
+
+def latent(
+    subject: str,
+    grants: Iterable[Grant],
+    *,
+    activator: PublicKey,
+    key: KeyPair,
+    key_id: int | None,
+    ttl: timedelta,
+    audience: str | None = None,
+    holder: PublicKey | None = None,
+    designations: Mapping[str, str] | None = None,
+    now: int | None = None,
+) -> Capability:
+    """A capability that every guard refuses as not yet valid, until ``activator`` signs its activation.
+
+    Args:
+        activator: who decides when it may be used; needs no other right.
+        subject, grants, key, key_id, ttl, audience, holder, designations, now: as for
+            `capability.issue`.
+
+    Raises:
+        ValueError: no subject, no grant, or more than one token can hold.
+    """
+    return issue(
+        subject,
+        grants,
+        key=key,
+        key_id=key_id,
+        ttl=ttl,
+        audience=audience,
+        holder=holder,
+        designations=designations,
+        activator=activator,
+        now=now,
+    )
+
+
+def activate(
+    capability: Capability,
+    *,
+    key: KeyPair,
+    ttl: timedelta,
+    facet: str | None = None,
+    now: int | None = None,
+) -> Capability:
+    """Return a copy that is activated for a time.
+
+    Args:
+        capability: one that asks for an activation by ``key``, attenuated or not.
+        key: the activator's.
+        ttl: time from now after which the copy is refused; it cannot outlive the original.
+        facet: a fresh name; the copy stays useless until `complete` states it.
+        now: Unix seconds; the clock's if left out.
+
+    Raises:
+        ValueError: the capability asks for no activation by this key, or the facet is no text.
+    """
+    if not any(key.public.data in block.activators for block in capability.blocks):
+        raise ValueError("this capability asks for no activation by this key")
+    began = moment(now)
+    block = BlockBuilder("")
+    block.add_fact(Fact("activation({n})", {"n": began}))
+    if facet is not None:
+        if not is_text(facet):
+            raise ValueError("a facet is printable text of 1 to 256 characters")
+        block.add_check(attested_check([Attested(FACET, facet, key.public.data)]))
+    block.add_check(Check("check if time($t), $t < {n}", {"n": began + seconds(ttl)}))
+    return capability._grown(lambda: capability._sign(key, block))
+
+
+def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
+    """Return a copy in which the activator states the facet, so that it can be used.
+
+    Raises:
+        ValueError: the capability asks for no such facet by this key.
+    """
+    asked = Attested(FACET, facet, key.public.data)
+    if not any((asked,) == check for block in capability.blocks for check in block.attested):
+        raise ValueError("this capability asks for no such facet by this key")
+    block = BlockBuilder("")
+    block.add_fact(designation_fact(FACET, facet))
+    return capability._grown(lambda: capability._sign(key, block))

@@ -1,0 +1,338 @@
+"""One closed dialect of JSON Schema, into which a server's schema is read.
+
+A server's schema is foreign data: it may be written in an older draft, refer anywhere, loop, or carry a
+regular expression that never ends. What is read here is plain 2020-12, in which
+
+1. objects are closed: where a value is described by ``properties`` and nothing says what further names may
+   hold, there are none. At the root there are none even without ``properties``;
+2. a reference points into the same document, and to a schema;
+3. nothing costs more than its size: ``pattern``, ``patternProperties`` and ``unevaluatedItems`` are left
+   out, and so is what turns around what they say (``not``, ``if``, ``oneOf``). So the dialect may allow
+   more texts than the server's schema; what a text may be is the capability's affair;
+4. every other word (``title``, ``format``, ``default``, ...) says nothing about validity and is gone.
+
+Drafts 4 to 2020-12 are read, by the rules of the last: beside ``$ref`` the other words hold, too.
+
+Source: JSON Schema 2020-12, Core 10 and 11, Validation 6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from ...call.canonical import Malformed, encode, plain
+
+__all__ = ["Dialect", "Schema", "Unusable"]
+
+Schema: TypeAlias = "bool | dict[str, Any]"
+
+MAX_SCHEMA = 64 << 10
+"""Bytes of a schema's canonical JSON."""
+
+MAX_SUBSCHEMAS = 1024
+"""Schemas inside of one schema."""
+
+MAX_REFERENCE = 512
+"""Characters of a ``$ref``."""
+
+TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+
+
+class Unusable(ValueError):  # noqa: N818 -- it says what the schema is
+    """A schema that is none, or that this dialect does not read; the text is our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A schema of the dialect. ``definitions`` has what each ``$ref`` stands for."""
+
+    document: dict[str, Any]
+    """As the server gave it."""
+    root: dict[str, Any]
+    definitions: dict[str, Schema]
+    names: frozenset[str]
+    """Of the members that the root describes, by itself or by what applies in the same place."""
+
+    @property
+    def properties(self) -> dict[str, Schema]:
+        """What the root itself says about its members."""
+        found: dict[str, Schema] = self.root.get("properties", {})
+        return found
+
+    @classmethod
+    def of(cls, document: object) -> Dialect:
+        """Read a tool's ``inputSchema``.
+
+        Raises:
+            Unusable: it describes no object, is no JSON Schema of a known draft, refers outside of itself,
+                or is too large.
+        """
+        try:
+            found = plain(document)
+        except Malformed:
+            raise Unusable("it is too deep, too large or no JSON") from None
+        if not isinstance(found, dict):
+            raise Unusable("it is no object")
+        text = encode(found)
+        if len(text) > MAX_SCHEMA:
+            raise Unusable("it is too large")
+        draft = found.get("$schema", "https://json-schema.org/draft/2020-12/schema")
+        if not isinstance(draft, str) or not _DRAFT.fullmatch(draft):
+            raise Unusable("it is written in an unknown draft")
+        reader = _Reader(found, loose=any(word in text for word in _LEFT_OUT))
+        try:
+            return cls(found, reader.root(), reader.definitions, reader.names())
+        except RecursionError:  # a long chain of references
+            raise Unusable("it is too deep") from None
+
+
+_DRAFT = re.compile(r"https?://json-schema\.org/(draft-0[467]|draft/(2019-09|2020-12))/schema#?")
+_LEFT_OUT = (b'"pattern":', b'"patternProperties":', b'"unevaluatedItems":')
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _length(value: object) -> int:
+    """Elements of a list, or of the lists of an object."""
+    if isinstance(value, dict):
+        return len(value) + sum(len(one) for one in value.values() if isinstance(one, list))
+    return len(value) if isinstance(value, list) else 0
+
+
+def _once(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(type(one) is str for one in value)
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "const": lambda value: True,
+    "enum": lambda value: isinstance(value, list),
+    "multipleOf": lambda value: _is_number(value) and value > 0,
+    "uniqueItems": lambda value: type(value) is bool,
+    "required": _is_names,
+    "dependentRequired": lambda value: isinstance(value, dict) and all(map(_is_names, value.values())),
+    **dict.fromkeys(("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum"), _is_number),
+    **dict.fromkeys(("maxLength", "minLength", "maxItems", "minItems"), _is_count),
+    **dict.fromkeys(("maxProperties", "minProperties", "maxContains", "minContains"), _is_count),
+}
+"""The words that are kept as they are, and what each may say."""
+
+_IN_PLACE = ("$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "dependencies")
+_UNREAD = ("$dynamicRef", "$recursiveRef")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One pass over a document."""
+
+    document: dict[str, Any]
+    loose: bool
+    """Whether something is left out: then what turns around what it says is left out, too."""
+    definitions: dict[str, Schema] = field(default_factory=dict)
+    _names: dict[tuple[int, bool], str] = field(default_factory=dict)
+    """Of each schema referred to, however the references are spelled."""
+    _targets: dict[str, object] = field(default_factory=dict)
+    _left: float = MAX_SUBSCHEMAS
+
+    def root(self) -> dict[str, Any]:
+        read = self.schema(self.document)
+        if isinstance(read, bool):
+            raise Unusable("it is no object")
+        if "object" not in read.setdefault("type", ["object"]):
+            raise Unusable("it describes no object")
+        read["type"] = ["object"]
+        return self._closed(read)
+
+    def names(self) -> frozenset[str]:
+        found = self._same_place(self.document)
+        return frozenset(name for one in found for name in one.get("properties", ()))
+
+    def schema(self, given: object, *, own: bool = True, close: bool = True) -> Schema:
+        """Read one schema. ``own``: it describes a place of its own, so it is closed there."""
+        self._spend(1)
+        if isinstance(given, bool):
+            return given
+        if not isinstance(given, dict):
+            raise Unusable("a schema is neither an object nor true or false")
+        if any(word in given for word in _UNREAD) or (
+            given is not self.document and isinstance(given.get("$id"), str)
+        ):
+            raise Unusable("it refers in a way that is not read")
+        given = _modern(given)
+        read: dict[str, Any] = {}
+        if "type" in given:
+            read["type"] = _types(given["type"])
+        for word, fits in _SHAPES.items():
+            if word in given:
+                self._spend(_length(given[word]) / 64)
+                if not fits(given[word]):
+                    raise Unusable(f"{word} has a wrong value")
+                read[word] = _once(given[word]) if word == "required" else given[word]
+        self._applied(given, read, own=own, close=close)
+        if own and close and self._describes(given):
+            return self._closed(read)
+        return read
+
+    def _applied(self, given: dict[str, Any], read: dict[str, Any], *, own: bool, close: bool) -> None:
+        """The words that hold other schemas."""
+        if "$ref" in given:
+            read["$ref"] = self._reference(given["$ref"], close)
+        for word in ("allOf", "anyOf", "oneOf", "prefixItems"):
+            if word in given:
+                apart = word == "prefixItems"
+                read[word] = [self.schema(one, own=apart, close=close) for one in _list(given[word])]
+        for word in ("properties", "dependentSchemas"):
+            if word in given:
+                apart = word == "properties"
+                members = _object(given[word]).items()
+                read[word] = {name: self.schema(one, own=apart, close=close) for name, one in members}
+        for word in ("items", "additionalProperties", "unevaluatedProperties"):
+            if word in given:
+                read[word] = self.schema(given[word], close=close)
+        for word in ("not", "if", "contains", "propertyNames"):
+            if word in given:  # what is closed here would let through what the schema refuses
+                read[word] = self.schema(given[word], own=False, close=False)
+        for word in ("then", "else"):
+            if word in given and "if" in given:
+                read[word] = self.schema(given[word], own=False, close=close)
+        if "patternProperties" in given:
+            some = [self.schema(one, close=close) for one in _object(given["patternProperties"]).values()]
+            others = read.get("additionalProperties", not (own and close))
+            read["additionalProperties"] = {"anyOf": [*some, others]}
+        if self.loose:
+            _loosen(read)
+
+    def _spend(self, size: float) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Unusable("it is too large")
+
+    def _closed(self, read: dict[str, Any]) -> dict[str, Any]:
+        if "additionalProperties" in read or "unevaluatedProperties" in read:
+            return read
+        composed = any(word in read for word in _IN_PLACE)
+        return {**read, "unevaluatedProperties" if composed else "additionalProperties": False}
+
+    def _describes(self, given: dict[str, Any]) -> bool:
+        """Whether this schema has ``properties``, itself or by what applies in the same place."""
+        return any("properties" in one for one in self._same_place(given))
+
+    def _same_place(self, given: object) -> Iterator[dict[str, Any]]:
+        """This schema and what applies in the same place, each once."""
+        seen: set[int] = set()
+        waiting = [given]
+        while waiting:
+            one = waiting.pop()
+            self._spend(1 / 16)
+            if not isinstance(one, dict) or id(one) in seen:
+                continue
+            seen.add(id(one))
+            yield one
+            for word in _IN_PLACE:
+                inner = one.get(word)
+                if word == "$ref" and isinstance(inner, str):
+                    waiting.append(self._target(inner))
+                elif isinstance(inner, list):
+                    waiting += inner
+                elif isinstance(inner, dict):
+                    named = word in ("dependentSchemas", "dependencies")
+                    waiting += inner.values() if named else [inner]
+
+    def _reference(self, ref: object, close: bool) -> str:
+        """The name in ``definitions`` of what a reference points to."""
+        if not isinstance(ref, str):
+            raise Unusable("it refers in a way that is not read")
+        target = self._target(ref)
+        known = (id(target), close)  # the document holds it
+        if known not in self._names:
+            name = self._names[known] = f"#/$defs/{len(self._names)}"
+            self.definitions[name] = False  # until it is read: it may refer to itself
+            self.definitions[name] = self.schema(target, own=False, close=close)
+        return self._names[known]
+
+    def _target(self, ref: str) -> object:
+        if ref not in self._targets:
+            self._targets[ref] = self._found(ref)
+        return self._targets[ref]
+
+    def _found(self, ref: str) -> object:
+        if len(ref) > MAX_REFERENCE:
+            raise Unusable("it refers in a way that is not read")
+        place, *steps = ref.split("/")
+        if place != "#":
+            raise Unusable("it refers to another document")
+        found: Any = self.document
+        for step in steps:
+            name = unquote(step).replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and name in found:
+                found = found[name]
+            elif isinstance(found, list) and name.isascii() and name.isdigit() and int(name) < len(found):
+                found = found[int(name)]
+            else:
+                raise Unusable("it refers to what is not there")
+        return found
+
+
+def _modern(given: dict[str, Any]) -> dict[str, Any]:
+    """The same schema in the words of 2020-12."""
+    new = dict(given)
+    if isinstance(given.get("items"), list):  # up to 2019-09
+        new["prefixItems"] = new.pop("items")
+        if "additionalItems" in given:
+            new["items"] = given["additionalItems"]
+    old = _object(new.pop("dependencies", {}))  # up to draft 7
+    lists = {name: one for name, one in old.items() if isinstance(one, list)}
+    others = {name: one for name, one in old.items() if name not in lists}
+    for word, some in (("dependentRequired", lists), ("dependentSchemas", others)):
+        if some:
+            new[word] = {**_object(new.get(word, {})), **some}
+    for edge in ("minimum", "maximum"):  # draft 4
+        exclusive = f"exclusive{edge.title()}"
+        if isinstance(given.get(exclusive), bool):
+            del new[exclusive]
+            if given[exclusive] and edge in given:
+                new[exclusive] = new.pop(edge)
+    return new
+
+
+def _loosen(read: dict[str, Any]) -> None:
+    """Leave out what would refuse less, or more, because something else is left out."""
+    read.pop("not", None)
+    read.pop("maxContains", None)
+    if "oneOf" in read:
+        read.setdefault("allOf", []).append({"anyOf": read.pop("oneOf")})
+    if "if" in read:
+        held = {"allOf": [read.pop("if"), read.pop("then", True)]}
+        read.setdefault("allOf", []).append({"anyOf": [held, read.pop("else", True)]})
+
+
+def _types(given: object) -> list[str]:
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(name, str) and name in TYPES for name in names):
+        raise Unusable("type has a wrong value")
+    return sorted(set(names))
+
+
+def _list(given: object) -> list[Any]:
+    if not isinstance(given, list) or not given:
+        raise Unusable("a list of schemas is none")
+    return given
+
+
+def _object(given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise Unusable("an object of schemas is none")
+    return given

@@ -1,0 +1,179 @@
+"""Tool schemas for models: JSON Schema of the reachable tools, narrowed to what is granted.
+
+A narrowed schema is a hint that keeps a model from asking in vain. It is no boundary: the guard decides.
+Where a capability offers several branches for a tool, an argument is narrowed only by what holds in all.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..grants.clauses import Branch, Clause, Pattern, Test, by_argument
+from .tool import Tool
+from ..grants.describe import place_words
+
+__all__ = ["SHAPES", "narrowed", "wrapped"]
+
+SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
+
+
+def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
+    """The schema of the arguments of one object under all of these patterns: a copy, and closed."""
+    schema = copy.deepcopy(schema)
+    schema.setdefault("properties", {})
+    opened = schema.get("additionalProperties", False)
+    schema["additionalProperties"] = False
+    for pattern in patterns:
+        branches = [branch for branch in pattern if branch.resource == resource]
+        if opened is not False:  # to any name: to those that are granted
+            for name in set[str]().union(*(_named(branch) or () for branch in branches)):
+                schema["properties"].setdefault(name, {} if opened is True else copy.deepcopy(opened))
+        if branches:
+            _narrow(schema, branches)
+    for name, field in schema["properties"].items():
+        _tell(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
+    if not schema.get("required"):
+        schema.pop("required", None)
+    return schema
+
+
+def wrapped(shape: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, Any]:
+    """One tool as a provider's API takes it.
+
+    Raises:
+        ValueError: the shape is not one of `SHAPES`.
+    """
+    about = {"name": tool.name, "description": tool.description}
+    if shape == "openai":
+        return {"type": "function", "function": {**about, "parameters": parameters}}
+    if shape == "openai-responses":
+        return {"type": "function", **about, "parameters": parameters, "strict": False}
+    if shape == "anthropic":
+        return {**about, "input_schema": parameters}
+    if shape == "mcp":
+        return {**about, "inputSchema": parameters}
+    raise ValueError(f"the shapes are {', '.join(SHAPES)}")
+
+
+def _narrow(schema: dict[str, Any], branches: list[Branch]) -> None:
+    properties, required = schema["properties"], set(schema.get("required", ()))
+    closed = [_named(branch) for branch in branches]
+    if all(names is not None for names in closed):
+        named = set[str]().union(*(names or () for names in closed))
+        for name in [name for name in properties if name not in named]:
+            del properties[name]
+    required |= set.intersection(*(_required(branch) for branch in branches))
+    for name in properties:
+        options = [_keywords(branch, name) for branch in branches]
+        told = [option for option in options if option is not None]
+        if told and all(option == told[0] for option in told[1:]):
+            _join(properties[name], told[0])
+        elif told and all(option.keys() <= {"const", "enum"} and option for option in told):
+            values = [v for option in told for v in option.get("enum", [option.get("const")])]
+            _join(properties[name], {"enum": list(dict.fromkeys(values))})
+    schema["required"] = [name for name in properties if name in required]
+
+
+def _tell(field: dict[str, Any], patterns: list[Pattern], resource: str, name: str) -> None:
+    """Say in words what no keyword says: addresses, URLs, commands, elements, fields."""
+    said: dict[str, None] = {}
+    for pattern in patterns:
+        ways = [by_argument(b.clauses).get(name, []) for b in pattern if b.resource == resource]
+        if any(clause.fact in _WORDED for way in ways for clause in way):
+            said[" or ".join(dict.fromkeys(place_words(way) for way in ways if way))] = None
+    if said:
+        told = [field["description"]] if isinstance(field.get("description"), str) else []
+        field["description"] = "; ".join([*told, *said])
+    if field.get("type") == "array" and "maxLength" in field:
+        field["maxItems"] = field.pop("maxLength")
+
+
+_WORDED = {
+    "arg_url",
+    "arg_email",
+    "arg_argv",
+    "arg_scalar",
+    "arg_paths",
+    "arg_urls",
+    "arg_emails",
+    "arg_lens",
+    "result_of",
+    "results_of",
+}
+
+
+def _named(branch: Branch) -> set[str] | None:
+    """The argument names that a branch closes on, or None."""
+    if not branch.closes:
+        return None
+    tests = [t for c in branch.clauses if c.fact == "arg_names" for t in c.tests]
+    named = [set(map(str, t.operand)) for t in tests if t.op == "in" and isinstance(t.operand, frozenset)]
+    return set.intersection(*named) - {str(t.operand) for t in tests if t.op == "lacks"}
+
+
+def _required(branch: Branch) -> set[str]:
+    asked = {
+        str(t.operand) for c in branch.clauses if c.fact == "arg_names" for t in c.tests if t.op == "has"
+    }
+    return asked | {
+        c.key for c in branch.clauses if c.key and not c.key.startswith("/") and c.fact != "arg_fields"
+    }
+
+
+def _keywords(branch: Branch, name: str) -> dict[str, Any] | None:
+    """The JSON Schema keywords for one argument; None where the branch rules the argument out."""
+    for clause in branch.clauses:
+        if clause.fact == "arg_names" and any(t.op == "lacks" and t.operand == name for t in clause.tests):
+            return None
+    found: dict[str, Any] = {}
+    for clause in branch.clauses:
+        if clause.key == name:
+            _join(found, _clause(clause))
+    return found
+
+
+def _clause(clause: Clause) -> dict[str, Any]:
+    if clause.fact == "arg_null":
+        return {"const": None} if clause.equal is True else {}
+    if clause.equal is not None:
+        return {"const": clause.equal} if clause.fact in ("arg_str", "arg_int", "arg_bool") else {}
+    found: dict[str, Any] = {}
+    for test in clause.tests:
+        _join(found, _test(clause.fact, test))
+    return found
+
+
+def _test(fact: str, test: Test) -> dict[str, Any]:
+    operand: Any = test.operand
+    if fact in ("arg_str", "arg_int") and test.op == "in":
+        return {"enum": sorted(operand)}
+    if fact == "arg_int" and test.op in ("at_least", "at_most"):
+        return {"minimum" if test.op == "at_least" else "maximum": operand}
+    if fact == "arg_str" and test.op in ("starts", "ends"):
+        text = re.escape(operand)
+        return {"pattern": f"^{text}" if test.op == "starts" else f"{text}$"}
+    if fact == "arg_path" and test.op == "starts" and operand[:1] == "/" and operand[-1:] == "/":
+        return {"pattern": "^" + re.escape(operand.rstrip("/")) + "(/|$)"}
+    if fact == "arg_len" and test.op == "at_most":
+        return {"maxLength": operand}
+    if fact in ("arg_strs", "arg_ints") and test.op == "in":
+        return {"items": {"enum": sorted(operand)}}
+    return {}
+
+
+def _join(into: dict[str, Any], more: dict[str, Any]) -> None:
+    """Both at once: what cannot be said by one keyword goes to ``allOf``."""
+    for keyword, value in more.items():
+        if keyword not in into:
+            into[keyword] = value
+        elif keyword in ("maximum", "maxLength"):
+            into[keyword] = min(into[keyword], value)
+        elif keyword == "minimum":
+            into[keyword] = max(into[keyword], value)
+        elif keyword == "enum":
+            into[keyword] = [one for one in into[keyword] if one in value]
+        elif into[keyword] != value:
+            into.setdefault("allOf", []).append({keyword: value})

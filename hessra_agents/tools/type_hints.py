@@ -1,0 +1,247 @@
+"""What a tool's type hints say, and whether a value got through them unchanged.
+
+1. A bound stands at the top of a parameter's type: in `Annotated`, also behind a type alias, a `NewType`,
+   `Required` and beside ``None`` (then null is allowed, too). Deeper it would be lost, so it is refused.
+2. What is read only while the tool runs (`Iterable`), or from JSON inside of a text (`Json`), is refused:
+   the checks would not see it.
+3. What reaches the tool says what was asked: no ``inf`` for a long number, no ``True`` for ``1``, no date
+   for a number in quotes, no member dropped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from typing_extensions import is_typeddict
+
+from ..call.canonical import Json, Malformed, encode, plain
+from ..grants.constraints import Constraint
+from ..grants.must import must
+
+__all__ = ["own_bound", "reaches", "refuse_hidden_readings", "unchanged"]
+
+_BARE = [made.__func__ for made in vars(must).values() if isinstance(made, staticmethod)]
+
+
+def own_bound(hint: object) -> Constraint | None:
+    """The bound of a parameter, from its type.
+
+    Raises:
+        TypeError: a bound stands where it would be lost.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        for extra in arguments[1:]:
+            _refuse_bare(extra)
+        found = [own_bound(arguments[0]), *(one for one in arguments[1:] if isinstance(one, Constraint))]
+        joined = [one for one in found if one is not None]
+        return functools.reduce(operator.and_, joined) if joined else None
+    if origin in (Required, NotRequired):
+        return own_bound(arguments[0])
+    for step in ("__value__", "__supertype__"):  # of a type alias, of a NewType
+        if hasattr(hint, step):
+            return own_bound(getattr(hint, step))
+    if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
+        inner = own_bound(arguments[arguments[0] is NoneType])
+        return None if inner is None else _or_null(inner)
+    _refuse_deeper(hint)
+    return None
+
+
+def _or_null(bound: Constraint) -> Constraint:
+    null = must.exact(None)
+    return Constraint(
+        f"null, or {bound.words}",
+        lambda at: (*null.alternatives(at), *bound.alternatives(at)),
+        bound.wants_value,
+    )
+
+
+def _refuse_bare(extra: object) -> None:
+    if extra is must or any(extra is one for one in _BARE):
+        raise TypeError("a bound is made by a call: must.email('acme.com'), not must.email")
+
+
+def _refuse_deeper(hint: object) -> None:
+    waiting = [hint]
+    seen: dict[int, object] = {id(None): None}
+    while waiting:
+        one = waiting.pop()
+        _refuse_bare(one)
+        if isinstance(one, Constraint):
+            raise TypeError(
+                "a bound inside of a type would be lost: bound the whole parameter (must.each, must.fields)"
+            )
+        if id(one) not in seen:
+            seen[id(one)] = one  # kept, so that no other object gets its id
+            waiting += _parts(one)
+
+
+def _parts(hint: Any) -> Iterator[object]:
+    if isinstance(hint, (list, tuple)):
+        yield from hint
+    yield from (get_origin(hint), *get_args(hint))
+    for step in ("__value__", "__supertype__", "__bound__", "__constraints__"):
+        yield getattr(hint, step, None)
+    if isinstance(hint, dataclasses.InitVar):
+        yield hint.type
+    if not isinstance(hint, type):
+        return
+    fields = getattr(hint, "__pydantic_fields__", None)
+    if fields is not None:
+        for field in fields.values():
+            yield from (field.annotation, *field.metadata)
+    elif dataclasses.is_dataclass(hint) or is_typeddict(hint) or hasattr(hint, "_fields"):
+        yield from get_type_hints(hint, include_extras=True).values()
+
+
+def refuse_hidden_readings(name: str, schema: Mapping[str, Any]) -> None:
+    """Refuse a parameter whose pydantic schema reads another name, fills in a value, or reads late.
+
+    Raises:
+        TypeError: it does.
+    """
+    if "validation_alias" in schema:
+        raise TypeError(f"{name} has an alias: a capability names the parameter itself")
+    own = schema["schema"]
+    while own["type"] == "nullable" or (own["type"].startswith("function-") and "schema" in own):
+        own = own["schema"]
+    if own["type"] == "default":
+        raise TypeError(f"{name} has a default in Field(): write it as the parameter's own, {name}=...")
+    refuse_late_readings(name, own)
+
+
+def refuse_late_readings(name: str, schema: object) -> None:
+    """Refuse what pydantic reads while the tool runs, or out of a text.
+
+    Raises:
+        TypeError: there is such a type.
+    """
+    if isinstance(schema, (list, tuple)):
+        for part in schema:
+            refuse_late_readings(name, part)
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        if kind == "generator":
+            raise TypeError(f"{name}: an Iterable is read while the tool runs, unchecked: write list[...]")
+        if kind == "json":
+            raise TypeError(f"{name}: a Json text hides its value from the capability: take the value itself")
+        beside = ("metadata", "default", "serialization", "config") if isinstance(kind, str) else ()
+        for key, part in schema.items():
+            if key not in beside:
+                refuse_late_readings(name, part)
+
+
+def unchanged(schema: Mapping[str, Any]) -> bool:
+    """Whether values of this pydantic schema can only be what the JSON says, so that none is compared."""
+    kind = schema["type"]
+    if not schema.get("strict", True):
+        return False
+    if kind == "str":
+        return not schema.keys() & {"strip_whitespace", "to_lower", "to_upper", "coerce_numbers_to_str"}
+    if kind == "literal":
+        return all(type(value) is str for value in schema["expected"])
+    if kind == "nullable":
+        return unchanged(schema["schema"])
+    if kind == "list":
+        return unchanged(schema.get("items_schema", _ANY))
+    if kind == "dict":
+        keys = schema.get("keys_schema", _ANY)
+        return keys["type"] == "str" and unchanged(keys) and unchanged(schema.get("values_schema", _ANY))
+    if kind == "union":
+        return all(unchanged(one[0] if isinstance(one, tuple) else one) for one in schema["choices"])
+    return kind in ("int", "bool", "none", "any")
+
+
+_ANY = {"type": "any"}
+
+
+def reaches(asked: Json, value: Any) -> bool:
+    """Whether a validated value says what was asked.
+
+    Other spellings of the same value pass where the type's own constructor reads them (`UUID`, `Decimal`,
+    paths) or ISO 8601 does (dates, times); fields that a model fills in itself are its own.
+    """
+    if isinstance(value, Enum):
+        return reaches(asked, value.value)
+    if isinstance(value, _secrets()):
+        return reaches(asked, value.get_secret_value())
+    if getattr(type(value), "__pydantic_root_model__", False):
+        return reaches(asked, value.root)
+    if isinstance(asked, dict):
+        members = _members(value)
+        return all(name in members and reaches(one, members[name]) for name, one in asked.items())
+    if isinstance(asked, list):
+        if isinstance(value, (set, frozenset)):
+            return _same_elements(asked, value)
+        alike = isinstance(value, (list, tuple, deque)) and len(asked) == len(value)
+        return alike and all(map(reaches, asked, value))
+    if asked is None or isinstance(asked, bool) or isinstance(value, bool):
+        return asked is value
+    if isinstance(asked, str):
+        return _says(asked, value)
+    if isinstance(value, Decimal):
+        return value == Decimal(repr(asked))
+    return isinstance(value, (int, float)) and value == asked  # exact between them: 2**53 + 1 is no double
+
+
+@functools.cache
+def _secrets() -> tuple[type[Any], ...]:
+    from pydantic import Secret, SecretBytes, SecretStr  # which bring what only a tool's schema needs
+
+    return Secret, SecretBytes, SecretStr
+
+
+def _same_elements(asked: list[Json], value: set[Any] | frozenset[Any]) -> bool:
+    try:
+        return sorted(map(encode, asked)) == sorted(encode(plain(one)) for one in value)
+    except Malformed:
+        return False
+
+
+def _says(asked: str, value: Any) -> bool:
+    kind = type(value)
+    try:
+        if isinstance(value, (date, time)):
+            return bool(kind.fromisoformat(asked) == value)
+        if isinstance(value, (UUID, Decimal, PurePath, IPv4Address, IPv6Address)):
+            return bool(kind(asked) == value)
+    except (ValueError, ArithmeticError):
+        return False
+    if isinstance(value, timedelta):
+        return asked.lstrip("+-").startswith("P")  # ISO 8601, not a number of seconds
+    if isinstance(value, bytes):
+        return asked.encode() == value
+    if hasattr(kind, "unicode_string"):  # a URL of pydantic: an empty path is written as one slash
+        return str(value) in (asked, f"{asked}/")
+    return isinstance(value, str) and str.__str__(value) == asked
+
+
+def _members(value: Any) -> Mapping[str, Any]:
+    """The members of an object by the names under which they are read."""
+    if isinstance(value, dict):
+        return {str(key.value if isinstance(key, Enum) else key): one for key, one in value.items()}
+    kind = type(value)
+    fields = getattr(kind, "__pydantic_fields__", None)
+    if fields is not None:
+        names = {name: name for name in fields}
+        for name, field in fields.items():
+            aliases = getattr(field.validation_alias, "choices", [field.validation_alias])
+            names |= {alias: name for alias in aliases if isinstance(alias, str)}
+        own = {read: getattr(value, name) for read, name in names.items() if hasattr(value, name)}
+        return (getattr(value, "__pydantic_extra__", None) or {}) | own
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return value._asdict() if hasattr(kind, "_asdict") else {}

@@ -1,0 +1,52 @@
+"""Step 5, of limits: what one call takes of each. Whether there is as much left is for whoever counts."""
+
+from __future__ import annotations
+
+import sys
+
+from ..call.call import Call, digest
+from ..errors import Denied, Problem, Reason
+from ..tokens.capability import Capability
+from ..grants.describe import limit_words, place_name
+from .permit import Charge
+
+__all__ = ["check_limits"]
+
+
+def check_limits(
+    capability: Capability, call: Call
+) -> tuple[tuple[Charge, ...], tuple[tuple[str, str, int], ...]]:
+    """What the call takes of each limit, and the limits as the engine is told them.
+
+    Raises:
+        Denied: ``constraint`` or ``missing_argument``, where there is nothing that could be added up.
+    """
+    charges: list[Charge] = []
+    counted: list[tuple[str, str, int]] = []
+    until = sys.maxsize
+    for block in capability.blocks:
+        # what derives from a block expires no later than it, so its budget need not be kept longer
+        until = min(until, block.expires or until)
+        for handle, one in block.limits:
+            if one.of is None or call.resource in one.of:
+                name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
+                amount = 1 if one.argument is None else _amount(call, one.argument)
+                words = limit_words(one)
+                charges.append(Charge(name, amount, one.most, one.window, one.refund, until, words))
+                counted.append((handle, one.kind, one.most))
+    return tuple(charges), tuple(counted)
+
+
+def _amount(call: Call, argument: str) -> int:
+    """What is added to a sum: never less than nothing, so that no call gives anything back."""
+    values = call.fact("arg_int", argument)
+    if values is None:
+        missing = call.fact("arg_scalar", argument) is None and call.fact("arg_json", argument) is None
+        reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
+        problem = Problem(reason, place_name(argument), "a whole number, whose sum is limited")
+        raise Denied(reason, problems=[problem])
+    amount = values[0]
+    if type(amount) is not int or amount < 0:
+        problem = Problem(Reason.CONSTRAINT, place_name(argument), "at least 0, its sum is limited")
+        raise Denied(Reason.CONSTRAINT, problems=[problem])
+    return amount

@@ -1,0 +1,70 @@
+"""Why a pattern does not match: every argument that fails, with what would have been allowed."""
+
+from __future__ import annotations
+
+from ..call.call import Call
+from ..grants.clauses import Branch, Clause, Pattern, Results
+from ..errors import Problem, Reason
+from ..call.facts import is_there
+from ..grants.describe import place_name, place_words, word
+
+__all__ = ["ORDER", "explain"]
+
+ORDER = (Reason.WRONG_TOOL, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.CONSTRAINT)
+"""Which of several failures gives a refusal its code."""
+
+
+_MOST_NAMES = 32
+
+
+def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None = None) -> list[Problem]:
+    """The problems of the branches that come nearest to the call; none if one branch matches."""
+    candidates = [branch for branch in pattern if branch.resource == call.resource]
+    if not candidates:
+        return [Problem(Reason.WRONG_TOOL, allowed="the capability does not name this tool", block=block)]
+    failing = [(branch, branch.failing(call, results)) for branch in candidates]
+    if not all(clauses for _, clauses in failing):
+        return []
+    told = [[p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing]
+    least = min(map(len, told))
+    found: dict[str, tuple[Reason, list[str]]] = {}
+    for reason, place, allowed in (p for problems in told if len(problems) == least for p in problems):
+        known, words = found.setdefault(place, (reason, []))
+        if allowed and allowed not in words:
+            words.append(allowed)
+        if ORDER.index(reason) > ORDER.index(known):
+            found[place] = (reason, words)
+    # what is inside of a value that fails as a whole says nothing more
+    above = tuple([f"{place}/" for place in found])
+    outer = [place for place in found if not place.startswith(above)]
+    problems = [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
+    # a pattern that fails is never told as one that holds
+    return problems or [Problem(Reason.CONSTRAINT, block=block)]
+
+
+def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
+    if clause.fact in ("arg_names", "arg_fields"):
+        return _names(branch, clause, call)
+    allowed = place_words([c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields"])
+    reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
+    return [(reason, place_name(clause.key), allowed)]
+
+
+def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
+    values = call.fact(clause.fact, clause.key)
+    prefix = f"{place_name(clause.key)}/" if clause.key else ""
+    if values is None:
+        reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
+        return [(reason, place_name(clause.key), "an object")]
+    there = values[0]
+    found: list[tuple[Reason, str, str]] = []
+    assert isinstance(there, frozenset)
+    for test in clause.tests:
+        if test.op == "in" and isinstance(test.operand, frozenset):
+            extra = sorted(str(name) for name in there - test.operand)[:_MOST_NAMES]
+            found += [(Reason.UNNAMED_ARGUMENT, prefix + word(name), "") for name in extra]
+        elif test.op == "has" and test.operand not in there:
+            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{word(str(test.operand))}", "anything"))
+        elif test.op == "lacks" and test.operand in there:
+            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{word(str(test.operand))}", "left out"))
+    return found
