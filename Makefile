@@ -2,8 +2,8 @@
 # that are missing, such as PostgreSQL, are installed by .ci/programs if it may (as root, on Debian), else named.
 
 PYTEST_ARGS ?=
-SOAK = tests/test_laws.py tests/test_differential.py tests/test_merkle.py tests/test_notes.py tests/test_export.py tests/test_ledger_faults.py \
-	tests/test_ledger_stores.py tests/test_ledger_machine.py tests/test_limits.py tests/test_revocation.py
+SOAK = tests/laws/test_laws.py tests/laws/test_differential.py tests/tlog/test_merkle.py tests/tlog/test_notes.py tests/tlog/test_export.py tests/faults/test_ledger_faults.py \
+	tests/ledger/test_stores.py tests/ledger/test_state_machine.py tests/ledger/test_limits.py tests/ledger/test_revocation.py
 EFFICACY_ARGS ?=
 LOCK_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

@@ -14,14 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hessra_agents.tlog import export, merkle
 from hessra_agents.ledger import records
 from hessra_agents.ledger.log import verify as verifying
-from hessra_agents.ledger.store.connection import Transaction, drive
 from hessra_agents.ledger.log.appender import Journal
+from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
 from hessra_agents.ledger.opening import store_of
 from hessra_agents.ledger.protocol import Outcome
-from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
+from hessra_agents.ledger.store.connection import Transaction, drive
+from hessra_agents.tlog import export, merkle
 
 from .ours import Ours
 from .stores import NORMAL, Store, Stores

@@ -77,7 +77,7 @@ def _server(stack: ExitStack) -> Any:
     try:
         import asyncpg  # noqa: F401 -- without it no ledger opens one
 
-        from tests.postgres import Postgres
+        from tests.support.postgres import Postgres
 
         return stack.enter_context(Postgres())
     except (ImportError, RuntimeError):
@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
     """Of what stores the records."""
     found = {"SQLite": sqlite3.sqlite_version}
     with suppress(ImportError, RuntimeError, OSError):
-        from tests.postgres import programs
+        from tests.support.postgres import programs
 
         command = [str(programs() / "postgres"), "--version"]
         said = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -14,23 +14,23 @@ desk = guard.toolbox(capability)
 await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
 """
 
-from .grants.approvals import approved_by
 from .authority import Authority
 from .call.call import Call
 from .errors import Denied, Reason
+from .grants.approvals import approved_by
 from .grants.exposure import clear_of
 from .grants.grants import Grant, grant
-from .guard.guard import Guard
-from .ledger import Ledger
 from .grants.limits import limit
 from .grants.must import must
 from .grants.provenance import from_result
+from .guard.guard import Guard
 from .guard.session import Session
-from .tokens.capability import Capability
-from .keys.keys import KeyPair, PublicKey
-from .tokens.statements import Approval, Proof
-from .keys.trust import Trust
 from .guard.toolbox import Toolbox
+from .keys.keys import KeyPair, PublicKey
+from .keys.trust import Trust
+from .ledger import Ledger
+from .tokens.capability import Capability
+from .tokens.statements import Approval, Proof
 
 __all__ = [
     "Approval",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from .faults import pytest_terminal_summary as pytest_terminal_summary
-from .postgres import Postgres
-from .world import World
+from tests.faults import pytest_terminal_summary as pytest_terminal_summary
+from tests.support.postgres import Postgres
+from tests.support.world import World
 
 # HESSRA_SOAK=1 runs the laws at full length, ten times as many cases as otherwise
 settings.register_profile("test", deadline=None, max_examples=250)

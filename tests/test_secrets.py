@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from hessra_agents import Capability, Denied, KeyPair, grant
-
-from .world import MAIL, World
+from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from hessra_agents import Authority, Call, Capability, Denied, KeyPair, Proof
 from hessra_agents.tokens.format.blocks import read_blocks
-from tests import forge  # what an attacker does with a token is written down once
+from tests.support import forge  # what an attacker does with a token is written down once
 
 from .cases import ANY, STRUCTURE, Ask, Between, Rights, Use
 from .ours import AUDIENCE, LIFE, Office, grants

@@ -18,12 +18,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from ..tokens.builder import Condition, seconds
-from ..tokens.capability import Capability
-from ..tokens.issue import issue
 from ..keys.keyfile import KeyFileError
 from ..keys.keys import KeyPair, PublicKey
 from ..keys.trust import KINDS, Trust
+from ..tokens.builder import Condition, seconds
+from ..tokens.capability import Capability
+from ..tokens.issue import issue
 from .keyring import Keyring, RootKey
 from .keystore import FolderKeys, KeyStore, MemoryKeys
 

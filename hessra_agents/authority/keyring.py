@@ -23,9 +23,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..call.canonical import parse
-from ..verify.verifier import PROOF_WINDOW
 from ..keys.keys import PublicKey
 from ..keys.trust import KINDS, Trust
+from ..verify.verifier import PROOF_WINDOW
 
 __all__ = ["Keyring", "RootKey"]
 

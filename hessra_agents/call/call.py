@@ -15,8 +15,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .canonical import Json, Malformed, decode, flat, plain, written
 from ..errors import Denied, Reason
+from .canonical import Json, Malformed, decode, flat, plain, written
 from .facts import SIGNATURES, Values, fact
 
 __all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]

@@ -10,16 +10,30 @@ import typer
 
 from .commands import (
     approvals,
-    keys as authority,
-    verify as deciding,
-    narrow as holding,
-    inspect as inspecting,
     log,
-    log_verify as log_checking,
-    log_export as log_handing,
     mcp,
     mcp_config,
+)
+from .commands import (
+    inspect as inspecting,
+)
+from .commands import (
+    keys as authority,
+)
+from .commands import (
+    log_export as log_handing,
+)
+from .commands import (
+    log_verify as log_checking,
+)
+from .commands import (
+    narrow as holding,
+)
+from .commands import (
     revoke as revoking,
+)
+from .commands import (
+    verify as deciding,
 )
 from .options import Json
 from .terminal import USAGE, Answer, Mistake

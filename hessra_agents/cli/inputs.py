@@ -20,9 +20,9 @@ from .terminal import Mistake, warn
 
 if TYPE_CHECKING:
     from ..call.call import Call
-    from ..tokens.builder import Condition
     from ..keys.keys import PublicKey
     from ..keys.trust import Trust
+    from ..tokens.builder import Condition
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..grants.clauses import Branch
+from ..grants.describe import branch_words, word
+from ..tokens.admission import APPROVED, HOLDER, Block
 from ..tokens.capability import Capability
 from ..tokens.credential import blocks_of
-from ..tokens.admission import APPROVED, HOLDER, Block
-from ..grants.describe import branch_words, word
 from .inputs import trust
 
 __all__ = ["Reading", "approvers", "author", "left", "moment", "name", "thing", "things", "way"]

@@ -11,8 +11,8 @@ from itertools import combinations
 from math import comb
 from typing import Any
 
-from .limits import objects
 from ..keys.keys import PublicKey
+from .limits import objects
 
 __all__ = ["MAX_APPROVERS", "Approvers", "approved_by"]
 

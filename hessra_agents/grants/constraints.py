@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .clauses import Clause, Test
 from ..call.facts import escape
+from .clauses import Clause, Test
 
 __all__ = ["MAX_BRANCHES", "Alternatives", "Constraint", "Place", "combine"]
 

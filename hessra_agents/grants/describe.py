@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 from ..call.canonical import Json, Malformed, encode, parse
-from .clauses import Branch, Clause, Source, Test, by_argument
 from ..call.facts import escape
+from .clauses import Branch, Clause, Source, Test, by_argument
 from .limits import Limit
 
 __all__ = ["branch_words", "limit_words", "place_name", "place_words", "quoted", "word"]

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .limits import objects
 from .labels import texts
+from .limits import objects
 
 __all__ = ["UNTRUSTED", "Clear", "clear_of"]
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from ..call import formats as shapes
 from ..call.canonical import Json, Malformed, encode, plain
+from ..call.facts import INT64, fact
 from .clauses import SOURCED, Clause, Source, Test
 from .constraints import Alternatives, Constraint, Place, combine
-from ..call.facts import INT64, fact
 
 __all__ = ["as_constraint", "must"]
 

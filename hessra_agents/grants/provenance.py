@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ..call.canonical import Json, Malformed, encode, parse, plain
 from .clauses import Clause, Source
 from .constraints import Constraint
-from .grants import tool_name
 from .describe import place_words
+from .grants import tool_name
 
 if TYPE_CHECKING:
     from jsonpath_rfc9535 import JSONPathQuery

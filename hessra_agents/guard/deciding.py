@@ -16,18 +16,18 @@ import anyio
 
 from ..call.call import Call
 from ..call.canonical import Malformed
+from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
+from ..keys.trust import Trust
+from ..ledger.protocol import Ledger, Refusal
+from ..tokens.admission import ANCHOR, RESERVED
+from ..tokens.capability import Capability
+from ..tokens.statements import Approval, Proof
 from ..verify.permit import Permit
 from ..verify.verifier import Possession, check_place, check_time, verify
-from ..errors import Denied, Reason
-from ..ledger.protocol import Ledger, Refusal
 from .enforcement import Permitted
 from .remembering import Remembers
 from .session import Session
-from ..tokens.capability import Capability
-from ..tokens.admission import ANCHOR, RESERVED
-from ..tokens.statements import Approval, Proof
-from ..keys.trust import Trust
 
 __all__ = ["Decider"]
 

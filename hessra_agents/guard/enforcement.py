@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..call.call import Call
+from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
+from ..ledger.approval_requests import Request
+from ..ledger.protocol import Outcome, new_op
+from ..tokens.capability import Capability
+from ..tokens.statements import Approval, Proof, chain_digest
 from ..verify.attestations import MAX_APPROVALS
 from ..verify.matcher import program
 from ..verify.permit import Permit
 from ..verify.verifier import Possession, check_clear
-from ..errors import Denied, Reason
-from ..ledger.protocol import Outcome, new_op
-from ..ledger.approval_requests import Request
 from .session import Session
-from ..tokens.capability import Capability
-from ..tokens.statements import Approval, Proof, chain_digest
 from .telemetry import Telling, telling
 
 if TYPE_CHECKING:

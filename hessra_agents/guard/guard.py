@@ -29,16 +29,16 @@ from types import TracebackType
 from typing import Any
 
 from ..call.call import Call
+from ..errors import Denied, Reason
+from ..keys.keys import KeyPair
+from ..ledger.protocol import new_op
+from ..tokens.capability import Capability
+from ..tokens.statements import Approval, Proof
+from ..tools.registry import Registry
 from ..verify.verifier import Possession, check_place
 from .deciding import Decider
-from ..errors import Denied, Reason
-from ..ledger.protocol import new_op
-from ..tools.registry import Registry
 from .invocation import Run
 from .session import Session
-from ..tokens.capability import Capability
-from ..keys.keys import KeyPair
-from ..tokens.statements import Approval, Proof
 from .toolbox import Toolbox
 
 __all__ = ["Guard"]

@@ -9,8 +9,8 @@ from typing import Any, cast
 from anyio import to_thread
 
 from ..call.call import Call
-from .session import Session
 from ..tools.tool import Tool
+from .session import Session
 
 __all__ = ["Run"]
 

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 
 import anyio
 
-from ..verify.permit import Permit
 from ..errors import Denied, Reason
-from ..ledger.protocol import Ledger, Outcome
+from ..keys.keys import KeyPair, PublicKey
 from ..ledger.approval_requests import Request
+from ..ledger.protocol import Ledger, Outcome
 from ..ledger.revocations import Reach, Revocation
 from ..tokens.capability import Capability
-from ..keys.keys import KeyPair, PublicKey
+from ..verify.permit import Permit
 
 __all__ = ["Remembers"]
 

@@ -26,15 +26,15 @@ from pydantic_core import to_json
 
 from ..call.call import Call
 from ..call.canonical import Malformed, encode, parse
-from ..grants.clauses import Results, Source
 from ..errors import Denied, Reason
+from ..grants.clauses import Results, Source
 from ..grants.grants import tool_name
-from ..grants.provenance import Selector
 from ..grants.labels import texts
+from ..grants.provenance import Selector
 
 if TYPE_CHECKING:
-    from ..tokens.hessra.context import Context
     from ..keys.keys import KeyPair
+    from ..tokens.hessra.context import Context
 
 __all__ = ["MAX_KEPT", "MAX_RESULT", "MAX_RESULTS", "MAX_WORK", "Session"]
 

@@ -19,25 +19,25 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import anyio
 
-from ..tools.provider_messages import ToolCall, calls_of, result_text
 from ..call.call import Call
-from ..verify.permit import Permit
-from ..verify.verifier import Possession
-from ..tools.wrappers import dressed, given
 from ..errors import Denied, Reason
 from ..grants.grants import grant
-from .narrowing import check_conditions, exactly
-from .enforcement import kept
-from ..tools.json_schema import narrowed, wrapped
-from .session import Session
-from ..tokens.capability import Capability
 from ..keys.keys import KeyPair
+from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
+from ..tools.json_schema import narrowed, wrapped
+from ..tools.provider_messages import ToolCall, calls_of, result_text
 from ..tools.tool import Tool
+from ..tools.wrappers import dressed, given
+from ..verify.permit import Permit
+from ..verify.verifier import Possession
+from .enforcement import kept
+from .narrowing import check_conditions, exactly
+from .session import Session
 
 if TYPE_CHECKING:
-    from .guard import Guard
     from ..tokens.builder import Condition
+    from .guard import Guard
 
 __all__ = ["Toolbox"]
 

@@ -5,8 +5,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .protocol import Ledger, LedgerError, Outcome
 from .approval_requests import Request, Vote
+from .protocol import Ledger, LedgerError, Outcome
 from .revocations import Reach, Revocation
 
 if TYPE_CHECKING:

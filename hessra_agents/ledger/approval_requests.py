@@ -13,9 +13,9 @@ from typing import Literal
 
 from ..call.call import Call, digest
 from ..call.canonical import Malformed
-from ..tokens.capability import Capability
 from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import APPROVED
+from ..tokens.capability import Capability
 from ..tokens.statements import Approval, chain_digest
 
 __all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "Request", "State", "Vote"]

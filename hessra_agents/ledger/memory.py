@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..verify.permit import Permit
 from ..errors import Denied, Reason
+from ..verify.permit import Permit
 from . import transactions as steps
-from .store.connection import Steps, StoreFailed, run
 from .revocations import Revocation, Revoked
+from .store.connection import Steps, StoreFailed, run
 from .store.sqlite import SQLite
-from .transactions import Seen
 from .stored import StoredLedger
+from .transactions import Seen
 
 __all__ = ["MemoryLedger"]
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Denied
-from .store.connection import Connection, StoreFailed, apart, run
-from .log.directory import Home
 from .log.appender import Journal, check
+from .log.directory import Home
 from .protocol import LedgerError
 from .revocations import Revoked
+from .store.connection import Connection, StoreFailed, apart, run
 from .store.sqlite import SQLite
-from .transactions import learn
-from .stored import StoredLedger
 from .store.writer import Writer
+from .stored import StoredLedger
+from .transactions import learn
 
 __all__ = ["open_ledger", "store_of"]
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..call.call import Call
-from ..verify.permit import Permit
 from ..errors import Denied
 from ..tokens.capability import Capability
+from ..verify.permit import Permit
 from .approval_requests import Request, Vote
 from .revocations import Reach, Revocation, Revoked
 

@@ -17,8 +17,8 @@ from typing import Any
 from ..call.call import Call
 from ..call.canonical import Json, encode, parse
 from ..verify.permit import Permit
-from .protocol import Outcome, Refusal
 from .approval_requests import Request, Vote
+from .protocol import Outcome, Refusal
 from .revocations import Revocation
 
 __all__ = [

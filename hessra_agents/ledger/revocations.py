@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import Denied, Reason
-from ..tokens.capability import Capability
 from ..keys.keys import PublicKey
+from ..tokens.capability import Capability
 from ..tokens.revocation_ids import Kind, mark
 
 __all__ = ["BOUND", "Reach", "Revocation", "Revoked"]

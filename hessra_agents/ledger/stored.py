@@ -9,17 +9,18 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from ..verify.permit import Permit
 from ..errors import Denied
 from ..tokens.capability import Capability
-from . import records, transactions as steps
-from .store.connection import Steps
+from ..verify.permit import Permit
+from . import records
+from . import transactions as steps
+from .approval_requests import Request, Vote
 from .log.appender import Journal
 from .protocol import Ledger, Outcome, Refusal, new_op
-from .approval_requests import Request, Vote
 from .revocations import Reach, Revocation, Revoked
-from .transactions import Seen
+from .store.connection import Steps
 from .store.writer import Writer
+from .transactions import Seen
 
 __all__ = ["FORGET_EVERY", "StoredLedger", "Submits"]
 

@@ -7,15 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..verify.permit import Charge, Permit
 from ..errors import Denied, Reason
-from ..tokens.capability import Capability
 from ..keys.keys import PublicKey
+from ..tokens.capability import Capability
 from ..tokens.revocation_ids import mark
 from ..tokens.statements import chain_digest
-from .store.connection import Row, Steps
+from ..verify.permit import Charge, Permit
 from .approval_requests import MOST_OPEN, MOST_SHOWN, Request, State, Vote
 from .revocations import Reach, Revocation, Revoked
+from .store.connection import Row, Steps
 
 __all__ = [
     "Seen", "approvals", "ask", "forget", "learn", "note", "reach", "refund", "requests", "revoke", "take",

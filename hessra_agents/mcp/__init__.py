@@ -8,9 +8,9 @@ async with Client(presenting("https://files.example/mcp", capability, key=key)) 
 """
 
 from ..grants.grants import method, prompt, resource
-from .client import presenting
 from .authorization.authorizer import Gate
 from .authorization.denials import Refusals
+from .client import presenting
 from .server import Protection, protect
 
 __all__ = ["Gate", "Protection", "Refusals", "method", "presenting", "prompt", "protect", "resource"]

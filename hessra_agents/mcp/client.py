@@ -27,9 +27,9 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCNotification, JSONRPCRequest
 
 from ..call.canonical import Malformed
+from ..keys.keys import KeyPair
 from ..tokens.capability import Capability
 from ..tokens.credential import Held
-from ..keys.keys import KeyPair
 from .authorization.requests import CAPABILITY, LISTS, PROOF, act
 from .redaction import keep_tokens_out_of_logs
 

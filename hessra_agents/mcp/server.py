@@ -34,11 +34,11 @@ from starlette.requests import Request
 from ..errors import Denied, Reason
 from ..guard.guard import Guard
 from ..guard.toolbox import Toolbox
+from .authorization.authorizer import Gate
+from .authorization.denials import Refusals, refusal
 from .authorization.requests import CAPABILITY, LISTS, OURS, PROOF
 from .proxy.common import questions, whole_list
-from .authorization.authorizer import Gate
 from .redaction import keep_tokens_out_of_logs
-from .authorization.denials import Refusals, refusal
 
 if TYPE_CHECKING:
     from .authorization.pins import Pins

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .directory import FRESH, BadExport, Folder, belongs, opened, shown, tile_name
 from .export_reader import (
     MAX_BUNDLE,
     MAX_ENTRY,
@@ -26,7 +27,6 @@ from .export_reader import (
     unverified,
     verified,
 )
-from .directory import FRESH, BadExport, Folder, belongs, opened, shown, tile_name
 from .merkle import WIDTH, Tile, Tiles, Tree, leaf_hash, root, widths
 from .notes import MAX_NOTE, Checkpoint
 from .proofs import EMPTY, HASH

@@ -16,8 +16,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
-from .export_reader import MAX_BUNDLE, StoredTiles, holding, known, note_of, unbundled, verified
 from .directory import BadExport, opened, tile_name
+from .export_reader import MAX_BUNDLE, StoredTiles, holding, known, note_of, unbundled, verified
 from .merkle import WIDTH, inclusion
 from .notes import MAX_NOTE, Checkpoint
 from .proofs import HASH, BadProof, check_inclusion, leaf_hash

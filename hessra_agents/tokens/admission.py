@@ -33,13 +33,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..grants.clauses import Pattern, Source
 from ..errors import Denied, Reason
-from ..grants.limits import Limit
+from ..grants.clauses import Pattern, Source
 from ..grants.labels import is_text
+from ..grants.limits import Limit
 from .datalog_reader import AT_LEAST, CONTAINS, LESS, NOT, is_variable, read_pattern
-from .format.protobuf import outside
 from .format.blocks import MAX_CHECKS, Op, Query, RawBlock, Var
+from .format.protobuf import outside
 
 __all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "MAX_LIMITS", "Attested", "Block"]
 __all__ += ["Holder", "admit"]

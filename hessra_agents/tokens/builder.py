@@ -13,8 +13,8 @@ from ..grants.approvals import Approvers
 from ..grants.exposure import Clear
 from ..grants.grants import Grant, pattern
 from ..grants.limits import Limit
-from .datalog_writer import add_pattern, attested_check, clear_check, limit_check
 from .admission import ANCHOR, APPROVED, RESERVED, Attested
+from .datalog_writer import add_pattern, attested_check, clear_check, limit_check
 
 __all__ = ["Condition", "designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
 

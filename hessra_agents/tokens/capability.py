@@ -18,16 +18,16 @@ from biscuit_auth import Biscuit, BlockBuilder
 
 from ..call.call import Call
 from ..errors import Denied, Reason
+from ..keys.keys import KeyPair, PublicKey
+from ..keys.trust import Trust
+from .admission import APPROVED, HOLDER, Attested, Block, Holder, admit
 from .builder import Condition, designation_fact, fresh_handle, moment, narrow, seconds
 from .datalog_writer import attested_check
 from .describe import describe
 from .engine import foreign, rejected
-from ..keys.keys import KeyPair, PublicKey
-from .revocation_ids import marks_of
-from .admission import APPROVED, HOLDER, Attested, Block, Holder, admit
-from .statements import Approval, Proof
-from ..keys.trust import Trust
 from .format.blocks import MAX_BYTES, read_blocks, read_envelope
+from .revocation_ids import marks_of
+from .statements import Approval, Proof
 
 __all__ = ["Capability"]
 
@@ -148,7 +148,7 @@ class Capability:
         """Return a copy of this capability that allows less.
 
         Anyone who has a capability may do this, with no key and no network. A new block can only add
-        checks, so every call that the copy allows, the original allows too (tests/test_laws.py).
+        checks, so every call that the copy allows, the original allows too (tests/laws/test_laws.py).
 
         Args:
             conditions: grants are the tools that stay reachable; a tool that is not named is dropped, an

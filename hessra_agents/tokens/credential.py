@@ -15,8 +15,8 @@ from ..call.call import Call
 from ..errors import Denied, Reason
 from ..keys.keys import KeyPair
 from .admission import ANCHOR, Block, Holder, admit
-from .statements import Proof
 from .format.blocks import MAX_BYTES, read_blocks, read_envelope
+from .statements import Proof
 
 __all__ = ["Held", "blocks_of"]
 

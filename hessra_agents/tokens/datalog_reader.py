@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..grants.clauses import SOURCED, Branch, Clause, Pattern, Source, Test
 from ..call.facts import SIGNATURES
+from ..grants.clauses import SOURCED, Branch, Clause, Pattern, Source, Test
 from ..grants.provenance import Selector
-from .format.protobuf import outside
 from .format.blocks import Op, Predicate, Query, Var
+from .format.protobuf import outside
 
 __all__ = ["AT_LEAST", "CONTAINS", "LESS", "NOT", "is_variable", "read_pattern"]
 

@@ -18,8 +18,8 @@ from biscuit_auth import (
     PublicKey as BiscuitPublicKey,
 )
 
-from ..grants.clauses import Branch, Pattern, Source, Test
 from ..call.facts import SIGNATURES
+from ..grants.clauses import Branch, Pattern, Source, Test
 from ..grants.limits import Limit
 from ..keys.keys import PublicKey
 from .admission import Attested

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
 
-from ..grants.limits import Limit
 from ..grants.describe import branch_words, limit_words, quoted, word
+from ..grants.limits import Limit
 from .admission import ANCHOR, APPROVED, HOLDER, Attested, Block
 
 __all__ = ["Asked", "approvals_of", "block_lines", "describe", "refunded", "voters"]

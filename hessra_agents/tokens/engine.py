@@ -10,9 +10,9 @@ from typing import Any
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
 
 from ..call.call import Call
-from ..grants.clauses import Pattern, Results, Source
-from ..errors import Denied, Reason
 from ..call.facts import SIGNATURES
+from ..errors import Denied, Reason
+from ..grants.clauses import Pattern, Results, Source
 from .admission import ANCHOR
 
 __all__ = ["ENGINE_LIMIT", "authorize", "foreign", "limited", "rejected"]

@@ -8,11 +8,11 @@ from datetime import timedelta
 from biscuit_auth import BiscuitBuilder, Check, Fact
 
 from ..grants.grants import Grant
+from ..keys.keys import KeyPair, PublicKey
+from .admission import HOLDER, Attested
 from .builder import Condition, fresh_handle, moment, narrow
 from .capability import Capability
 from .datalog_writer import attested_check
-from ..keys.keys import KeyPair, PublicKey
-from .admission import HOLDER, Attested
 
 __all__ = ["issue"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..grants.clauses import Branch, Clause, Pattern, Test, by_argument
-from .tool import Tool
 from ..grants.describe import place_words
+from .tool import Tool
 
 __all__ = ["SHAPES", "narrowed", "wrapped"]
 

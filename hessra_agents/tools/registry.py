@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType, MethodType
 from typing import Any, TypeVar, cast, overload
 
-from .wrappers import refusing
 from .tool import Tool
+from .wrappers import refusing
 
 __all__ = ["Registry"]
 

@@ -22,14 +22,14 @@ from typing_extensions import TypedDict  # pydantic asks for this one below Pyth
 
 from ..call.call import Call
 from ..call.canonical import Json
+from ..errors import Denied, Problem, Reason
 from ..grants.clauses import Pattern
 from ..grants.constraints import Constraint
-from ..errors import Denied, Problem, Reason
 from ..grants.exposure import UNTRUSTED
 from ..grants.grants import Grant
-from .type_hints import own_bound, reaches, refuse_hidden_readings, refuse_late_readings, unchanged
-from ..grants.must import must
 from ..grants.labels import plain_label
+from ..grants.must import must
+from .type_hints import own_bound, reaches, refuse_hidden_readings, refuse_late_readings, unchanged
 
 __all__ = ["Tool"]
 

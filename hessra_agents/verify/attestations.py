@@ -6,8 +6,8 @@ import hashlib
 
 from ..call.call import Call
 from ..errors import Denied, Reason
-from ..tokens.capability import Capability
 from ..tokens.admission import APPROVED, HOLDER, Attested
+from ..tokens.capability import Capability
 from ..tokens.statements import Approval
 from .permit import Spent
 

@@ -6,8 +6,8 @@ import sys
 
 from ..call.call import Call, digest
 from ..errors import Denied, Problem, Reason
-from ..tokens.capability import Capability
 from ..grants.describe import limit_words, place_name
+from ..tokens.capability import Capability
 from .permit import Charge
 
 __all__ = ["check_limits"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..call.call import Call
-from ..grants.clauses import Branch, Clause, Pattern, Results
-from ..errors import Problem, Reason
 from ..call.facts import is_there
+from ..errors import Problem, Reason
+from ..grants.clauses import Branch, Clause, Pattern, Results
 from ..grants.describe import place_name, place_words, word
 
 __all__ = ["ORDER", "explain"]

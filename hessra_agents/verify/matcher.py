@@ -1,7 +1,7 @@
 """Patterns, compiled: closures that say only whether a call matches, as fast as Python can.
 
 `explain` is the same question with an answer in words, and asked where this one says no. Both read the same
-clauses; the Datalog engine, which is the definition, is held against both (tests/test_laws.py), and runs
+clauses; the Datalog engine, which is the definition, is held against both (tests/laws/test_laws.py), and runs
 beside them where a guard is `strict`.
 """
 
@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 from ..call.call import Call
 from ..call.canonical import Json
-from ..grants.clauses import Branch, Clause, Pattern, Results, Test
 from ..call.facts import INT64
-from ..tokens.capability import Capability
+from ..grants.clauses import Branch, Clause, Pattern, Results, Test
 from ..tokens.admission import ANCHOR, HOLDER
+from ..tokens.capability import Capability
 
 __all__ = ["Program", "matches", "program"]
 

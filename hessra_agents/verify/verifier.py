@@ -16,7 +16,7 @@ else that needs memory come after (`Ledger.admit`).
 6. Attestations. Every other check on a key is met: by an approval of this very call, or by a block which
    that key signed.
 7. If the guard is strict, the Datalog engine, told the same facts, permits too. It is the definition; that
-   steps 1 to 6 decide as it does is held over random capabilities and calls (tests/test_laws.py).
+   steps 1 to 6 decide as it does is held over random capabilities and calls (tests/laws/test_laws.py).
 
 What would have been allowed is told from step 4 on, when signature and holder are proved.
 """
@@ -30,19 +30,19 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from ..call.call import Call
-from ..grants.clauses import Pattern, Results
 from ..errors import Denied, Problem, Reason
+from ..grants.clauses import Pattern, Results
+from ..grants.describe import word
+from ..grants.labels import label_means
+from ..keys.keys import KeyPair, PublicKey
+from ..tokens.admission import ANCHOR, APPROVED, HOLDER, RESERVED
 from ..tokens.capability import Capability
 from ..tokens.engine import authorize
-from ..keys.keys import KeyPair, PublicKey
-from ..grants.labels import label_means
-from ..tokens.admission import ANCHOR, APPROVED, HOLDER, RESERVED
 from ..tokens.statements import Approval, Proof
-from ..grants.describe import word
 from .attestations import check_attestations
 from .charges import check_limits
-from .matcher import Program, matches, program
 from .explain import ORDER, explain
+from .matcher import Program, matches, program
 from .permit import _SEAL, Permit, Spent
 
 __all__ = ["PROOF_WINDOW", "Possession", "check_place", "check_time", "verify"]

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hessra_agents import Ledger
-from hessra_agents.tlog.merkle import leaf_hash
 from hessra_agents.ledger.log.reader import Logs
 from hessra_agents.ledger.log.verify import verify
-
-from ..log_world import plain_root
-from .workers import Scene
+from hessra_agents.tlog.merkle import leaf_hash
+from tests.faults.workers import Scene
+from tests.support.log_world import plain_root
 
 
 @dataclass(frozen=True, slots=True)

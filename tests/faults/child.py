@@ -20,9 +20,9 @@ from typing import Any
 import anyio
 
 from hessra_agents import Call, Denied, Guard, Ledger, Trust
-from hessra_agents.verify.permit import Permit
 from hessra_agents.ledger import LedgerError, Outcome, opening
 from hessra_agents.ledger.store.sqlite import SQLite
+from hessra_agents.verify.permit import Permit
 
 CALL = Call.of("pay", {"amount": 1})
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from hessra_agents import Denied, KeyPair, Ledger, grant, limit, must
 from hessra_agents.ledger import LedgerError
-from hessra_agents.ledger.store.connection import StoreFailed
 from hessra_agents.ledger.log.reader import Logs
 from hessra_agents.ledger.log.verify import verify
-
-from ..world import World
+from hessra_agents.ledger.store.connection import StoreFailed
+from tests.support.world import World
 
 Damage = Callable[[bytearray, random.Random], str]
 """Damages bytes, and says where."""

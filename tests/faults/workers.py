@@ -15,9 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from hessra_agents import grant, limit, must
-
-from ..world import World
-from . import PATIENCE
+from tests.faults import PATIENCE
+from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 

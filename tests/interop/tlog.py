@@ -19,7 +19,7 @@ from pathlib import Path
 from hessra_agents.tlog.export import check, prove
 from hessra_agents.tlog.merkle import check_consistency, check_inclusion, consistency, leaf_hash
 from hessra_agents.tlog.notes import Checkpoint
-from tests.log_world import Log, grown, records
+from tests.support.log_world import Log, grown, records
 
 PACKAGES = Path("/usr/share/gocode")
 PROGRAM = Path(__file__).parent / "go" / "tlog.go"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hessra_agents.call.canonical import MAX_DEPTH
-
-from . import run
-from .frozen import keep
-from .run import Row
+from tests.vectors import run
+from tests.vectors.frozen import keep
+from tests.vectors.run import Row
 
 __all__ = ["freeze"]
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from hessra_agents import Call, Capability, grant, must
 from hessra_agents.grants.grants import Grant, method, prompt
-
-from . import constrained, followed, keyed, limited, refused, run, selected
-from .frozen import Frozen
-from .material import HOUR, NOW, bearer, root_block
-from .run import Row
+from tests.vectors import constrained, followed, keyed, limited, refused, run, selected
+from tests.vectors.frozen import Frozen
+from tests.vectors.material import HOUR, NOW, bearer, root_block
+from tests.vectors.run import Row
 
 __all__ = ["Capabilities", "freeze"]
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from hessra_agents import grant, must
 from hessra_agents.grants.constraints import Constraint
-
-from .material import bearer
+from tests.vectors.material import bearer
 
 if TYPE_CHECKING:
-    from .capabilities import Capabilities
+    from tests.vectors.capabilities import Capabilities
 
 __all__ = ["cases"]
 

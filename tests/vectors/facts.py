@@ -9,10 +9,9 @@ from typing import Any
 
 from hessra_agents.call.canonical import parse
 from hessra_agents.call.facts import MAX_ELEMENTS, SIGNATURES
-
-from . import run
-from .frozen import keep
-from .run import Row
+from tests.vectors import run
+from tests.vectors.frozen import keep
+from tests.vectors.run import Row
 
 __all__ = ["freeze"]
 

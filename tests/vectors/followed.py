@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from hessra_agents import clear_of, from_result, grant, must
 from hessra_agents.call.canonical import encode
-
-from .material import HOLDERS, NOW, bearer, proof, root_block, used
-from .refused import CLOSED, FIRST
-from .run import Row
+from tests.vectors.material import HOLDERS, NOW, bearer, proof, root_block, used
+from tests.vectors.refused import CLOSED, FIRST
+from tests.vectors.run import Row
 
 if TYPE_CHECKING:
-    from .capabilities import Capabilities
+    from tests.vectors.capabilities import Capabilities
 
 __all__ = ["cases", "seen"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from biscuit_auth import Biscuit, BiscuitValidationError
 
-from . import run
-from .material import KEYS, P256_PUBLIC, seed
-from .run import FORMAT, HERE, Row
+from tests.vectors import run
+from tests.vectors.material import KEYS, P256_PUBLIC, seed
+from tests.vectors.run import FORMAT, HERE, Row
 
 __all__ = ["Frozen", "keep"]
 

@@ -7,17 +7,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from hessra_agents import Approval, Call, grant, must
+from hessra_agents.tokens.admission import APPROVED, Attested
 from hessra_agents.tokens.builder import fresh_handle
 from hessra_agents.tokens.hessra.latent import activate, complete, latent
-from hessra_agents.tokens.admission import APPROVED, Attested
-
-from .. import forge
-from . import elsewhere
-from .material import APPROVERS, HOLDERS, HOUR, NOW, ROOT, THIEF, WITNESS, approval, bearer, proof, votes
-from .run import Row
+from tests.support import forge
+from tests.vectors import elsewhere
+from tests.vectors.material import (
+    APPROVERS,
+    HOLDERS,
+    HOUR,
+    NOW,
+    ROOT,
+    THIEF,
+    WITNESS,
+    approval,
+    bearer,
+    proof,
+    votes,
+)
+from tests.vectors.run import Row
 
 if TYPE_CHECKING:
-    from .capabilities import Capabilities
+    from tests.vectors.capabilities import Capabilities
 
 __all__ = ["cases"]
 

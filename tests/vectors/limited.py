@@ -9,25 +9,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from hessra_agents import approved_by, grant, limit, must
-
-from .. import forge
-from .material import (
-    APPROVERS,
-    HOLDERS,
-    NOW,
-    approval,
-    bearer,
-    proof,
-    root_block,
-    used,
-    votes,
-)
-from .refused import CLOSED, FIRST, put_again
+from tests.support import forge
+from tests.vectors.material import APPROVERS, HOLDERS, NOW, approval, bearer, proof, root_block, used, votes
+from tests.vectors.refused import CLOSED, FIRST, put_again
 
 if TYPE_CHECKING:
     from hessra_agents import KeyPair
-
-    from .capabilities import Capabilities
+    from tests.vectors.capabilities import Capabilities
 
 __all__ = ["cases"]
 

@@ -7,7 +7,7 @@ case and checked while the vector is made; none is copied from what the code hap
 
 from __future__ import annotations
 
-from . import calls, capabilities, facts, sessions
+from tests.vectors import calls, capabilities, facts, sessions
 
 if __name__ == "__main__":
     calls.freeze()

@@ -19,13 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hessra_agents import Approval, Call, Capability, KeyPair, Proof
+from hessra_agents.tokens.admission import APPROVED
 from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.issue import issue
-from hessra_agents.tokens.admission import APPROVED
-
-from .. import forge
-from . import run
-from .run import Row
+from tests.support import forge
+from tests.vectors import run
+from tests.vectors.run import Row
 
 NOW = 1_800_000_000
 HOUR = timedelta(hours=1)

@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hessra_agents import Capability, KeyPair, PublicKey, grant, must
 from hessra_agents.tokens.builder import fresh_handle
-
-from .. import forge
-from .material import (
+from tests.support import forge
+from tests.vectors.material import (
     HOLDERS,
     HOUR,
     NOW,
@@ -30,8 +29,8 @@ from .material import (
 )
 
 if TYPE_CHECKING:
-    from .capabilities import Capabilities
-    from .run import Row
+    from tests.vectors.capabilities import Capabilities
+    from tests.vectors.run import Row
 
 __all__ = ["CLOSED", "FIRST", "cases", "put_again"]
 

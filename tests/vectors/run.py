@@ -1,6 +1,6 @@
 """Runs frozen vectors against this library: what a file says goes in, what comes out can be compared.
 
-`make` freezes what these functions return, and ``tests/test_vectors.py`` compares. Neither knows more
+`make` freezes what these functions return, and ``tests/vectors/test_vectors.py`` compares. Neither knows more
 about the format than README.md says.
 """
 
@@ -20,19 +20,19 @@ from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 from hessra_agents import Session
 from hessra_agents.call.call import Call, digest
 from hessra_agents.call.canonical import Json, Malformed
-from hessra_agents.grants.clauses import Source
-from hessra_agents.verify.permit import Permit
-from hessra_agents.verify.verifier import verify
-from hessra_agents.errors import Denied
 from hessra_agents.call.facts import SIGNATURES, Values, escape, fact
+from hessra_agents.errors import Denied
+from hessra_agents.grants.clauses import Source
+from hessra_agents.grants.labels import label_means
+from hessra_agents.keys.keys import PublicKey
+from hessra_agents.keys.trust import Trust
+from hessra_agents.tokens.admission import ANCHOR, APPROVED, HOLDER
 from hessra_agents.tokens.capability import Capability
 from hessra_agents.tokens.hessra.context import Context
 from hessra_agents.tokens.hessra.identity import Identity
-from hessra_agents.keys.keys import PublicKey
-from hessra_agents.grants.labels import label_means
-from hessra_agents.tokens.admission import ANCHOR, APPROVED, HOLDER
 from hessra_agents.tokens.statements import Approval, Proof, chain_digest
-from hessra_agents.keys.trust import Trust
+from hessra_agents.verify.permit import Permit
+from hessra_agents.verify.verifier import verify
 
 FORMAT = "hessra-agents vectors 1"
 HERE = Path(__file__).parent

@@ -6,12 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hessra_agents import from_result, grant
-
-from .followed import seen
-from .material import bearer
+from tests.vectors.followed import seen
+from tests.vectors.material import bearer
 
 if TYPE_CHECKING:
-    from .capabilities import Capabilities
+    from tests.vectors.capabilities import Capabilities
 
 __all__ = ["cases"]
 

@@ -11,11 +11,10 @@ from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder
 from hessra_agents import KeyPair
 from hessra_agents.tokens.hessra.context import Context, issue_context
 from hessra_agents.tokens.hessra.identity import Identity, issue_identity
-
-from . import run
-from .frozen import Frozen
-from .material import HOUR, NOW, OTHER_ROOT, ROOT, THIEF, p256_root
-from .run import Row
+from tests.vectors import run
+from tests.vectors.frozen import Frozen
+from tests.vectors.material import HOUR, NOW, OTHER_ROOT, ROOT, THIEF, p256_root
+from tests.vectors.run import Row
 
 __all__ = ["freeze"]
 

@@ -14,8 +14,8 @@ from ..options import Json, LedgerAddress, LedgerFile, Passphrase, State, Yes
 from ..terminal import REFUSED, Answer, Mistake, warn
 
 if TYPE_CHECKING:
-    from ...ledger import Ledger, Request
     from ...keys.keys import KeyPair
+    from ...ledger import Ledger, Request
 
 __all__ = ["approvals", "approve", "reject"]
 
@@ -39,8 +39,8 @@ def approvals(
     Characters that cannot be seen are shown as escapes, and nothing is shortened. The digest is computed
     from what is shown: it is what `approve` signs.
     """
-    from ..token_view import left
     from ..escaping import visible
+    from ..token_view import left
 
     now = inputs.now()
 
@@ -136,8 +136,8 @@ def _shown(request: Request, now: int) -> tuple[dict[str, Any], list[tuple[int, 
     Raises:
         ValueError: what is kept of the call is not one.
     """
-    from ..token_view import left, moment
     from ..escaping import argument_lines, visible
+    from ..token_view import left, moment
 
     call = request.call
     voted = {str(vote.key): "approves" if vote.approves else "rejects" for vote in request.votes}

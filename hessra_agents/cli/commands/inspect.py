@@ -45,9 +45,9 @@ def inspect(token: Token = None, trust: MaybeTrust = None, json: Json = False) -
 
 def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """One block for a program, and as a branch of the tree."""
-    from ...tokens.describe import approvals_of, refunded, voters
-    from ...tokens.admission import ANCHOR, APPROVED, HOLDER
     from ...grants.describe import limit_words
+    from ...tokens.admission import ANCHOR, APPROVED, HOLDER
+    from ...tokens.describe import approvals_of, refunded, voters
     from ..token_view import author, moment, name, thing, things, way
 
     def of(objects: frozenset[str] | None) -> str:

@@ -9,9 +9,9 @@ import typer
 
 from .. import inputs
 from ..ledger_location import place, sure
-from .log import Index, Origin
 from ..options import Json, LedgerAddress, LedgerFile, State, Yes
 from ..terminal import REFUSED, Answer, warn
+from .log import Index, Origin
 
 __all__ = ["break_log", "export", "heads", "keys", "prove"]
 

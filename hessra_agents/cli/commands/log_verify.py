@@ -143,8 +143,8 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> An
 def _proof(file: Path, known: list[str], json: bool) -> Answer:
     from base64 import b64decode
 
-    from ...tlog.export import BadExport, check_proof
     from ...ledger.log.reader import Record
+    from ...tlog.export import BadExport, check_proof
     from ..escaping import visible
 
     text = _text_of(file, "the proof")

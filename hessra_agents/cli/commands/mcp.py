@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import inputs
-from ..ledger_location import maybe_place, remembered
 from ..bound_capability import Bound
+from ..ledger_location import maybe_place, remembered
 from ..options import (
     Audience,
     Designations,
@@ -28,10 +28,10 @@ from ..terminal import REFUSED, Answer, Mistake, warn
 if TYPE_CHECKING:
     from ...ledger import Ledger
     from ...mcp.authorization.authorizer import Gate
-    from ...mcp.authorization.pins import Pins
-    from ...mcp.transport.stdio import Aside
     from ...mcp.authorization.denials import Refusals
+    from ...mcp.authorization.pins import Pins
     from ...mcp.proxy.stdio import Decides
+    from ...mcp.transport.stdio import Aside
 
 __all__ = ["inspect", "learn", "proxy"]
 
@@ -194,8 +194,8 @@ def inspect(
     is not needed. With --pins the tools' definitions are approved, if the file is new; later it tells what
     has changed (exit code 1).
     """
-    from ...mcp.discovery.template import starter
     from ...mcp.discovery.survey import Survey
+    from ...mcp.discovery.template import starter
     from ..serving import run
 
     if (url is None) == (not command):
@@ -236,8 +236,8 @@ def learn(
     While it learns, nothing is refused. What it proposes is for a person to read: what was seen is no proof
     that it was right.
     """
-    from ...mcp.discovery.suggest import proposed
     from ...mcp.discovery.recorder import Watching
+    from ...mcp.discovery.suggest import proposed
 
     words = _given(command)
     seconds = _seconds(timeout)

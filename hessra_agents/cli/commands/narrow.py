@@ -81,8 +81,8 @@ def delegate(
     The current holder's key signs. A bearer capability has none: there, --key is left out and the next
     holder is its first.
     """
-    from ...tokens.capability import Capability
     from ...keys.keyfile import read_key
+    from ...tokens.capability import Capability
 
     told = inputs.grants(grants)
     lifetime = None if ttl is None else inputs.duration(ttl, "--ttl")
@@ -125,9 +125,9 @@ def prove(
     A proof is good for one use in the next 30 seconds. Until then it makes its call: send it to its guard
     only.
     """
-    from ...verify.verifier import PROOF_WINDOW
     from ...keys.keyfile import read_key
     from ...tokens.statements import Proof
+    from ...verify.verifier import PROOF_WINDOW
     from ..token_view import Reading
 
     call = inputs.call(tool, arguments, arguments_file, token)

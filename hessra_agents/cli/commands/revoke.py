@@ -90,8 +90,8 @@ def _named(
     root: str | None,
     before: str | None,
 ) -> Revocation:
-    from ...ledger import Revocation
     from ...keys.keys import PublicKey
+    from ...ledger import Revocation
     from ..token_view import Reading
 
     given = [one is not None for one in (token, block, subject, holder, root, before)]

@@ -24,8 +24,8 @@ from ..terminal import DONE, REFUSED, Answer
 
 if TYPE_CHECKING:
     from ...call.call import Call
-    from ...grants.clauses import Pattern
     from ...errors import Problem
+    from ...grants.clauses import Pattern
     from ..token_view import Reading
 
 __all__ = ["explain", "verify"]
@@ -57,10 +57,10 @@ def verify(
     This decides and remembers nothing, so a proof is accepted here again and again; a guard takes it once.
     The tool's own types and bounds are the guard's to check.
     """  # noqa: D301 -- \b keeps lines apart in the help
-    from ...verify.verifier import verify as decided
     from ...errors import Denied
     from ...tokens.capability import Capability
     from ...tokens.statements import Proof
+    from ...verify.verifier import verify as decided
     from ..token_view import left, moment, name
 
     call = inputs.call(tool, arguments, arguments_file, token)
@@ -151,10 +151,10 @@ def _problem(one: Problem) -> dict[str, Any]:
 
 def _outside(found: Reading, call: Call, audience: str | None, now: int) -> list[Problem]:
     """What stands against every call at this time and place (steps 1, 2 and 4 of the verifier)."""
-    from ...verify.verifier import PROOF_WINDOW
     from ...errors import Problem, Reason
-    from ...tokens.admission import ANCHOR
     from ...grants.describe import quoted
+    from ...tokens.admission import ANCHOR
+    from ...verify.verifier import PROOF_WINDOW
     from ..token_view import moment
 
     problems = []
@@ -236,9 +236,9 @@ def _pattern(pattern: Pattern, call: Call, index: int) -> tuple[list[Problem], l
 
 def _also(found: Reading, call: Call, audience: str | None) -> list[str]:
     """What a guard asks for that no capability can say by itself."""
-    from ...tokens.describe import approvals_of, voters
-    from ...tokens.admission import ANCHOR, APPROVED, HOLDER
     from ...grants.describe import limit_words
+    from ...tokens.admission import ANCHOR, APPROVED, HOLDER
+    from ...tokens.describe import approvals_of, voters
     from ..token_view import name
 
     def within(objects: frozenset[str] | None) -> bool:

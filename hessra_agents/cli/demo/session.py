@@ -16,14 +16,14 @@ from typing import Any
 
 import anyio
 
-from ...tools.provider_messages import ToolCall, result_text
 from ...authority import Authority
 from ...errors import Denied
 from ...grants.grants import Grant
 from ...guard.guard import Guard
-from ...ledger import Ledger
-from ...keys.keys import KeyPair
 from ...guard.toolbox import Toolbox
+from ...keys.keys import KeyPair
+from ...ledger import Ledger
+from ...tools.provider_messages import ToolCall, result_text
 from .tools import Tools, granted
 from .transcript import PERMITTED
 

@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from ...grants.constraints import Constraint
 from ...errors import Reason
+from ...grants.constraints import Constraint
 from ...grants.grants import Grant, grant
 from ...grants.must import must
 

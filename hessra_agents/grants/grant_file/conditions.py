@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ...cli.inputs import duration
+from ...keys.keys import PublicKey
 from ..approvals import Approvers, approved_by
 from ..exposure import Clear, clear_of
 from ..limits import Limit, limit
-from ...keys.keys import PublicKey
-from ...cli.inputs import duration
 from .values import a_list, a_number, a_table, a_text, a_truth, made
 
 __all__ = ["read_approval", "read_clear", "read_limit"]

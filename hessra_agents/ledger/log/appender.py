@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import time
 
-from ..store.connection import Steps
-from .directory import Slot
 from ...tlog.merkle import WIDTH, Tree, leaf_hash, root, tile_root
 from ...tlog.notes import Checkpoint
 from ..protocol import LedgerError
+from ..store.connection import Steps
+from .directory import Slot
 
 __all__ = ["CHECKPOINT_EVERY", "Journal", "check", "stored"]
 

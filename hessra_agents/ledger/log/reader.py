@@ -23,13 +23,13 @@ from ...call.call import Call
 from ...call.canonical import parse
 from ...keys.keys import KeyPair
 from ...tlog import export
-from ..store.connection import Steps, run
-from .directory import Slot
 from ...tlog.merkle import WIDTH, inclusion, leaf_hash, tile_root
 from ...tlog.notes import BadNote, Checkpoint, verifier_key
-from ..opening import store_of
 from ...tlog.proofs import HASH
+from ..opening import store_of
 from ..protocol import LedgerError
+from ..store.connection import Steps, run
+from .directory import Slot
 
 __all__ = ["Kept", "Log", "Logs", "Record", "StoredTiles"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...call.canonical import Json, encode
-from ..store.connection import run
-from .directory import Slot
-from .appender import Journal, check
 from ..protocol import LedgerError
+from ..store.connection import run
+from .appender import Journal, check
+from .directory import Slot
 from .reader import Kept, Logs
 
 __all__ = ["Broken", "break_off", "broken"]

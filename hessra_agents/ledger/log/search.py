@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ...call.canonical import Json
-from .reader import Log, Logs, Record
 from ..records import opens
+from .reader import Log, Logs, Record
 
 __all__ = ["NO_OUTCOME", "Found", "Wanted", "latest", "paired", "search"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from ...tlog.merkle import WIDTH, Tile, Tree, leaf_hash
 from ...tlog.notes import Checkpoint
 from ...tlog.proofs import HASH
-from .reader import Log, Logs, Record
 from ..records import commitment
+from .reader import Log, Logs, Record
 
 __all__ = ["Checked", "verify"]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from .connection import Connection, Row, StoreFailed, apart
 from ..protocol import LedgerError
+from .connection import Connection, Row, StoreFailed, apart
 from .statements import migrations, statements
 
 __all__ = ["CONNECT", "STATEMENT", "Postgres", "state_folder"]

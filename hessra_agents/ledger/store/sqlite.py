@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .connection import Connection, Row, StoreFailed
 from ..log.directory import check_private
 from ..protocol import LedgerError
+from .connection import Connection, Row, StoreFailed
 from .statements import migrations, statements
 
 __all__ = ["SQLite"]

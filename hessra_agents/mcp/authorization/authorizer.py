@@ -21,17 +21,17 @@ from pydantic import BaseModel
 
 from ...call.call import Call, digest
 from ...call.canonical import Malformed
-from ...verify.permit import Permit
-from ...verify.verifier import PROOF_WINDOW
 from ...errors import Denied, Reason
 from ...guard.guard import Guard
-from ...tokens.statements import Proof
 from ...guard.toolbox import Toolbox
-from .requests import CAPABILITY, PROOF, act, stripped
+from ...tokens.statements import Proof
+from ...verify.permit import Permit
+from ...verify.verifier import PROOF_WINDOW
 from .catalog import Catalogue, Fetch
-from .listing import NOTHING, Reach, filtered
 from .denials import DENIAL, envelope
+from .listing import NOTHING, Reach, filtered
 from .replay_cache import Repeats
+from .requests import CAPABILITY, PROOF, act, stripped
 
 if TYPE_CHECKING:
     from .pins import Pins

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ...grants.clauses import Pattern
 from ...errors import Denied
+from ...grants.clauses import Pattern
 from ...grants.grants import Grant
 from ...tokens.capability import Capability
-from .requests import LISTS
 from ...tools.input_schema.input_schema import InputSchema
+from .requests import LISTS
 
 __all__ = ["NOTHING", "Reach", "filtered"]
 

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from ...call.call import Call
 from ...call.canonical import Malformed
-from ..authorization.requests import act, stripped
-from ..authorization.catalog import Catalogue, Fetch
 from ..authorization.authorizer import Forward
+from ..authorization.catalog import Catalogue, Fetch
+from ..authorization.requests import act, stripped
 
 __all__ = ["Watching"]
 

@@ -24,8 +24,8 @@ from typing import TypeVar
 from ...call import formats as shapes
 from ...call.call import Call
 from ...call.canonical import Json, encode
-from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
 from ...call.facts import INT64, MAX_ELEMENTS
+from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
 from ...grants.grants import MAX_OPTIONAL
 
 __all__ = ["proposed"]

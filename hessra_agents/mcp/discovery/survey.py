@@ -20,11 +20,11 @@ from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from ...errors import Denied, Reason
-from ..transport.messages import write_frame
 from ..proxy.common import VERSION, Ask, Unheard, heard, whole_list
-from ..transport.stdio import Aside, Child
-from ..proxy.stdio import MAX_ANSWER
 from ..proxy.pending import Questions
+from ..proxy.stdio import MAX_ANSWER
+from ..transport.messages import write_frame
+from ..transport.stdio import Aside, Child
 
 __all__ = ["Survey"]
 

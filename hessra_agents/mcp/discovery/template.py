@@ -19,11 +19,11 @@ from typing import Any
 
 from ...call.call import MAX_ARGUMENTS, Call
 from ...call.canonical import Malformed
-from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
 from ...call.facts import INT64
+from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
 from ...grants.grants import MAX_OPTIONAL
-from ...tools.input_schema.reader import Dialect, Schema, Unusable
 from ...tools.input_schema.input_schema import TYPE_WORDS
+from ...tools.input_schema.reader import Dialect, Schema, Unusable
 
 __all__ = ["starter"]
 

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ...errors import Denied, Reason
+from ..authorization.denials import Refusals, refusal
 from ..authorization.requests import LISTS, OURS, stripped
 from ..transport.messages import Frame
-from ..authorization.denials import Refusals, refusal
 
 __all__ = ["VERSION", "Unheard", "heard", "questions", "refused", "unforged", "whole_list"]
 

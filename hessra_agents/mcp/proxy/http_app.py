@@ -23,15 +23,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ...errors import Denied, Reason
-from ..authorization.requests import LISTS, without_ours
+from ..authorization.authorizer import Gate
 from ..authorization.catalog import Fetch
+from ..authorization.denials import Refusals
+from ..authorization.requests import LISTS, without_ours
+from ..redaction import keep_tokens_out_of_logs
 from ..transport.http_checks import Door, held_to_parameters, modern_header, routed
+from ..transport.http_response import Failure, Left, Reply
 from ..transport.messages import INTERNAL_ERROR, Broken, Frame, read_frame
 from .common import questions, refused, unforged, whole_list
-from ..authorization.authorizer import Gate
-from ..redaction import keep_tokens_out_of_logs
-from ..authorization.denials import Refusals
-from ..transport.http_response import Failure, Left, Reply
 
 __all__ = ["LOOPBACK", "Behind", "front"]
 

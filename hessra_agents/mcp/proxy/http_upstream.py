@@ -19,13 +19,9 @@ import anyio
 import httpx2
 from starlette.applications import Starlette
 
-from ..authorization.requests import LISTS
-from ..transport.sse import Block, blocks
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, write_frame
-from .common import unforged
 from ..authorization.authorizer import Gate
-from .http_app import LOOPBACK, front
 from ..authorization.denials import Refusals
+from ..authorization.requests import LISTS
 from ..transport.http_response import (
     MAX_ANSWER,
     PERSON,
@@ -36,6 +32,10 @@ from ..transport.http_response import (
     read_message,
     told,
 )
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, write_frame
+from ..transport.sse import Block, blocks
+from .common import unforged
+from .http_app import LOOPBACK, front
 
 __all__ = ["reverse"]
 

@@ -34,12 +34,12 @@ from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.stdio import StdioServerParameters, get_default_environment
 
-from ..authorization.requests import OPEN
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, error_frame, write_frame
 from ..authorization.authorizer import Gate
-from .id_mapping import for_client, named_by, renamed
-from ..transport.stdio import Child
+from ..authorization.requests import OPEN
 from ..transport.http_response import MAX_ANSWER, PERSON, Failure, Reply, read_message, told
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, error_frame, write_frame
+from ..transport.stdio import Child
+from .id_mapping import for_client, named_by, renamed
 
 __all__ = ["Session"]
 

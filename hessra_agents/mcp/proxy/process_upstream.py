@@ -20,12 +20,12 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.applications import Starlette
 
-from ..transport.http_checks import modern_header
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame
 from ..authorization.authorizer import Gate
-from .http_app import LOOPBACK, front
 from ..authorization.denials import Refusals
+from ..transport.http_checks import modern_header
 from ..transport.http_response import Failure, Reply
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame
+from .http_app import LOOPBACK, front
 from .process import Session
 
 __all__ = ["bridge"]

@@ -25,8 +25,11 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ...errors import Denied, Reason
-from ..authorization.requests import LISTS, OPEN, stripped, without_ours
+from ..authorization.authorizer import Forward
 from ..authorization.catalog import Catalogue, Fetch
+from ..authorization.denials import Refusals
+from ..authorization.requests import LISTS, OPEN, stripped, without_ours
+from ..redaction import keep_tokens_out_of_logs
 from ..transport.messages import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -38,11 +41,8 @@ from ..transport.messages import (
     read_frame,
     write_frame,
 )
-from .common import Unheard, heard, questions, refused, unforged, whole_list
-from ..authorization.authorizer import Forward
 from ..transport.stdio import Aside, Child, Lines, Outlet
-from ..redaction import keep_tokens_out_of_logs
-from ..authorization.denials import Refusals
+from .common import Unheard, heard, questions, refused, unforged, whole_list
 from .pending import Questions, Waiting, WaitingRoom, cancelled
 
 __all__ = ["MAX_ANSWER", "Decides", "relay"]

@@ -26,9 +26,9 @@ from mcp.types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import ClientDisconnect, Request
 
-from .messages import MAX_FRAME, Frame
 from ..proxy.common import VERSION
 from .http_response import Failure
+from .messages import MAX_FRAME, Frame
 
 __all__ = ["Door", "held_to_parameters", "modern_header", "routed"]
 

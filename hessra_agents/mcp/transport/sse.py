@@ -9,8 +9,8 @@ import codecs
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from .messages import INTERNAL_ERROR
 from .http_response import MAX_ANSWER, Failure
+from .messages import INTERNAL_ERROR
 
 __all__ = ["Block", "blocks"]
 

@@ -22,9 +22,9 @@ from biscuit_auth import (
 )
 
 from ...errors import Denied, Reason
-from ..engine import foreign, limited, rejected
 from ...keys.keys import KeyPair, PublicKey
 from ...keys.trust import Trust
+from ..engine import foreign, limited, rejected
 from ..format.blocks import MAX_BYTES, Dialect, Op, Query, RawBlock, Var, read_blocks, read_envelope
 
 __all__ = ["Verified", "decide", "expiry", "expiry_check", "first", "moment", "refuse_expired", "sign"]

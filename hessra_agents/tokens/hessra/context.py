@@ -22,12 +22,12 @@ from datetime import timedelta
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ...errors import Denied, Reason
-from ..builder import seconds
-from .context_admission import CONTEXT, ContextBlock, admit
-from ...keys.keys import KeyPair, PublicKey
 from ...grants.labels import is_label, is_text, label_matches, label_members, texts
-from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
+from ...keys.keys import KeyPair, PublicKey
 from ...keys.trust import Trust
+from ..builder import seconds
+from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
+from .context_admission import CONTEXT, ContextBlock, admit
 
 __all__ = ["INHERITED", "Context", "issue_context"]
 

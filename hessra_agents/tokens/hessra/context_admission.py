@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 from ...errors import Denied, Reason
 from ...grants.labels import is_label, is_text
+from ..format.blocks import Dialect, Predicate, Query, RawBlock
 from ..format.protobuf import outside
 from .common import Verified, expiry
-from ..format.blocks import Dialect, Predicate, Query, RawBlock
 
 __all__ = ["CONTEXT", "MAX_LABELS", "ContextBlock", "admit"]
 

@@ -22,11 +22,11 @@ from datetime import timedelta
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ...errors import Denied, Reason
-from ..builder import seconds
-from .identity_admission import IDENTITY, IdentityBlock, admit, is_below, well_formed
 from ...keys.keys import KeyPair, PublicKey
-from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
 from ...keys.trust import Trust
+from ..builder import seconds
+from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
+from .identity_admission import IDENTITY, IdentityBlock, admit, is_below, well_formed
 
 __all__ = ["JUST_IN_TIME", "Identity", "issue_identity"]
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...grants.labels import is_text
+from ..format.blocks import Dialect, Op, Query, RawBlock, Var
 from ..format.protobuf import outside
 from .common import expiry
-from ..format.blocks import Dialect, Op, Query, RawBlock, Var
 
 __all__ = ["IDENTITY", "IdentityBlock", "admit", "is_below", "well_formed"]
 

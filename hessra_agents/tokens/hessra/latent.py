@@ -20,13 +20,13 @@ from datetime import timedelta
 from biscuit_auth import BlockBuilder, Check, Fact
 
 from ...grants.grants import Grant
+from ...grants.labels import is_text
+from ...keys.keys import KeyPair, PublicKey
+from ..admission import Attested
 from ..builder import designation_fact, moment, seconds
 from ..capability import Capability
 from ..datalog_writer import attested_check
 from ..issue import issue
-from ...keys.keys import KeyPair, PublicKey
-from ...grants.labels import is_text
-from ..admission import Attested
 
 __all__ = ["FACET", "activate", "complete", "latent"]
 

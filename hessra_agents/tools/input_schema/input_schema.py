@@ -30,8 +30,8 @@ from typing import Any
 
 from ...call.call import MAX_NAME, Call
 from ...call.canonical import Json, Malformed, plain
-from ...grants.clauses import Pattern
 from ...errors import Denied, Problem, Reason
+from ...grants.clauses import Pattern
 from ..json_schema import narrowed
 from .reader import Dialect, Schema, Unusable
 from .validator import Fitting

@@ -1,0 +1,381 @@
+"""Grant files: every constraint of `must` can be written, and nothing else is read."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hessra_agents import Grant, KeyPair, approved_by, clear_of, from_result, grant, limit, must
+from hessra_agents.grants.constraints import Constraint
+from hessra_agents.grants.grant_file.reader import _READERS, read_conditions, read_grants
+from hessra_agents.grants.grant_file.writer import Entry, comment, exact, one_of, written
+from hessra_agents.grants.grants import method, pattern, prompt, resource
+
+SAME = {
+    '"anything"': must.exact("anything"),
+    "7": must.exact(7),
+    "1.5": must.exact(1.5),
+    "true": must.exact(True),
+    "{ exact = 'fast' }": must.exact("fast"),
+    "{ exact = ['a', 1] }": must.exact(["a", 1]),
+    "{ exact = { a = 1 } }": must.exact({"a": 1}),
+    "{ json = 'null' }": must.exact(None),
+    "{ json = '{\"a\": [null, 1e300]}' }": must.exact({"a": [None, 1e300]}),
+    "{ one_of = ['a', 'b'] }": must.one_of("a", "b"),
+    "{ one_of = [1, 2] }": must.one_of(1, 2),
+    "{ one_of = ['a', 1, { json = 'null' }] }": must.one_of("a", 1, None),
+    "{ anything = true }": must.anything(),
+    "{ optional = { anything = true } }": must.optional(),
+    "{ optional = 'x' }": must.optional("x"),
+    "{ optional = { at_least = 1, at_most = 9 } }": must.optional(must.at_least(1) & must.at_most(9)),
+    "{ starts_with = 'Re: ' }": must.starts_with("Re: "),
+    "{ ends_with = '.txt' }": must.ends_with(".txt"),
+    "{ under = '/srv/data' }": must.under("/srv/data"),
+    "{ between = [1, 100] }": must.between(1, 100),
+    "{ at_least = -1 }": must.at_least(-1),
+    "{ at_most = 5 }": must.at_most(5),
+    "{ max_length = 2000 }": must.max_length(2000),
+    "{ url = ['api.acme.com'] }": must.url("api.acme.com"),
+    "{ url = { hosts = ['a.org'], scheme = 'http', port = 8080, under = '/v1' } }": must.url(
+        "a.org", scheme="http", port=8080, under="/v1"
+    ),
+    "{ email = ['acme.com', 'bo@b.org'] }": must.email("acme.com", "bo@b.org"),
+    "{ command = { program = '/usr/bin/git' } }": must.command("/usr/bin/git"),
+    "{ command = { program = '/bin/ls', words = ['-l', { under = '/srv' }], rest = { max_length = 9 } } }": (
+        must.command("/bin/ls", "-l", must.under("/srv"), rest=must.max_length(9))
+    ),
+    "{ each = { under = '/srv' } }": must.each(must.under("/srv")),
+    "{ each = { of = { at_most = 3 }, empty = true } }": must.each(must.at_most(3), empty=True),
+    "{ subset_of = ['a', 'b'] }": must.subset_of("a", "b"),
+    "{ subset_of = { values = [1, 2], empty = true } }": must.subset_of(1, 2, empty=True),
+    "{ fields = { force = false, 'odd name' = { at_most = 3 } } }": must.fields(
+        {"force": False, "odd name": must.at_most(3)}
+    ),
+    "{ from_result = { tool = 'find', path = '$[*].id' } }": from_result("find", "$[*].id"),
+    "{ from_result = { tool = 'find', path = '$.a', where = { n = 'x', m = { json = 'null' } } } }": (
+        from_result("find", "$.a", where={"n": "x", "m": None})
+    ),
+    "{ from_result = { tool = 'find', path = '$', starts = { '@' = 'y' } } }": (
+        from_result("find", "$", starts={"@": "y"})
+    ),
+    "{ from_result = { tool = 'find', path = '$.a', largest = 'n', unique = true, untrusted = true } }": (
+        from_result("find", "$.a", largest="n", unique=True, untrusted=True)
+    ),
+    "{ each = { from_result = { tool = 'find', path = '$[*]', smallest = '@' } } }": must.each(
+        from_result("find", "$[*]", smallest="@")
+    ),
+    "{ starts_with = 'a', max_length = 5 }": must.starts_with("a") & must.max_length(5),
+}
+
+
+def granted(constraint: str) -> Grant:
+    """The grant of a file with one argument."""
+    (found,) = read_grants(f"[[grant]]\ntool = 't'\narguments.x = {constraint}\n")
+    return found
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_a_constraint_in_a_file_is_the_one_of_the_same_name(text: str) -> None:
+    """The file and the library write the same clauses into a token."""
+    expected = grant("t", x=SAME[text])
+
+    assert granted(text).branches(closed=True) == expected.branches(closed=True)
+
+
+def test_every_constraint_has_a_word() -> None:
+    """A new member of `must` without a word in grant files fails here."""
+    names = {
+        name
+        for name, member in inspect.getmembers(must, inspect.isfunction)
+        if inspect.signature(member).return_annotation in ("Constraint", Constraint)
+    }
+
+    assert names == _READERS.keys() - {"json", "from_result"}
+
+
+def test_each_table_is_one_grant() -> None:
+    """One tool may have several, and a tool without arguments is one, too."""
+    found = read_grants('[[grant]]\ntool="a"\n[[grant]]\ntool="a"\n[grant.arguments]\nx=1\n')
+
+    assert list(map(str, found)) == ["a()", "a(x: exactly 1)"]
+
+
+def test_what_else_a_server_offers_is_granted_by_its_kind() -> None:
+    """A resource to read, a prompt to get, any other method to call."""
+    found = read_grants(
+        "[[grant]]\nresource = 'file:///a'\n[[grant]]\nprompt = 'p'\narguments.x = 1\n"
+        "[[grant]]\nmethod = 'v/reindex'\narguments.full = true"
+    )
+    expected = (resource("file:///a"), prompt("p", x=1), method("v/reindex", full=True))
+
+    assert [(one.resource, one.operation) for one in found] == [
+        ("resource:file:///a", "read"),
+        ("prompt:p", "get"),
+        ("method:v/reindex", "call"),
+    ]
+    assert pattern(found, closed=True) == pattern(expected, closed=True)
+
+
+ANA, BO = KeyPair.generate().public, KeyPair.generate().public
+CONDITIONS = {
+    "[[limit]]\ncalls = 5": limit(calls=5),
+    "[[limit]]\ncalls = 3\nper = '1h30m'\nof = ['pay', 'read']\nrefund = true": limit(
+        calls=3, per=timedelta(minutes=90), of=["pay", "read"], refund=True
+    ),
+    "[[limit]]\nsum_of = 'amount'\nat_most = 5000\nper = '1d'\nrefund = false": limit(
+        sum_of="amount", at_most=5000, per=timedelta(days=1)
+    ),
+    "[[limit]]\nsum_of = '/order/amount'\nat_most = 1": limit(sum_of="/order/amount", at_most=1),
+    f"[[approval]]\nkeys = ['{ANA}']": approved_by(ANA),
+    f"[[approval]]\nkeys = ['{ANA}', '{BO}']\nneed = 2\nof = ['pay']": approved_by(ANA, BO, need=2, of="pay"),
+    "[[clear]]\nlabels = ['PII:*']": clear_of("PII:*"),
+    "[[clear]]\nlabels = ['a', 'untrusted']\nof = ['pay']": clear_of("a", "untrusted", of="pay"),
+}
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+def test_limits_and_approvals_are_those_of_the_library(text: str) -> None:
+    """Alone, for an attenuation, or beside grants."""
+    assert read_conditions(text) == (CONDITIONS[text],)
+    assert read_conditions(f"{text}\n[[grant]]\ntool = 'pay'") == (grant("pay"), CONDITIONS[text])
+    with pytest.raises(ValueError, match="the file: has limits, approvals or labels: here are only grants"):
+        read_grants(f"{text}\n[[grant]]\ntool = 'pay'")
+
+
+WRONG_CONDITIONS = {
+    "[limit]\ncalls = 5": "the file: limit: begin each one with [[limit]]",
+    "approval = 5": "the file: approval: begin each one with [[approval]]",
+    "limit = []": "the file: has no grant",
+    "[[limits]]\ncalls = 5": "the file: unknown field 'limits', did you mean 'limit'?",
+    "[[limit]]": "limit 1: a limit has calls=, or sum_of= with at_most=",
+    "[[limit]]\ncalls = 1\n[[limit]]\ncalls = 0": "limit 2: a limit is a whole number of at least 1",
+    "[[limit]]\ncalls = '5'": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = true": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = 5.0": "limit 1: calls: is no whole number",
+    "[[limit]]\ncalls = 5\nat_most = 5": "limit 1: a limit has calls=, or sum_of= with at_most=",
+    "[[limit]]\nsum_of = 5\nat_most = 5": "limit 1: sum_of: is no text",
+    "[[limit]]\nsum_of = '/a'\nat_most = 5": "limit 1: sum_of is an argument's name, or a pointer",
+    "[[limit]]\ncalls = 5\nper = 60": "limit 1: per: is no text",
+    "[[limit]]\ncalls = 5\nper = '60'": "limit 1: per: is no length of time",
+    "[[limit]]\ncalls = 5\nper = '0s'": "limit 1: a window is a timedelta of whole seconds",
+    "[[limit]]\ncalls = 5\nof = 'pay'": "limit 1: of: is no list",
+    "[[limit]]\ncalls = 5\nof = []": "limit 1: of names at least one tool",
+    "[[limit]]\ncalls = 5\nof = [7]": "limit 1: of: is no text",
+    "[[limit]]\ncalls = 5\nrefund = 1": "limit 1: refund: is neither true nor false",
+    "[[limit]]\ncall = 5": "limit 1: unknown field 'call', did you mean 'calls'?",
+    "[[approval]]": "approval 1: keys: is no list",
+    "[[approval]]\nkeys = []": "approval 1: name 1 to 16 keys of approvers",
+    "[[approval]]\nkeys = ['ana']": "approval 1: keys: ",
+    f"[[approval]]\nkeys = ['secp256r1/02{'a' * 64}']": "approval 1: keys: ",
+    f"[[approval]]\nkeys = '{ANA}'": "approval 1: keys: is no list",
+    f"[[approval]]\nkeys = ['{ANA}', '{ANA}']": "approval 1: name 1 to 16 keys of approvers, all different",
+    f"[[approval]]\nkeys = ['{ANA}']\nneed = 2": "approval 1: need is how many of them approve: 1 to 1",
+    f"[[approval]]\nkeys = ['{ANA}']\nneed = '1'": "approval 1: need: is no whole number",
+    f"[[approval]]\nkey = ['{ANA}']": "approval 1: unknown field 'key', did you mean 'keys'?",
+    "[[clear]]": "clear 1: labels: is no list",
+    "[[clear]]\nlabels = []": "clear 1: name at least one label",
+    "[[clear]]\nlabels = 'PII:*'": "clear 1: labels: is no list",
+    "[[clear]]\nlabels = ['']": "clear 1: ",
+    "[[clear]]\nlabels = ['a']\nof = 'pay'": "clear 1: of: is no list",
+    "[[clear]]\nlabel = ['a']": "clear 1: unknown field 'label', did you mean 'labels'?",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_CONDITIONS, ids=range(len(WRONG_CONDITIONS)))
+def test_a_mistake_in_a_condition_names_its_place(text: str) -> None:
+    """A limit that was not understood is never left out."""
+    with pytest.raises(ValueError) as caught:
+        read_conditions(text)
+
+    assert str(caught.value).startswith(WRONG_CONDITIONS[text])
+
+
+FOLLOWS = "[[grant]]\ntool = 't'\narguments.x = {{ from_result = {{ {} }} }}"
+WRONG = {
+    "": "the file: has no grant",
+    "grant = []": "the file: has no grant",
+    "grants = []": "the file: unknown field 'grants', did you mean 'grant'?",
+    "[[grant": "this is not TOML",
+    "[[grant]]": "grant 1: has exactly one of tool, resource, prompt, method",
+    "[[grant]]\ntool = 't'\nprompt = 'p'": "grant 1: has exactly one of tool, resource, prompt, method",
+    "[[grant]]\ntool = 7": "grant 1: tool: is no text",
+    "[[grant]]\nresource = ''": "grant 1: resource: is a text of 1 to 256 characters",
+    "[[grant]]\nresource = 'a:b'\narguments = {}": "grant 1 (a:b): arguments: a resource has none",
+    "[[grant]]\nprompts = 'p'": "grant 1: unknown field 'prompts', did you mean 'prompt'?",
+    "[[grant]]\nprompt = 'p'\narguments.x = []": "grant 1 (p): x: a list says too little",
+    FOLLOWS.format("tool = 'f'"): "grant 1 (t): x.from_result.path: is no text",
+    FOLLOWS.format("path = '$'"): "grant 1 (t): x.from_result.tool: is no text",
+    FOLLOWS.format("tool = 'f', path = '$[?@.a]'"): "grant 1 (t): x.from_result: a path is of names",
+    FOLLOWS.format("tool = 'f', path = '$.a', were = { n = 1 }"): (
+        "grant 1 (t): x.from_result: unknown field 'were', did you mean 'where'?"
+    ),
+    FOLLOWS.format(
+        "tool = 'f', path = '$.a', where = { n = [1] }"
+    ): "grant 1 (t): x.from_result: where compares",
+    FOLLOWS.format(
+        "tool = 'f', path = '$.a', starts = { n = 1 }"
+    ): "grant 1 (t): x.from_result.starts.n: is no text",
+    FOLLOWS.format("tool = 'f', path = '$.a', where = 5"): "grant 1 (t): x.from_result.where: is no table",
+    FOLLOWS.format("tool = 'f', path = '$.a', unique = 1"): "grant 1 (t): x.from_result.unique: is neither",
+    "[[grant]]\ntool = ''": "grant 1: tool: is a text of 1 to 256 characters",
+    "[grant]\ntool = 't'": "the file: grant: begin each one with [[grant]]",
+    "[[grant]]\ntool = 't'\ntools = 1": "grant 1: unknown field 'tools', did you mean 'tool'?",
+    "[[grant]]\ntool = 't'\narguments = 3": "grant 1 (t): arguments: is no table",
+    "[[grant]]\ntool='a'\n[[grant]]\ntool='b'\narguments.'/x'=1": "grant 2 (b): an argument's name",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_mistake_in_a_file_names_its_place(text: str) -> None:
+    """What is not known is an error, never ignored."""
+    with pytest.raises(ValueError) as caught:
+        read_grants(text)
+
+    assert str(caught.value).startswith(WRONG[text])
+
+
+WRONG_CONSTRAINTS = {
+    "['a']": "x: a list says too little: write { one_of = [...] } or { exact = [...] }",
+    "{ CHOOSE = 'a text' }": "x: not decided yet: write a constraint in place of CHOOSE",
+    "{ optional = { CHOOSE = 'a text' } }": "x.optional: not decided yet",
+    "{}": "x: an empty table: write { anything = true } for any value",
+    "{ emial = ['a.org'] }": "x: unknown constraint 'emial', did you mean 'email'?",
+    "{ zzz = 1 }": "x: unknown constraint 'zzz': there are anything, at_least",
+    "2026-01-01": "x: a date or a time is written as text, in quotes",
+    "{ exact = { at = [12:00:00] } }": "x.exact: a date or a time",
+    "nan": "x: a constraint cannot hold this value",
+    "{ anything = false }": "x.anything: is written anything = true",
+    "{ optional = { anything = 1 } }": "x.optional.anything: is written anything = true",
+    "{ optional = { optional = 1 } }": "x.optional: must.optional inside of must.optional",
+    "{ optional = 1, at_most = 3 }": "x: optional stands alone",
+    "{ between = [1] }": "x.between: takes two whole numbers",
+    "{ between = [9, 1] }": "x.between: must.between: low is above high",
+    "{ between = [1, '9'] }": "x.between: is no whole number",
+    "{ at_least = true }": "x.at_least: is no whole number",
+    "{ at_most = 1.0 }": "x.at_most: is no whole number",
+    "{ starts_with = '' }": "x.starts_with: the prefix is a text",
+    "{ under = 'srv' }": "x.under: must.under takes a canonical absolute path",
+    "{ one_of = 'a' }": "x.one_of: is no list",
+    "{ one_of = [] }": "x.one_of: must.one_of takes at least one value",
+    "{ one_of = [['a']] }": "x.one_of: must.one_of takes at least one value",
+    "{ json = '{' }": "x.json: not json text",
+    "{ json = 1 }": "x.json: is no text",
+    "{ email = 'acme.com' }": "x.email: is no list",
+    "{ email = [5] }": "x.email: is no text",
+    "{ email = ['ACME'] }": "x.email: must.email takes",
+    "{ url = 'a.org' }": "x.url.hosts: is no list",
+    "{ url = { host = ['a.org'] } }": "x.url: unknown field 'host', did you mean 'hosts'?",
+    "{ url = { hosts = ['a.org'], port = '80' } }": "x.url.port: is no whole number",
+    "{ each = { optional = 1 } }": "x.each: must.each takes one constraint",
+    "{ each = { of = 1, or = 2 } }": "x.each: unknown field 'or'",
+    "{ each = { of = 1, empty = 1 } }": "x.each.empty: is neither true nor false",
+    "{ each = ['a'] }": "x.each: a list says too little",
+    "{ fields = { a = { b = 1 } } }": "x.fields.a: unknown constraint 'b'",
+    "{ fields = { 'odd name' = [] } }": "x.fields.'odd name': a list says too little",
+    "{ fields = 'a' }": "x.fields: is no table",
+    "{ command = { words = [] } }": "x.command.program: is no text",
+    "{ command = { program = 'git' } }": "x.command: must.command takes the canonical absolute path",
+    "{ command = '/bin/ls' }": "x.command: is no table",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_CONSTRAINTS)
+def test_a_mistake_in_a_constraint_names_its_place(text: str) -> None:
+    """Grant, tool, argument, and the way down to the fault."""
+    with pytest.raises(ValueError) as caught:
+        granted(text)
+
+    assert str(caught.value).startswith(f"grant 1 (t): {WRONG_CONSTRAINTS[text]}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "[" * 100_000, "x = " + "{a=" * 50_000, "#" * (1 << 18) + "#", "x = " + "9" * 5_000],
+    ids=["nested lists", "nested tables", "too long", "too many digits"],
+)
+def test_a_file_that_is_too_much_is_refused(text: str) -> None:
+    """Neither depth nor length nor digits bring the reader down."""
+    with pytest.raises(ValueError):
+        read_grants(text)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="[]{}=.,'\"\n grantoluxe_019-")))
+def test_whatever_a_file_says_it_is_grants_or_a_value_error(text: str) -> None:
+    """The reader is total."""
+    with suppress(ValueError):
+        assert read_grants(text)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+names = texts.filter(lambda name: name and name[0] != "/")
+
+
+@given(names, st.dictionaries(names, json, max_size=4), texts)
+def test_what_is_written_is_what_is_read(name: str, arguments: dict[str, Any], words: str) -> None:
+    """Names and values of any kind; notes, whatever they say, stay in their comment."""
+    entry = Entry(
+        "tool",
+        name,
+        {one: exact(value) for one, value in arguments.items()},
+        about=words,
+        notes=dict.fromkeys(arguments, words),
+        omitted={f"{words}, not granted": words},
+    )
+
+    (found,) = read_grants(written([entry], head=[words]))
+
+    assert found.branches(closed=True) == grant(name, arguments).branches(closed=True)
+
+
+@given(st.lists(json.filter(lambda value: not isinstance(value, (list, dict))), min_size=1, max_size=5))
+def test_a_choice_is_read_as_it_is_written(values: list[Any]) -> None:
+    """Null and numbers among them."""
+    (found,) = read_grants(written([Entry("prompt", "p", {"x": one_of(values)})]))
+
+    assert found.branches(closed=True) == prompt("p", x=must.one_of(*values)).branches(closed=True)
+
+
+@pytest.mark.parametrize(
+    "words", ["a\ntool = 'b'", "a\r[[grant]]", "a\u2028b", "a\x1b[2J", "\u202egrant", "\x00"]
+)
+def test_a_comment_is_one_line_of_what_can_be_seen(words: str) -> None:
+    """Nothing ends it, hides in it, or moves a terminal's cursor."""
+    assert comment(words).isprintable()
+    assert len(comment("x" * 10_000)) < 300
+
+
+def test_a_grant_file_is_written_to_be_read() -> None:
+    """This is how it looks."""
+    entry = Entry(
+        "tool",
+        "read file",
+        {"path": {"under": "/srv"}, "odd name": one_of(["a", None])},
+        about="what it does",
+        notes={"path": "wider than what was seen"},
+        omitted={"all": True},
+    )
+
+    assert written([entry], head=["from a session"]) == (
+        "# from a session\n"
+        '\n[[grant]]\n# what it does\ntool = "read file"\n[grant.arguments]\n'
+        "# wider than what was seen\n"
+        'path = { under = "/srv" }\n'
+        '"odd name" = { one_of = ["a", { json = "null" }] }\n'
+        "# all = true\n"
+    )

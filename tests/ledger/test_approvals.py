@@ -1,0 +1,450 @@
+"""Calls that wait for people: who asks learns a request's id, who approves signs what they are shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from mcp import Client
+from mcp.server import MCPServer
+from mcp.types import TextContent
+
+from hessra_agents import (
+    Capability,
+    Denied,
+    Guard,
+    KeyPair,
+    Ledger,
+    Reason,
+    Toolbox,
+    approved_by,
+    grant,
+    limit,
+    must,
+)
+from hessra_agents.ledger import Request
+from hessra_agents.mcp import Protection
+from tests.support.world import ANA, EVE, MAIL, World
+
+pytestmark = pytest.mark.anyio
+ANN, BEN, CAT = KeyPair.generate(), KeyPair.generate(), KeyPair.generate()
+LONG = timedelta(minutes=10)
+
+
+def desk(world: World, *, need: int = 1, **options: Any) -> Toolbox:
+    """An agent of whose mails so many of three people approve each."""
+    people = approved_by(ANN.public, BEN.public, CAT.public, need=need)
+    return world.guard.toolbox(world.issue(people, **options))
+
+
+async def asked(world: World) -> Request:
+    """The request that waits, once one does."""
+    while not (found := await world.guard.requests()):
+        await anyio.lowlevel.checkpoint()
+    (request,) = found
+    return request
+
+
+async def refused(box: Toolbox, **options: Any) -> Denied:
+    """The refusal of a call."""
+    with pytest.raises(Denied) as caught:
+        await box.call("send_email", MAIL, **options)
+    return caught.value
+
+
+async def test_a_refused_call_names_its_request(world: World) -> None:
+    """At once, without `wait`; the same call asks only once."""
+    denied = await refused(desk(world))
+    assert denied.reason is Reason.NOT_APPROVED
+    (request,) = await world.guard.requests()
+    assert denied.request == request.id
+    assert (request.subject, dict(request.call.arguments)) == ("agent:desk", MAIL)
+    assert world.ran == []
+
+
+async def test_a_waiting_call_runs_when_it_is_approved(world: World) -> None:
+    """Two of three: it goes on after the second vote, not after the first."""
+    results: list[str] = []
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+
+            async def agent() -> None:
+                results.append(await desk(world, need=2).call("send_email", MAIL, wait=LONG))
+
+            group.start_soon(agent)
+            request = await asked(world)
+            after_one = await world.guard.approve(request, key=ANN)
+            assert (len(after_one.votes), world.ran) == (1, [])
+            await world.guard.approve(request, key=BEN)
+    assert results == [f"sent to {ANA}"]
+    assert await world.guard.requests() == []
+
+
+async def test_a_rejection_ends_the_wait(world: World) -> None:
+    """Long before the deadline, and whoever had approved; asking again does not ask people again."""
+    box = desk(world, need=2)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+
+            async def people() -> None:
+                request = await asked(world)
+                await world.guard.approve(request, key=ANN)
+                await world.guard.reject(request, key=BEN)
+
+            group.start_soon(people)
+            denied = await refused(box, wait=LONG)
+    assert "rejected" in str(denied)
+    assert (await refused(box)).request == denied.request
+    assert (world.ran, await world.guard.requests()) == ([], [])
+
+
+async def test_a_vote_before_the_wait_is_seen(world: World) -> None:
+    """Approved between the refusal and the next try: nobody waits for another vote."""
+    box = desk(world)
+    await refused(box)
+    await world.guard.approve(await asked(world), key=ANN)
+    with anyio.fail_after(20):
+        assert await box.call("send_email", MAIL, wait=LONG) == f"sent to {ANA}"
+
+
+async def test_a_wait_ends_at_its_deadline(world: World) -> None:
+    """With the same refusal as without one; a deadline of nothing is none."""
+    for wait in (timedelta(0), timedelta(seconds=-1), timedelta(milliseconds=150)):
+        with anyio.fail_after(20):
+            denied = await refused(desk(world), wait=wait)
+        assert denied.reason is Reason.NOT_APPROVED
+        assert denied.request
+
+
+async def test_a_cancelled_wait_is_cancelled(world: World) -> None:
+    """Nothing runs; the request stays, and its approval serves the same call later."""
+    box = desk(world)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+        request = await asked(world)
+        group.cancel_scope.cancel()
+    await world.guard.approve(request, key=CAT)
+    assert world.ran == []
+    assert await box.call("send_email", MAIL) == f"sent to {ANA}"
+
+
+async def test_one_approval_makes_one_call(world: World) -> None:
+    """Two equal calls wait for one request: one of them runs, the other asks anew."""
+    box = desk(world)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+            first = await asked(world)
+            await world.guard.approve(first, key=ANN)
+            while (again := await asked(world)).id == first.id:
+                await anyio.lowlevel.checkpoint()
+            assert len(world.ran) == 1
+            await world.guard.approve(again, key=BEN)
+    assert len(world.ran) == 2
+
+
+async def test_votes_that_were_used_are_asked_for_again(tmp_path: Path) -> None:
+    """Equal calls at the same moment, on a file: the one that comes late is told a new request."""
+    ledger = Ledger.open(tmp_path / "hessra.db", durable=False)
+    world = World(ledger=ledger)
+    box = desk(world)
+    first = await refused(box)
+    await world.guard.approve(await asked(world), key=ANN)
+    verdicts: list[object] = []
+
+    async def attempt() -> None:
+        try:
+            verdicts.append(await box.call("send_email", MAIL))
+        except Denied as denied:
+            verdicts.append(denied)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(attempt)
+    await ledger.aclose()
+    late = [one for one in verdicts if isinstance(one, Denied)]
+    assert [one.reason for one in late] == [Reason.NOT_APPROVED] * 7
+    assert {one.request for one in late} != {first.request}
+    assert len(world.ran) == 1
+
+
+async def test_a_spent_limit_is_no_missing_vote(world: World) -> None:
+    """An approved call whose limit is used up is refused as that, and keeps its votes."""
+    box = world.guard.toolbox(world.issue(approved_by(ANN.public, BEN.public), limit(calls=1)))
+    await refused(box)
+    await world.guard.approve(await asked(world), key=ANN)
+    assert await box.call("send_email", MAIL) == f"sent to {ANA}"
+    await refused(box)
+    await world.guard.approve(await asked(world), key=BEN)
+    assert (await refused(box)).reason is Reason.SPENT
+    assert len((await asked(world)).votes) == 1
+
+
+async def test_an_approval_that_expires_may_be_given_again(world: World) -> None:
+    """A short-lived vote does not stand in the way of the next one."""
+    box = desk(world)
+    await refused(box)
+    request = await asked(world)
+    await world.guard.ledger.vote(
+        request.id, request.approve(ANN, now=world.now, until=world.now + 5), now=world.now
+    )
+    world.now += 5
+    assert (await refused(box)).request == request.id
+    await world.guard.approve(request, key=ANN)
+    assert await box.call("send_email", MAIL) == f"sent to {ANA}"
+
+
+async def test_a_request_that_expires_is_asked_again(world: World) -> None:
+    """Whoever waits longer than a request lives waits for the next one."""
+    box = desk(world, ttl=timedelta(hours=1))
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+            first = await asked(world)
+            world.now = first.expires
+            second = await asked(world)
+            assert second.id != first.id
+            await world.guard.approve(second, key=BEN)
+    assert len(world.ran) == 1
+
+
+async def test_a_store_that_is_away_ends_no_wait(tmp_path: Path) -> None:
+    """While votes cannot be read the call waits on; the vote that comes after lets it run."""
+    ledger = Flaky(Ledger.open(tmp_path / "hessra.db", durable=False))
+    world = World(ledger=ledger)  # type: ignore[arg-type]
+    box = desk(world)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+            request = await asked(world)
+            ledger.away = True
+            while ledger.refused < 2:
+                await anyio.lowlevel.checkpoint()
+            ledger.away = False
+            await world.guard.approve(request, key=ANN)
+    await ledger.aclose()
+    assert len(world.ran) == 1
+
+
+class Flaky:
+    """A ledger whose store answers no questions for a while."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self.away, self.refused = ledger, False, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def requests(self, **options: Any) -> list[Request]:
+        if self.away:
+            self.refused += 1
+            raise Denied(Reason.UNAVAILABLE)
+        return await self._ledger.requests(**options)
+
+
+async def test_a_guard_without_a_ledger_asks_nobody(world: World) -> None:
+    """It refuses at once, whatever it is told to wait, and takes no votes."""
+    guard = Guard(world.authority.trust, audience="mail", clock=lambda: world.now)
+
+    @guard.tool
+    async def send_email(to: str, body: str) -> str:
+        return to + body
+
+    denied = await refused(guard.toolbox(world.issue(approved_by(ANN.public))), wait=LONG)
+    assert (denied.reason, denied.request) == (Reason.NOT_APPROVED, None)
+    with pytest.raises(ValueError, match="keeps no ledger"):
+        await guard.requests()
+
+
+async def test_nobody_is_asked_about_a_call_that_could_not_run(world: World) -> None:
+    """Arguments that are not granted, or not the tool's, are refused before any person is bothered."""
+    box = world.guard.toolbox(world.issue(grant("pay", amount=must.anything()), approved_by(ANN.public)))
+    for arguments in ({"amount": "much"}, {"amount": 1, "currency": "USD"}):
+        with anyio.fail_after(20), pytest.raises(Denied) as caught:
+            await box.call("pay", arguments, wait=LONG)
+        assert caught.value.request is None
+    assert await world.guard.requests() == []
+
+
+async def test_who_votes_twice_for_one_request_has_approved_of_one_call(world: World) -> None:
+    """Whoever keeps the statement of the first vote has nothing that the second did not say."""
+    capability = world.issue(approved_by(ANN.public))
+    box = world.guard.toolbox(capability)
+    await refused(box)
+    request = await asked(world)
+    first = request.approve(ANN, now=world.now)
+    world.now += 1
+    await world.guard.approve(request, key=ANN)
+    await box.call("send_email", MAIL)
+    with pytest.raises(Denied) as caught:
+        await world.guard.call(capability, "send_email", MAIL, approvals=[first.statement])
+    assert caught.value.reason in (Reason.REPLAYED, Reason.SPENT)
+    assert len(world.ran) == 1
+
+
+@pytest.mark.parametrize("who", ["a stranger", "somebody who voted", "the requester"])
+async def test_who_may_not_vote(world: World, who: str) -> None:
+    """Only a key that is asked votes; twice counts once; nobody approves a call of their own."""
+    holder = BEN if who == "the requester" else None
+    capability = world.issue(
+        approved_by(ANN.public, BEN.public, need=2), holder=holder.public if holder else None
+    )
+    box = world.guard.toolbox(capability, key=holder)
+    await refused(box)
+    request = await asked(world)
+    await world.guard.approve(request, key=ANN)
+    if who == "a stranger":
+        with pytest.raises(ValueError, match="does not ask this key"):
+            await world.guard.approve(request, key=CAT)
+    elif who == "the requester":
+        with pytest.raises(ValueError, match="does not vote"):
+            await world.guard.approve(request, key=BEN)
+    else:
+        await world.guard.approve(request, key=ANN)
+    assert (await refused(box)).reason is Reason.NOT_APPROVED
+    assert world.ran == []
+
+
+async def test_a_vote_is_for_what_was_shown(world: World) -> None:
+    """A request that was altered on its way to the approver gets a vote that is worth nothing."""
+    box = desk(world)
+    await refused(box)
+    request = await asked(world)
+    text = json.dumps({"body": "hi", "to": EVE}, separators=(",", ":")).encode()
+    with pytest.raises(ValueError, match="not signed for this request"):
+        await world.guard.approve(replace(request, text=text), key=ANN)
+    assert (await refused(box)).reason is Reason.NOT_APPROVED
+
+
+async def test_a_model_reads_what_to_do(world: World) -> None:
+    """`answer` tells the request's id, and that the same call is to be made again."""
+    box = desk(world)
+    call = [{"type": "tool_use", "id": "1", "name": "send_email", "input": MAIL}]
+    (waits,) = await box.answer(call)
+    request = await asked(world)
+    assert request.id in waits["content"]
+    assert "make the same call again" in waits["content"]
+    await world.guard.approve(request, key=ANN)
+    assert await box.answer(call) == [
+        {"type": "tool_result", "tool_use_id": "1", "content": f"sent to {ANA}", "is_error": False}
+    ]
+
+
+async def test_an_answer_may_wait(world: World) -> None:
+    """The calls of one message wait side by side: one that needs nobody is not held up by one that does."""
+    mail = approved_by(ANN.public, of="send_email")
+    box = world.guard.toolbox(
+        world.issue(grant("now"), grant("send_email", to=ANA, body=must.anything()), mail)
+    )
+    calls = [
+        {"type": "tool_use", "id": "1", "name": "send_email", "input": MAIL},
+        {"type": "tool_use", "id": "2", "name": "now", "input": {}},
+    ]
+    answers: list[dict[str, Any]] = []
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+
+            async def agent() -> None:
+                answers.extend(await box.answer(calls, wait=LONG))
+
+            group.start_soon(agent)
+            request = await asked(world)
+            while not world.ran:
+                await anyio.lowlevel.checkpoint()
+            await world.guard.approve(request, key=ANN)
+    assert [one["content"] for one in answers] == [f"sent to {ANA}", "0"]
+
+
+async def test_an_mcp_client_reads_the_request(world: World) -> None:
+    """A server that is guarded tells the request's id; once it is approved, the same call runs."""
+    guard = Guard(world.authority.trust, audience="mail", ledger=Ledger.memory(), clock=lambda: world.now)
+    box = guard.toolbox(world.issue(approved_by(ANN.public)))
+    protection = Protection(guard, bound=box)
+    server = MCPServer("mail", extensions=[protection], middleware=[protection], log_level="CRITICAL")
+
+    @server.tool()
+    async def send_email(to: str, body: str) -> str:
+        return f"sent to {to}"
+
+    async with Client(server) as client:
+        (said,) = (await client.call_tool("send_email", MAIL)).content
+        assert isinstance(said, TextContent)
+        (request,) = await guard.requests()
+        assert request.id in said.text
+        await guard.approve(request, key=ANN)
+        (done,) = (await client.call_tool("send_email", MAIL)).content
+    assert isinstance(done, TextContent)
+    assert done.text == f"sent to {ANA}"
+
+
+async def test_revoking_ends_the_wait(world: World) -> None:
+    """Taken back while it waits: the vote that comes then lets nothing run."""
+    capability: Capability = world.issue(approved_by(ANN.public))
+    box = world.guard.toolbox(capability)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+
+            async def people() -> None:
+                request = await asked(world)
+                await world.guard.revoke(capability)
+                await world.guard.approve(request, key=ANN)
+
+            group.start_soon(people)
+            assert (await refused(box, wait=LONG)).reason is Reason.REVOKED
+    assert world.ran == []
+
+
+async def test_approvals_of_one_pass_serve_every_try(world: World) -> None:
+    """A generator of approvals is read once, however often the call is tried; an endless one is refused."""
+    box = desk(world, need=2)
+    await refused(box)
+    request = await asked(world)
+    vote = request.approve(ANN, now=world.now)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            given = (one for one in [vote.statement])
+            group.start_soon(lambda: box.call("send_email", MAIL, approvals=given, wait=LONG))
+            await anyio.wait_all_tasks_blocked()
+            await world.guard.approve(request, key=BEN)
+    assert len(world.ran) == 1
+    with world.refuses("too_large"):
+        await box.call("send_email", MAIL, approvals=repeat(vote.statement))
+
+
+async def test_a_wait_is_a_timedelta(world: World) -> None:
+    """A number could be seconds or minutes."""
+    with pytest.raises(TypeError, match="timedelta"):
+        await desk(world).call("send_email", MAIL, wait=5)  # type: ignore[arg-type]
+
+
+async def test_a_rejected_call_does_not_run_with_an_approval_in_hand(world: World) -> None:
+    """One rejection ends it, whatever statement the caller carries along."""
+    capability = world.issue(approved_by(ANN.public, BEN.public))
+    box = world.guard.toolbox(capability)
+    await refused(box)
+    request = await asked(world)
+    statement = request.approve(ANN, now=world.now).statement
+    await world.guard.reject(request, key=BEN)
+    with world.refuses("not_approved", "rejected"):
+        await world.call(capability, approvals=[statement])
+
+
+async def test_narrowing_makes_no_room_for_more_requests(world: World) -> None:
+    """Whoever attenuates a bearer capability again and again hides nobody else's request."""
+    capability = world.issue(approved_by(ANN.public))
+    reasons = set()
+    for number in range(40):
+        narrowed = capability.attenuate(ttl=timedelta(seconds=500 - number), now=world.now)
+        with pytest.raises(Denied) as caught:
+            await world.call(narrowed)
+        reasons.add(caught.value.text.partition(",")[0])
+    assert len(await world.guard.requests()) == 32
+    assert "too many calls of this capability wait for an approval already" in reasons

@@ -1,0 +1,432 @@
+"""The log of a store, read beside its guards: found, proved, checked record by record, erased, broken off."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from hessra_agents import Ledger
+from hessra_agents.ledger import LedgerError, Revocation
+from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
+from hessra_agents.ledger.log.recovery import break_off, broken
+from hessra_agents.ledger.log.search import NO_OUTCOME, Wanted, latest, search
+from hessra_agents.ledger.log.verify import verify
+from hessra_agents.tlog.export import BadExport, check, check_proof
+from hessra_agents.tlog.merkle import Tree, inclusion, leaf_hash
+from hessra_agents.tlog.notes import Checkpoint
+from tests.support.world import ANA, EVE, MAIL, World
+
+NOW = 1_800_000_000
+
+
+@dataclass
+class Place:
+    """A store, and the folder of its logs."""
+
+    where: str
+    state: Path
+
+    def fill(self, count: int, *, clear: bool = False, then: Callable[[World], Any] | None = None) -> None:
+        """One guard, so many permitted calls (2 records each), and what else is wanted."""
+
+        async def work() -> None:
+            world = World(ledger=Ledger.open(self.where, clear=clear, state=self.state))
+            capability = world.issue()
+            for number in range(count):
+                await world.call(capability, arguments={"to": ANA, "body": f"mail {number}"})
+            if then is not None:
+                await then(world)
+            await world.ledger.aclose()
+
+        anyio.run(work)
+
+    def logs(self) -> Logs:
+        return Logs(self.where, state=self.state)
+
+    def findings(self, *older: Checkpoint) -> list[str]:
+        with self.logs() as logs:
+            return [text for one in verify(logs, older) for text in one.findings]
+
+    def sql(self, text: str, *values: Any) -> None:
+        """What somebody does who can write the file."""
+        with sqlite3.connect(self.where) as db:
+            db.execute(text, values)
+        db.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Place:
+    """A store in a file."""
+    tmp_path.chmod(0o700)
+    return Place(str(tmp_path / "hessra.db"), tmp_path / "state")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, file: Place) -> Place:
+    """A store of each kind."""
+    return Place(request.getfixturevalue("dsn"), file.state) if request.param == "postgresql" else file
+
+
+async def refuse(world: World) -> None:
+    with world.refuses("constraint"):
+        await world.call(world.issue(), arguments={"to": EVE, "body": "x"})
+
+
+def the(logs: Logs) -> Log:
+    (found,) = logs.all()
+    return found
+
+
+# Looking
+
+
+def test_a_decision_is_found_with_its_outcome(store: Place) -> None:
+    store.fill(3, then=refuse)
+    with store.logs() as logs:
+        found = latest(logs, 10)
+        assert [one.verdict for one in found] == ["permitted, done"] * 3 + ["refused: constraint"]
+        assert [one.verdict for one in latest(logs, 1)] == ["refused: constraint"]
+        assert (the(logs).size, the(logs).head.size) == (7, 7)  # type: ignore[union-attr]
+
+
+def test_a_decision_without_an_outcome_is_shown_as_that(file: Place) -> None:
+    file.fill(1)
+    file.sql("delete from entry where kind = 'outcome'")
+    with file.logs() as logs:
+        assert [one.verdict for one in latest(logs, 9)] == [f"permitted, {NO_OUTCOME}"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        (Wanted(), 6),
+        (Wanted(subject="agent:desk"), 6),
+        (Wanted(subject="agent"), 6),
+        (Wanted(subject="agent:de"), 0),
+        (Wanted(tool="send_email"), 6),
+        (Wanted(tool="pay"), 0),
+        (Wanted(verdict="permitted"), 5),
+        (Wanted(verdict="constraint"), 1),
+        (Wanted(since=NOW), 6),
+        (Wanted(since=NOW + 1), 0),
+        (Wanted(until=NOW), 0),
+        (Wanted(arguments=(("body", "mail 3"),)), 1),
+        (Wanted(arguments=(("body", "mail 3"), ("to", ANA))), 1),
+        (Wanted(arguments=(("to", EVE),)), 1),
+        (Wanted(arguments=(("body", "mail"),)), 0),
+    ],
+    ids=repr,
+)
+def test_records_are_found_by_what_they_say_and_by_hash(file: Place, wanted: Wanted, count: int) -> None:
+    file.fill(5, then=refuse)
+    with file.logs() as logs:
+        assert len(search(logs, wanted)) == count
+
+
+def test_a_log_is_named_by_the_beginning_of_its_digits(file: Place) -> None:
+    file.fill(1)
+    with file.logs() as logs:
+        origin = the(logs).origin
+        assert logs.log(origin) == logs.log(origin.removeprefix("hessra-agents/")[:4]) == the(logs)
+        for name in ("", "x", "hessra"):
+            with pytest.raises(ValueError, match="no such log"):
+                logs.log(name)
+
+
+def test_a_log_is_read_while_it_is_written(store: Place) -> None:
+    """Its reader takes no place among the writers, and sees what was committed."""
+
+    async def beside(world: World) -> None:
+        def read() -> int:
+            with store.logs() as logs:
+                return the(logs).size
+
+        await world.call(world.issue())
+        assert await anyio.to_thread.run_sync(read) >= 1
+        await world.call(world.issue())
+
+    store.fill(0, then=beside)
+    with store.logs() as logs:
+        assert len(logs.kept()) == 1
+
+
+# Proofs and exports
+
+
+def test_a_record_is_proved_to_somebody_without_the_log(store: Place) -> None:
+    store.fill(150)
+    with store.logs() as logs:
+        log = the(logs)
+        assert log.kept is not None
+        for index in (0, 255, 256, 299):
+            body = logs.record(log, index).body
+            assert check_proof(logs.proof(log, index), body, [log.kept.verifier]) == log.head
+        with pytest.raises(BadExport):
+            check_proof(logs.proof(log, 1), logs.record(log, 2).body, [log.kept.verifier])
+        with pytest.raises(ValueError, match="covers 300 records"):
+            logs.proof(log, 300)
+
+
+def test_a_changed_record_is_not_proved(file: Place) -> None:
+    file.fill(150)
+    file.sql("update entry set body = ? where idx = 7", b"{}")
+    with file.logs() as logs, pytest.raises(BadExport, match="does not show"):
+        logs.proof(the(logs), 7)
+
+
+def test_the_tiles_of_a_store_are_those_of_the_tree(file: Place) -> None:
+    """At every size, also where the tile above is not full."""
+    file.fill(300)
+    with file.logs() as logs:
+        log, tree = the(logs), Tree()
+        tiles = StoredTiles(logs, log)
+        for record in logs.records(log):
+            tree.append(leaf_hash(record.body))
+            if tree.size in (1, 255, 256, 257, 511, 512, 513, 600):
+                assert Tree.of(tree.size, tiles).root() == tree.root()
+        assert inclusion(3, 600, tiles) == inclusion(3, 600, StoredTiles(logs, log))
+
+
+def test_an_export_verifies_offline_and_grows(store: Place, tmp_path: Path) -> None:
+    store.fill(5)
+    out = tmp_path / "out"
+    with store.logs() as logs:
+        old = the(logs)
+        assert old.kept is not None
+        logs.export(old, out)
+    store.fill(300)
+    with store.logs() as logs:
+        logs.export(the(logs), out)
+    assert check(out, [old.kept.verifier], older=old.kept.note).size == 610
+
+
+# Verifying
+
+
+def test_a_whole_log_verifies(store: Place) -> None:
+    store.fill(300, then=refuse)
+    told: list[tuple[str, int, int]] = []
+    with store.logs() as logs:
+        (found,) = verify(logs, progress=lambda *one: told.append(one))
+    assert (found.size, found.covered, found.findings, found.notes) == (601, 601, [], [])
+    assert [one[1:] for one in told] == [(256, 601), (512, 601)]
+
+
+LATER = "update entry set body = cast(replace(cast(body as text), '1800000000', '1800000001') as blob)"
+
+TAMPERED: dict[str, tuple[str, str]] = {
+    "a record is changed": (
+        f"{LATER} where idx = 300",
+        "record 300: is not the one that was logged",
+    ),
+    "a record at the edge is changed": (
+        f"{LATER} where idx = 599",
+        "covers other 600 records than these: one of the records 512 to 599 was changed",
+    ),
+    "a record is deleted": ("delete from entry where idx = 300", "record 300: is missing"),
+    "the last records are cut off": ("delete from entry where idx >= 590", "the first 590 of them"),
+    "the first record is deleted": ("delete from entry where idx = 0", "record 0: is missing"),
+    "two records change places": (
+        "update entry set idx = case idx when 4 then -6 when 6 then -4 else idx end where idx in (4, 6);"
+        "update entry set idx = -idx where idx < 0",
+        "record 4: is not the one that was logged",
+    ),
+    "a tile is changed": ("update tile set hashes = zeroblob(8192) where idx = 1", "tile 0/1: was changed"),
+    "a tile is cut": ("update tile set hashes = zeroblob(64) where idx = 1", "tile 0/1: was changed"),
+    "a tile is deleted": ("delete from tile where idx = 0", "tile 0/0: is missing"),
+    "the row of a record is changed": (
+        "update entry set op = zeroblob(16) where idx = 4",
+        "record 4: its row in the store says another operation or kind",
+    ),
+    "a record is no JSON": ("update entry set body = x'00' where idx = 9", "record 9: cannot be read"),
+    "the log is deleted": ("delete from log", "the store has no such log"),
+    "a salt is cut": (
+        "update entry set opening = x'00' where idx = 8",
+        "record 8: what opens it was changed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_verify_tells_what_was_changed(file: Place, what: str) -> None:
+    file.fill(300)
+    assert file.findings() == []
+    statements, words = TAMPERED[what]
+    for one in statements.split(";"):
+        file.sql(one)
+    found = file.findings()
+    assert words in " | ".join(found), found
+
+
+def test_a_record_that_was_rewritten_with_its_tiles_is_found(file: Place) -> None:
+    """Who writes the file can make records and tiles fit together again, but not to the head."""
+    file.fill(150)
+    with file.logs() as logs:
+        log, tree, fresh = the(logs), Tree(), b""
+        for record in logs.records(log):
+            body = record.body.replace(b"done", b"fail") if record.index == 9 else record.body
+            for tile in tree.append(leaf_hash(body)):
+                fresh = tile.hashes
+    file.sql(LATER.replace("1800000000", "done").replace("1800000001", "fail") + " where idx = 9")
+    file.sql("update tile set hashes = ?", fresh)
+    assert ["its head covers other 300 records" in one for one in file.findings()] == [True]
+
+
+def test_arguments_in_clear_that_were_changed_are_found(file: Place) -> None:
+    """They are not in the tree; the keyed hashes that are say what they were."""
+    file.fill(2, clear=True)
+    with file.logs() as logs:
+        record = logs.record(the(logs), 0)
+        assert record.clear is not None
+        assert record.clear.arguments == {"to": ANA, "body": "mail 0"}
+        assert record.opening is not None
+        lie = record.opening.replace(b"mail 0", b"mail 9")
+    file.sql("update entry set opening = ? where idx = 0", lie)
+    assert file.findings() == ["record 0: what opens it was changed"]
+
+
+def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:
+    """Also by somebody who has its key: only what is kept elsewhere tells."""
+    file.fill(5)
+    with file.logs() as logs:
+        witness = the(logs).head
+        assert witness is not None
+    file.fill(5)
+    assert file.findings(witness) == []
+    lie = Checkpoint(witness.origin, 3, bytes(32))
+    assert "an older head covers other 3 records" in file.findings(lie)[0]
+    later = Checkpoint(witness.origin, 99, bytes(32))
+    assert "an older head covers 99 records, and the store has the first 20" in file.findings(later)[0]
+
+
+def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_path: Path) -> None:
+    store.fill(2)
+    with Logs(store.where, state=tmp_path / "elsewhere") as logs:
+        (found,) = verify(logs)
+    assert (found.size, found.covered, found.findings) == (4, 0, [])
+    assert "no signed head" in found.notes[0]
+
+
+# Erasing
+
+
+def test_what_is_erased_is_found_by_nobody_and_the_log_verifies(store: Place) -> None:
+    store.fill(3, clear=True)
+    mail = Wanted(arguments=(("body", "mail 1"),))
+    with store.logs() as logs:
+        (found,) = search(logs, mail)
+        assert logs.erase(the(logs), found.record.index)
+        assert not logs.erase(the(logs), found.record.index)
+        assert logs.record(the(logs), found.record.index).opening is None
+        assert search(logs, mail) == []
+    assert store.findings() == []
+
+
+def test_nothing_of_what_is_erased_is_left_in_the_file(file: Place) -> None:
+    file.fill(3, clear=True)
+    with file.logs() as logs:
+        opening = logs.record(the(logs), 2).opening
+        assert opening is not None
+        assert logs.erase(the(logs), 2)
+    with sqlite3.connect(file.where) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+    assert opening[16:] not in Path(file.where).read_bytes()
+
+
+# Breaking off
+
+
+def test_an_old_copy_keeps_a_guard_from_starting_until_it_is_broken_off(file: Place) -> None:
+    file.fill(5)
+    copy = Path(file.where).read_bytes()
+    file.fill(5)
+    Path(file.where).write_bytes(copy)
+    with pytest.raises(LedgerError, match="has 10 records, its last head covers 20"):
+        file.fill(1)
+    with file.logs() as logs:
+        before = logs.kept()
+        ((one, path),) = break_off(logs, "restored from backup", now=NOW)
+        assert (one.kept.origin, path.name) == (*before, "broken-1")
+        assert (path / "checkpoint").read_text() == one.kept.note
+        assert broken(logs) == []
+    file.fill(1)
+    with file.logs() as logs:
+        said = [one.record.said for one in search(logs, Wanted()) if one.record.said["kind"] == "break"]
+        assert [(one["log"], one["reason"]) for one in said] == [(*before, "restored from backup")]
+        assert Checkpoint.verified(said[0]["head"], [said[0]["verifier"]]).size == 20
+        assert [one.findings for one in verify(logs)] == [[]] * 3
+
+
+LOST = {
+    "a tile": "delete from tile",
+    "part of a tile": "update tile set hashes = zeroblob(64)",
+    "a record": "delete from entry where idx = 290",
+    "all records": "delete from entry",
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_whatever_is_lost_can_be_broken_off(file: Place, what: str) -> None:
+    file.fill(150)
+    file.sql(LOST[what])
+    with file.logs() as logs:
+        ((one, _),) = break_off(logs, "a test", now=NOW)
+        assert one.found
+    file.fill(1)
+
+
+def test_a_head_that_was_altered_is_broken_off_too(store: Place) -> None:
+    store.fill(3)
+    with store.logs() as logs:
+        folder = next(iter(logs.kept().values())).folder
+    whole = (folder / "checkpoint").read_text()
+    (folder / "checkpoint").write_text(whole.replace("\n6\n", "\n7\n"))
+    with pytest.raises(LedgerError, match="not signed"):
+        store.fill(1)
+    with store.logs() as logs:
+        assert len(break_off(logs, "a disk was swapped", now=NOW)) == 1
+    store.fill(1)
+    assert store.findings() == []
+
+
+def test_what_holds_is_not_broken_off(file: Place) -> None:
+    file.fill(1)
+    with file.logs() as logs:
+        with pytest.raises(LedgerError, match="nothing is broken"):
+            break_off(logs, "why not", now=NOW)
+        with pytest.raises(ValueError, match="a reason has"):
+            break_off(logs, " ", now=NOW)
+
+
+def test_a_log_is_not_broken_off_under_its_writer(file: Place) -> None:
+    """The process that writes it would go on."""
+
+    async def tampered(world: World) -> None:
+        await world.call(world.issue())
+        await world.ledger.revoke(Revocation.of(subject="agent:other"))
+
+        def attempt() -> None:
+            with file.logs() as logs:
+                kept = next(iter(logs.kept().values()))
+                (kept.folder / "checkpoint").write_text("nonsense")
+                with pytest.raises(LedgerError, match="a process writes"):
+                    break_off(logs, "why", now=NOW)
+
+        await anyio.to_thread.run_sync(attempt)
+
+    file.fill(1, then=tampered)
+
+
+def test_the_record_of_a_call_has_none_of_its_arguments(file: Place) -> None:
+    file.fill(1)
+    with file.logs() as logs:
+        for record in logs.records(the(logs)):
+            assert MAIL["to"] not in json.dumps(record.said)
+            assert record.opening is None or len(record.opening) == 16

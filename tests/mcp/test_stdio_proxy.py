@@ -1,0 +1,742 @@
+"""The relay between a client and a server, frame by frame, and whatever either does to it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
+from hessra_agents.ledger import MemoryLedger
+from hessra_agents.mcp import Gate, Refusals, method
+from hessra_agents.mcp.authorization.pins import Pins
+from hessra_agents.mcp.proxy import pending as waiting
+from hessra_agents.mcp.proxy import stdio as relaying
+from hessra_agents.mcp.proxy.common import VERSION, whole_list
+from hessra_agents.mcp.proxy.stdio import relay
+from hessra_agents.mcp.transport import stdio as pipes
+from hessra_agents.mcp.transport.stdio import Lines, NotStarted, Outlet
+from tests.support.ledgers import Store
+from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
+
+SERVER = str(Path(__file__).parents[1] / "support" / "odd_server.py")
+CAPABILITY, PROOF = "dev.hessra/capability", "dev.hessra/proof"
+MODERN = {VERSION: "2026-07-28"}
+TOOLS = ("echo", "silent", "crash", "junk", "odd", "flood", "changes", "asks", "late", "big")
+
+
+class Line:
+    """A client that writes and reads frames."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.log = folder / "log"
+        self.token = world.issue(*(grant(name, x=must.optional()) for name in TOOLS), method("v/do")).token
+        self.status: int | None = None
+        self.over = anyio.Event()
+        self._number = 0
+        from_us, self._to = os.pipe()
+        fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 1 << 20)  # a test writes without waiting
+        self._from, to_us = os.pipe()
+        self.ends: tuple[int, ...] = from_us, to_us
+        self._lines = Lines(self._from, 1 << 28)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-S", SERVER, str(self.log), *words]
+
+    def send(self, message: Mapping[str, Any] | bytes) -> None:
+        data = message if isinstance(message, bytes) else json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert os.write(self._to, data + b"\n") == len(data) + 1
+
+    async def raw(self) -> bytes:
+        with anyio.fail_after(20):
+            return await self._lines.__anext__() or b""
+
+    async def receive(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self.raw())
+        return found
+
+    def ask(self, method: str, meta: Mapping[str, Any] | None = None, **params: Any) -> int:
+        self._number += 1
+        given = {**params, "_meta": {CAPABILITY: self.token} if meta is None else meta}
+        self.send({"id": self._number, "method": method, "params": given})
+        return self._number
+
+    def call(self, name: str, meta: Mapping[str, Any] | None = None, **arguments: Any) -> int:
+        return self.ask("tools/call", meta, name=name, arguments=arguments)
+
+    async def ended(self) -> None:
+        with anyio.fail_after(20):
+            await self.over.wait()
+
+    async def send_large(self, data: bytes) -> None:
+        with memoryview(data + b"\n") as rest:
+            while rest:
+                await anyio.wait_writable(self._to)
+                rest = rest[os.write(self._to, rest[:4096]) :]
+
+    def hang_up(self) -> None:
+        if self._to >= 0:
+            os.close(self._to)
+        self._to = -1
+
+    def got(self) -> list[dict[str, Any]]:
+        """What the server got."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    async def until_got(self, found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        with anyio.fail_after(20):
+            while True:
+                for one in self.got() if self.log.exists() else []:
+                    if found(one):
+                        return one
+                await anyio.sleep(0.005)
+
+    def close(self) -> None:
+        self.hang_up()
+        for fd in (self._from, *self.ends):
+            with suppress(OSError):
+                os.close(fd)
+
+
+@asynccontextmanager
+async def relayed(
+    world: World, folder: Path, *words: str, gate: Gate | None = None, **options: Any
+) -> AsyncIterator[Line]:
+    """A client before the odd server; at the end it hangs up, and the relay must end, too."""
+    line = Line(world, folder)
+
+    async def run() -> None:
+        stdin, stdout = line.ends
+        line.status = await relay(
+            gate or Gate(world.guard), line.command(*words), stdin=stdin, stdout=stdout, **options
+        )
+        os.close(stdout)
+        line.ends = (stdin,)
+        line.over.set()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            yield line
+            line.hang_up()
+            await line.ended()
+    finally:
+        line.close()
+
+
+def is_dead(process: int) -> bool:
+    """Whether it has ended; nobody may have asked yet how."""
+    about = Path(f"/proc/{process}/stat")
+    return not about.exists() or about.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_a_permitted_call_reaches_the_server_without_anything_of_ours(
+    world: World, tmp_path: Path
+) -> None:
+    """What is known to nobody here goes on; the answer comes as the server wrote it."""
+    async with relayed(world, tmp_path) as line:
+        meta = {CAPABILITY: line.token, "a/b": 1, "baggage": "k=v"}
+        line.ask("tools/call", meta, name="echo", arguments={"x": 1}, new=[{}])
+        assert (
+            await line.raw()
+            == b'{"jsonrpc": "2.0",  "id":  1, "result": {"n": 1.50,   "new": null}, "more": 1}'
+        )
+    *_, call = line.got()
+    assert call["params"] == {"name": "echo", "arguments": {"x": 1}, "new": [{}], "_meta": {"baggage": "k=v"}}
+    assert line.token not in line.log.read_text()
+    assert line.status == 0
+
+
+def _frame(params: str, method: str = "tools/call") -> str:
+    return f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}'
+
+
+def _call(more: str) -> str:
+    return _frame(f'{{"name":"echo","_meta":{{"dev.hessra/capability":"TOKEN"}},{more}}}')
+
+
+NAMED = '{"name":"echo",'
+META = '"_meta":{"dev.hessra/capability":"TOKEN"}'
+BAD = {
+    "not JSON": ("{", None, -32700),
+    "not utf-8": ("\udcff", None, -32700),
+    "a batch": ("[" + _call('"arguments":{}') + "]", None, -32600),
+    "a number": ("7", None, -32600),
+    "another protocol": ('{"jsonrpc":"1.0","id":1,"method":"ping"}', None, -32600),
+    "no method": ('{"jsonrpc":"2.0","id":1}', 1, -32600),
+    "a method twice": ('{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}', None, -32700),
+    "an argument twice": (_call('"arguments":{"x":1,"x":2}'), None, -32700),
+    "another spelling": ('{"jsonrpc":"2.0","id":1,"Method":"tools/call","method":"ping"}', 1, -32600),
+    "another spelling of a name": (_call('"Name":"silent","arguments":{}'), 1, -32600),
+    "an id that is null": ('{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600),
+    "an id that is true": ('{"jsonrpc":"2.0","id":true,"method":"ping"}', None, -32600),
+    "an id that is a fraction": ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, -32600),
+    "an id that is long": ('{"jsonrpc":"2.0","id":"' + "x" * 257 + '","method":"ping"}', None, -32600),
+    "an id that is half of a character": ('{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}', None, -32600),
+    "a notification with an id": ('{"jsonrpc":"2.0","id":1,"method":"notifications/x"}', 1, -32600),
+    "params that are a list": (_frame("[]"), 1, -32602),
+    "too deep": (_call('"arguments":{"x":' + "[" * 99 + "]" * 99 + "}"), None, -32700),
+    "not a number": (_call('"arguments":{"x":NaN}'), 1, "malformed"),
+    "not a number elsewhere": (_call('"other":NaN'), 1, -32600),
+    "too large": (_call('"arguments":{"x":"' + "y" * (5 << 20) + '"}'), None, -32600),
+    "half of a character": (_call('"arguments":{"x":"\\ud800"}'), 1, "malformed"),
+    "too many digits": (_call('"arguments":{"x":' + "9" * 500 + "}"), 1, "malformed"),
+    "arguments that are a list": (_call('"arguments":[]'), 1, "malformed"),
+    "arguments that are a text": (_call('"arguments":"{}"'), 1, "malformed"),
+    "a name that is a number": (_frame(f'{{"name":7,{META}}}'), 1, "malformed"),
+    "no name": (_frame(f"{{{META}}}"), 1, "malformed"),
+    "meta that is a text": (_frame('{"name":"echo","_meta":"TOKEN"}'), 1, "malformed"),
+    "meta that is a list": (_frame('{"name":"echo","_meta":["TOKEN"]}'), 1, "malformed"),
+    "a capability that is a number": (_frame(NAMED + '"_meta":{"dev.hessra/capability":7}}'), 1, "malformed"),
+    "a capability that is none": (_frame(NAMED + '"_meta":{"dev.hessra/capability":"x"}}'), 1, "malformed"),
+    "a proof that is none": (_frame(NAMED + META[:-1] + ',"dev.hessra/proof":"x"}}'), 1, "malformed"),
+    "no capability": (_frame('{"name":"echo"}'), 1, "no_capability"),
+    "an unknown tool": (_frame(f'{{"name":"nonesuch",{META}}}'), 1, "wrong_tool"),
+    "an argument too many": (_call('"arguments":{"y":1}'), 1, "unnamed_argument"),
+    "an argument of another type": (_call('"arguments":{"x":"1"}'), 1, "malformed"),
+    "an unknown method": (_frame(f"{{{META}}}", "v/undo"), 1, 403),
+    "an unknown method without a capability": (_frame("{}", "v/do"), 1, 403),
+    "a resource without a capability": (_frame('{"uri":"file:///x"}', "resources/read"), 1, 403),
+    "a resource that is not granted": (_frame(f'{{"uri":"file:///x",{META}}}', "resources/read"), 1, 403),
+    "a prompt that is not granted": (_frame(f'{{"name":"echo",{META}}}', "prompts/get"), 1, 403),
+}  # fmt: skip
+
+
+async def test_bad_input_is_answered_and_goes_no_further(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        for name, (text, id, answer) in BAD.items():
+            await line.send_large(text.replace("TOKEN", line.token).encode(errors="surrogateescape"))
+            told = await line.receive()
+            assert told["id"] == id, name
+            if isinstance(answer, int):
+                assert told["error"]["code"] == answer, (name, told)
+            else:
+                assert told["result"]["isError"], name
+                assert told["result"]["_meta"]["dev.hessra/denial"]["reason"] == answer, (name, told)
+        line.call("echo")
+        assert "result" in await line.receive()
+    assert [one["method"] for one in line.got() if one["method"] != "tools/list"] == ["tools/call"]
+
+
+async def test_a_refusal_is_told_in_the_words_of_its_era(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.call("echo", {})
+        assert "resultType" not in (await line.receive())["result"]
+        line.call("echo", MODERN)
+        assert (await line.receive())["result"]["resultType"] == "complete"
+
+
+@pytest.mark.parametrize(("form", "code"), [(Refusals.ERROR, 403), (Refusals.UNKNOWN, -32602)])
+async def test_a_refusal_is_told_in_the_form_that_was_chosen(
+    world: World, tmp_path: Path, form: Refusals, code: int
+) -> None:
+    async with relayed(world, tmp_path, refusals=form) as line:
+        line.call("echo", {})
+        assert (await line.receive())["error"]["code"] == code
+
+
+async def test_a_server_that_says_nothing_is_waited_for_no_longer_than_the_timeout(
+    world: World, tmp_path: Path
+) -> None:
+    """It is told that nobody waits any more, and its late answer goes nowhere."""
+    async with relayed(world, tmp_path, timeout=0.2) as line:
+        id = line.call("late")
+        assert "no answer within 0.2 seconds" in (await line.receive())["error"]["message"]
+        told = await line.until_got(lambda one: one["method"] == "notifications/cancelled")
+        assert told["params"]["requestId"] == id
+        again = line.call("echo")
+        assert (await line.receive())["id"] == again
+
+
+async def test_a_server_that_does_not_list_its_tools_gets_no_calls(world: World, tmp_path: Path) -> None:
+    """Nor does it hold up a client for longer than the timeout; many who wait do not add up."""
+    async with relayed(world, tmp_path, "mute", timeout=0.3) as line:
+        ids = {line.call("echo") for _ in range(100)}
+        ids.add(line.ask("initialize"))
+        with anyio.fail_after(20):  # one timeout after the other would be thirty seconds
+            assert {(await line.receive())["id"] for _ in range(101)} == ids
+    assert "tools/call" not in {one["method"] for one in line.got()}
+    assert "initialize" not in {one.get("params", {}).get("requestId") for one in line.got()}
+
+
+async def test_a_slow_request_holds_up_nobody(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.call("silent")
+        quick = line.call("echo")
+        assert (await line.receive())["id"] == quick
+
+
+async def test_requests_go_on_in_the_order_in_which_they_came(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.ask("initialize", {})
+        line.send({"method": "notifications/initialized"})
+        line.call("echo", x=0)
+        for _ in range(2):
+            await line.receive()
+        for number in range(1, 40):
+            line.call("echo", x=number)
+        for _ in range(39):
+            await line.receive()
+    asked = [one for one in line.got() if one["method"] != "tools/list"]
+    assert [one["method"] for one in asked[:2]] == ["initialize", "notifications/initialized"]
+    assert [one["params"]["arguments"]["x"] for one in asked[2:]] == [*range(40)]
+
+
+async def test_a_request_that_the_client_gives_up_has_no_answer(world: World, tmp_path: Path) -> None:
+    """The server is told so, and little else; the id stays in use, since the answer may still come."""
+    async with relayed(world, tmp_path) as line:
+        id = line.call("silent")
+        await line.until_got(lambda one: one["method"] == "tools/call")
+        given = {"requestId": str(id), "reason": "t" * 9000, "more": "x" * 9000}
+        line.send({"method": "notifications/cancelled", "params": given})
+        told = await line.until_got(lambda one: one["method"] == "notifications/cancelled")
+        assert told["params"] == {"requestId": id, "reason": "t" * 200}
+        line.send({"id": id, "method": "ping"})
+        assert (await line.receive())["error"]["message"] == "the id is in use for another request"
+        other = line.call("echo")
+        assert (await line.receive())["id"] == other
+
+
+@pytest.mark.parametrize("same", [lambda id: id, str])
+async def test_an_id_that_is_in_use_is_refused_without_answering_the_first(
+    world: World, tmp_path: Path, same: Callable[[int], object]
+) -> None:
+    async with relayed(world, tmp_path) as line:
+        id = line.call("late")
+        line.send({"id": same(id), "method": "ping"})
+        line.send({"id": same(id), "method": "ping", "params": []})
+        for code in (-32600, -32602):
+            told = await line.receive()
+            assert (told["id"], told["error"]["code"]) == (None, code)
+        assert (await line.receive())["result"] == {"n": 1.5, "new": None}
+
+
+async def test_what_a_client_gives_up_must_be_its_own(world: World, tmp_path: Path) -> None:
+    """Neither what the relay itself asked, nor a handshake, which cannot be given up."""
+    async with relayed(world, tmp_path, "mute", timeout=1) as line:
+        handshake = line.ask("initialize", {})
+        line.call("echo")
+        asked = await line.until_got(lambda one: one["method"] == "tools/list")
+        for id in (asked["id"], handshake, 999):
+            line.send({"method": "notifications/cancelled", "params": {"requestId": id}})
+        line.send({"id": asked["id"], "method": "ping"})
+        assert (await line.receive())["error"]["message"] == "the id is in use for another request"
+        assert handshake in {(await line.receive())["id"] for _ in range(2)}
+    got = [one["params"]["requestId"] for one in line.got() if one["method"] == "notifications/cancelled"]
+    assert handshake not in got
+    assert 999 not in got
+
+
+async def test_a_server_that_crashes_ends_the_relay_with_its_status(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        waiting, crashing = line.call("silent"), line.call("crash")
+        errors = {told["id"]: told["error"]["message"] for told in [await line.receive() for _ in range(2)]}
+        assert errors == dict.fromkeys((waiting, crashing), "the server has ended")
+        with pytest.raises(StopAsyncIteration):
+            await line.raw()
+    assert line.status == 7
+
+
+async def test_a_call_that_the_server_did_not_answer_is_on_record_as_failed(tmp_path: Path) -> None:
+    """Of one that it ended in, and one that it answered."""
+    world = World(ledger=Ledger.open(tmp_path / "hessra.db"))
+    async with aclosing(world.ledger), relayed(world, tmp_path) as line:
+        for name in ("echo", "crash"):
+            line.call(name)
+            await line.receive()
+    records = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path).records()
+    assert [one["outcome"] for one in records if "outcome" in one] == ["done", "failed"]
+
+
+async def test_the_servers_own_status_is_the_relays(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "three") as line:
+        pass
+    assert line.status == 3
+
+
+async def test_a_server_is_gone_when_it_has_ended_whatever_it_leaves_behind(
+    world: World, tmp_path: Path
+) -> None:
+    line = Line(world, tmp_path)
+    stdin, stdout = line.ends
+    with anyio.fail_after(20):
+        left = ["sh", "-c", "sleep 600 & exit 5"]
+        assert await relay(Gate(world.guard), left, stdin=stdin, stdout=stdout) == 5
+    line.close()
+
+
+async def test_a_server_that_does_not_end_is_ended_with_all_that_it_started(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "_LEAVES", 0.1)
+    monkeypatch.setattr(pipes, "_STOPS", 0.1)
+    async with relayed(world, tmp_path, "deaf", "parent") as line:
+        child = (await line.until_got(lambda one: "child" in one))["child"]
+    assert line.status == 128 + 9
+    assert is_dead(child)
+
+
+async def test_a_relay_that_is_cancelled_ends_the_server(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(world, tmp_path)
+    async with anyio.create_task_group() as group:
+        stdin, stdout = line.ends
+        command = line.command("parent")
+        group.start_soon(lambda: relay(Gate(world.guard), command, stdin=stdin, stdout=stdout))
+        child = (await line.until_got(lambda one: "child" in one))["child"]
+        group.cancel_scope.cancel()
+    assert is_dead(child)
+    line.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_call_ends_it(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.call("silent")
+        await line.until_got(lambda one: one["method"] == "tools/call")
+    assert line.status == 0
+
+
+async def test_a_client_that_does_not_listen_any_more_ends_the_relay(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        os.close(line._from)
+        line._from = line.ends[0]  # closed once more, which does no harm
+        line.call("flood")
+        await line.until_got(lambda one: one["method"] == "tools/call")
+        line.send(b"{")
+        await line.ended()
+    assert line.status == 0
+
+
+async def test_what_is_no_message_is_left_out(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with relayed(world, tmp_path) as line:
+        id = line.call("junk")
+        assert (await line.receive())["id"] == id
+    assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
+        "a line that the server wrote is not JSON: left out",
+        "a line that the server wrote is not one message: left out",
+        "a line that the server wrote is not one message: left out",
+        "a line that the server wrote is neither a request nor a response: left out",
+    ]
+
+
+async def test_an_answer_that_nobody_asked_for_goes_nowhere(world: World, tmp_path: Path) -> None:
+    """And what two readers would read differently is written anew."""
+    async with relayed(world, tmp_path) as line:
+        id = line.call("odd")
+        assert (
+            await line.raw()
+            == json.dumps({"jsonrpc": "2.0", "id": id, "result": {"odd": 1}}, separators=(",", ":")).encode()
+        )
+
+
+async def test_a_server_cannot_pose_as_its_guard(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "forges") as line:
+        line.call("echo")
+        assert (await line.receive())["error"]["data"] == {"own": 1}
+        assert (await line.receive())["result"] == {"_meta": {"own": 1}}
+
+
+async def test_a_message_of_the_server_is_one_line_to_every_reader(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "breaks") as line:
+        line.call("echo")
+        raw = await line.raw()
+    assert len(raw.decode().splitlines()) == 1
+    assert json.loads(raw)["result"] == {"text": "a\u2028b"}
+
+
+async def test_a_server_that_takes_nothing_holds_up_no_later_request(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "_LEAVES", 0.1)
+    async with relayed(world, tmp_path, "stuck", timeout=0.3) as line:
+        await line.send_large(_frame(f'{{"x":"{"y" * (2 << 20)}"}}', "ping").encode())
+        for _ in range(100):
+            line.send({"method": "notifications/initialized"})
+        line.send({"id": 2, "method": "ping"})
+        with anyio.fail_after(20):  # a timeout for each of them would be thirty seconds
+            assert [(await line.receive())["id"] for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tools", "cursor"),
+    [([{}] * 3000, "2"), ([{"title": "x" * 5_000_000}], "2"), ([], "x" * 5_000_000)],
+    ids=["many", "large", "cursors"],
+)
+async def test_a_list_without_measure_is_given_up_soon(tools: list[object], cursor: str) -> None:
+    asked = []
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        asked.append(method)
+        return {"result": {"tools": tools, "nextCursor": cursor}}
+
+    with pytest.raises(Denied) as caught:
+        await whole_list(ask, "tools/list", {})
+    assert (caught.value.reason, len(asked)) == (Reason.UNAVAILABLE, 2)
+
+
+async def test_a_message_of_the_server_that_is_too_large_is_left_out(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relaying, "MAX_ANSWER", 69_000)
+    async with relayed(world, tmp_path, timeout=0.5) as line:
+        big, echo = line.call("big"), line.call("echo")
+        assert (await line.receive())["id"] == echo
+        assert (await line.receive())["id"] == big
+    monkeypatch.setattr(relaying, "MAX_ANSWER", 71_000)
+    async with relayed(world, tmp_path) as line:
+        line.call("big")
+        assert len((await line.receive())["result"]["text"]) == 70_000
+
+
+async def test_a_client_that_does_not_read_for_a_while_gets_everything(world: World, tmp_path: Path) -> None:
+    """Nine megabytes, while the relay keeps no more than one and blocks nobody."""
+    async with relayed(world, tmp_path) as line:
+        id = line.call("flood")
+        await line.until_got(lambda one: one["method"] == "tools/call")
+        await anyio.sleep(0.2)
+        numbers = [(await line.receive())["params"]["number"] for _ in range(1000)]
+        assert numbers == [*range(1000)]
+        assert (await line.receive())["id"] == id
+
+
+async def test_the_last_words_of_a_server_are_heard(world: World, tmp_path: Path) -> None:
+    """By a client that has nothing more to ask, and reads when it likes."""
+    async with relayed(world, tmp_path) as line:
+        line.call("flood", x=90)
+        await line.until_got(lambda one: one["method"] == "tools/call")
+        line.hang_up()
+        await anyio.sleep(0.3)
+        assert [(await line.receive())["method"] for _ in range(90)] == ["notifications/message"] * 90
+        assert (await line.receive())["id"] == 1
+
+
+async def test_a_server_cannot_answer_what_it_was_not_asked_yet(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path, "guesses") as line:
+        line.call("echo")
+        assert "n" in (await line.receive())["result"]
+
+
+async def test_a_list_shows_what_the_capability_reaches(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.ask("tools/list", {})
+        bare = (await line.receive())["result"]
+        assert bare["tools"] == []
+        assert bare["nextCursor"] == "2"
+        token = world.issue(grant("late", x=3)).token
+        line.ask("tools/list", {CAPABILITY: token}, cursor="2")
+        shown = (await line.receive())["result"]
+        assert [tool["name"] for tool in shown["tools"]] == ["late"]
+        assert shown["tools"][0]["inputSchema"]["properties"]["x"]["const"] == 3
+        assert (shown["cacheScope"], shown["ttlMs"]) == ("private", 0)
+
+
+async def test_the_relays_own_questions_are_the_callers_in_all_but_the_id(
+    world: World, tmp_path: Path
+) -> None:
+    """All pages, in the era of the call; without the capability, and without its progress."""
+    async with relayed(world, tmp_path) as line:
+        line.call("late", {CAPABILITY: line.token, "progressToken": 7, **MODERN})
+        assert "result" in await line.receive()
+    first, second, call = line.got()
+    assert first["params"] == {"_meta": MODERN}
+    assert second["params"] == {"_meta": MODERN, "cursor": "2"}
+    assert call["params"]["_meta"] == {"progressToken": 7, **MODERN}
+    assert len(first["id"]) > 32
+    assert first["id"] != second["id"]
+
+
+async def test_a_definition_that_changes_is_neither_shown_nor_called(world: World, tmp_path: Path) -> None:
+    """A rug pull: the tool is what it was when it was approved, or it is not there."""
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    pins = Pins.of("odd", [{"name": name, "inputSchema": schema} for name in TOOLS])
+    async with relayed(world, tmp_path, gate=Gate(world.guard, pins=pins)) as line:
+        line.ask("tools/list")
+        assert len((await line.receive())["result"]["tools"]) == 5
+        line.call("changes")
+        assert (await line.receive())["method"] == "notifications/tools/list_changed"
+        assert "result" in await line.receive()
+        line.call("echo")
+        assert "has changed since it was approved" in (await line.receive())["result"]["content"][0]["text"]
+        line.ask("tools/list")
+        assert (await line.receive())["result"]["tools"] == []
+
+
+async def test_what_the_server_asks_goes_to_the_client_and_back(world: World, tmp_path: Path) -> None:
+    async with relayed(world, tmp_path) as line:
+        line.call("asks")
+        asked = await line.raw()
+        assert b'"params": {"unknown": [1.5]}' in asked
+        line.send({"id": "q1", "result": {"unknown": {"a": 1}, "_meta": {CAPABILITY: "x", "y": 1}}})
+        answer = (await line.receive())["result"]["got"]
+        assert answer == {"jsonrpc": "2.0", "id": "q1", "result": {"unknown": {"a": 1}, "_meta": {"y": 1}}}
+
+
+async def test_a_notification_that_the_protocol_does_not_know_needs_a_capability(
+    world: World, tmp_path: Path
+) -> None:
+    async with relayed(world, tmp_path) as line:
+        for name in ("v/undo", "v/do", "notifications/roots/list_changed"):
+            line.send({"method": name, "params": {"_meta": {CAPABILITY: line.token}}})
+        line.ask("ping", {})
+        await line.receive()
+    assert [one["method"] for one in line.got()] == ["v/do", "notifications/roots/list_changed", "ping"]
+    assert line.token not in line.log.read_text()
+
+
+async def test_a_call_that_wants_no_answer_is_no_call(world: World, tmp_path: Path) -> None:
+    """And keeps nobody else from calling."""
+    async with relayed(world, tmp_path) as line:
+        line.send({"method": "tools/call", "params": {"name": "echo", "_meta": {CAPABILITY: line.token}}})
+        line.call("echo")
+        assert "result" in await line.receive()
+    assert [one["method"] for one in line.got()].count("tools/call") == 1
+
+
+async def test_the_same_proved_request_again_has_the_same_answer(world: World, tmp_path: Path) -> None:
+    """Under its own id, and the tool runs once."""
+    key = KeyPair.generate()
+    capability = world.issue(grant("echo", x=must.optional()), holder=key.public)
+    proof = capability.prove(Call.of("echo", {"x": 1}), key=key, audience="mail", now=world.now)
+    meta = {CAPABILITY: capability.token, PROOF: proof.token}
+    async with relayed(world, tmp_path) as line:
+        first = line.call("echo", meta, x=1)
+        answer = await line.receive()
+        second = line.call("echo", meta, x=1)
+        assert await line.receive() == {**answer, "id": second}
+        line.call("echo", meta, x=2)
+        assert (await line.receive())["result"]["isError"]
+    assert first != second
+    assert [one["method"] for one in line.got()].count("tools/call") == 1
+
+
+async def test_a_ledger_that_takes_its_time_holds_up_nobody(tmp_path: Path) -> None:
+    class Slow(MemoryLedger):
+        async def admit(self, permit: Any, op: bytes) -> None:
+            if permit.call.arguments.get("x") == 1:
+                await anyio.sleep(30)
+
+    world = World(ledger=Slow(100))
+    async with relayed(world, tmp_path, timeout=1) as line:
+        slow, quick = line.call("echo", x=1), line.call("echo", x=2)
+        assert (await line.receive())["id"] == quick
+        assert (await line.receive())["id"] == slow
+    assert [one["params"]["arguments"]["x"] for one in line.got() if one["method"] == "tools/call"] == [2]
+
+
+async def test_requests_may_come_from_a_file(world: World, tmp_path: Path) -> None:
+    """Which no event loop can wait for; so may answers go into one."""
+    line = Line(world, tmp_path)
+    asked = tmp_path / "asked"
+    frames = [{"jsonrpc": "2.0", "id": n, "method": "ping", "params": {"x": "y" * 9000}} for n in range(99)]
+    asked.write_text("\n".join(map(json.dumps, frames)))
+    with asked.open("rb") as stdin, (tmp_path / "told").open("wb") as stdout:
+        gate = Gate(world.guard)
+        status = await relay(gate, line.command(), stdin=stdin.fileno(), stdout=stdout.fileno())
+    told = [json.loads(one)["id"] for one in (tmp_path / "told").read_text().splitlines()]
+    assert (status, told) == (0, [*range(99)])
+    line.close()
+
+
+async def test_a_server_that_cannot_be_started_is_no_server(world: World, tmp_path: Path) -> None:
+    for command in (["/nonesuch"], [str(tmp_path)]):
+        with pytest.raises(NotStarted):
+            await relay(Gate(world.guard), command)
+
+
+async def test_tokens_are_in_no_log_at_any_level(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with relayed(world, tmp_path) as line:
+        for name in ("echo", "junk", "odd", "nonesuch"):
+            line.call(name)
+            await line.receive()
+        line.send(f'{{"id": "{line.token}"'.encode())
+        await line.receive()
+    assert line.token[:40] not in caplog.text
+
+
+async def test_too_many_requests_that_wait_are_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not kept: a client cannot fill the memory with them."""
+    monkeypatch.setattr(waiting, "MAX_WAITING", 20_000)
+    async with relayed(world, tmp_path) as line:
+        for _ in range(5):
+            line.call("silent")
+        told = await line.receive()
+        assert (told["id"], told["error"]["code"]) == (4, -32603)
+
+
+async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
+    """Who waits to write and is cancelled has written nothing."""
+    read, write = os.pipe()
+    outlet = Outlet(write)
+    for _ in range(3):
+        outlet.push(b"x" * 600_000)
+    with anyio.move_on_after(0.05) as scope:
+        await outlet.send(b"never")
+    assert scope.cancelled_caught
+    lines = Lines(read, 1 << 20)
+    async with anyio.create_task_group() as group:
+        group.start_soon(outlet.run)
+        assert [len(await lines.__anext__() or b"") for _ in range(3)] == [600_000] * 3
+        await outlet.send(b"last")
+        assert await lines.__anext__() == b"last"
+        outlet.close()
+    with pytest.raises(anyio.BrokenResourceError):
+        await outlet.send(b"nobody reads")
+    os.close(read)
+
+
+async def test_what_is_written_without_waiting_has_a_limit() -> None:
+    """A reader that never takes it counts as gone."""
+    read, write = os.pipe()
+    outlet = Outlet(write)
+    for _ in range(5):
+        assert not outlet.broken
+        outlet.push(b"x" * 1_000_000)
+    with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
+        await outlet.send(b"nobody reads")
+    os.close(read)
+    os.close(write)
+
+
+async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:
+    """And is not kept until then."""
+    read, write = os.pipe()
+    lines = Lines(read, 1000)
+    os.write(write, b"x" * 2000)
+    with anyio.fail_after(5):
+        assert await lines.__anext__() is None
+    os.write(write, b"x\nnext\n")
+    assert await lines.__anext__() == b"next"
+    os.close(write)
+    with pytest.raises(StopAsyncIteration):
+        await lines.__anext__()
+    os.close(read)
+
+
+async def test_a_file_takes_a_large_line_too(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        outlet = Outlet(file.fileno())
+        async with anyio.create_task_group() as group:
+            group.start_soon(outlet.run)
+            await outlet.send(b"x" * 1_000_000)
+            await outlet.flush()
+            group.cancel_scope.cancel()
+    assert (tmp_path / "file").stat().st_size == 1_000_001

@@ -1,0 +1,166 @@
+"""The stores that a ledger may have, one after the other: a test that takes `store` runs on each of them.
+
+The id of such a test says which store, and which event loop: ``test_a_claim[sqlite-trio]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from hessra_agents import Ledger
+from hessra_agents.ledger.opening import store_of
+from hessra_agents.ledger.store.connection import Connection, Steps, apart, run
+from hessra_agents.ledger.stored import StoredLedger
+from tests.support.world import World
+
+SOAK = bool(os.environ.get("HESSRA_SOAK"))
+"""Whether there is time for longer tests."""
+
+SHARED = ["sqlite-asyncio", "sqlite-trio", "postgresql-asyncio", "postgresql-trio"]
+ALL = ["memory-asyncio", "memory-trio", "sqlite-asyncio", "postgresql-trio", *SHARED[1:3] * SOAK]
+
+PATIENCE = 10.0
+"""Seconds after which what should have happened will not."""
+
+
+@dataclass
+class Store:
+    """One store, empty at first. Every ledger that was opened here is closed when the test ends."""
+
+    name: str
+    where: str
+    folder: Path
+    opened: list[Ledger] = field(default_factory=list)
+
+    def open(self, **options: Any) -> Ledger:
+        """A ledger on this store; in memory each is a store of its own."""
+        if self.name == "memory":
+            ledger = Ledger.memory()
+        else:
+            ledger = Ledger.open(self.where, state=self.folder / "log", **options)
+        self.opened.append(ledger)
+        return ledger
+
+    def world(self, beside: World | None = None) -> World:
+        """A guard with a ledger of its own on this store; ``beside`` another, with the same authority."""
+        world = World(ledger=self.open())
+        if beside is not None:
+            world.authority, world.guard.trust = beside.authority, beside.authority.trust
+            world.now = beside.now
+        return world
+
+    def run(self, steps: Steps[Any]) -> Any:
+        """Run steps in a transaction of their own, as another process would."""
+
+        def alone() -> Any:
+            connection, _, _ = store_of(self.where, state=self.folder / "log")
+            try:
+                return run(connection, steps)
+            finally:
+                connection.close()
+
+        return apart(alone)
+
+    def sql(self, text: str) -> list[tuple[Any, ...]]:
+        """What the store itself answers."""
+        if self.name == "sqlite":
+            db = sqlite3.connect(self.where)
+            try:
+                with db:
+                    return db.execute(text).fetchall()
+            finally:
+                db.close()
+        return apart(lambda: asyncio.run(_fetch(self.where, text)))
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records, of all logs, in the order of each."""
+        return [json.loads(body) for (body,) in self.sql("select body from entry order by log, idx")]
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for ledger in self.opened:
+            anyio.run(ledger.aclose)
+
+
+async def _fetch(where: str, text: str) -> list[tuple[Any, ...]]:
+    import asyncpg
+
+    db = await asyncpg.connect(where, server_settings={"search_path": "hessra"})
+    try:
+        return [tuple(row) for row in await db.fetch(text)]
+    finally:
+        await db.close()
+
+
+@pytest.fixture
+def anyio_backend(on: str) -> str:
+    """The event loop that the test's id names."""
+    return on.partition("-")[2]
+
+
+@pytest.fixture
+def store(on: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The store that the test's id names, empty."""
+    name = on.partition("-")[0]
+    where = request.getfixturevalue("dsn") if name == "postgresql" else str(tmp_path / "hessra.db")
+    found = Store(name, where, tmp_path)
+    yield found
+    found.close()
+
+
+everywhere = pytest.mark.parametrize("on", ALL)
+"""On every store."""
+
+shared = pytest.mark.parametrize("on", SHARED)
+"""On every store that several processes can have."""
+
+once_each = pytest.mark.parametrize("on", ["sqlite-trio", "postgresql-asyncio"])
+"""On every such store once, where the event loop makes no difference or the test takes long."""
+
+
+def connection_of(ledger: Ledger) -> Connection:
+    """The connection that a ledger writes by: what a fault is put into."""
+    assert isinstance(ledger, StoredLedger)
+    found = ledger._writer._connection  # type: ignore[attr-defined]
+    assert isinstance(found, Connection)
+    return found
+
+
+@contextmanager
+def held_up(ledger: Ledger) -> Iterator[threading.Event]:
+    """The ledger's next commits wait until this ends; the event is set when one does."""
+    connection = connection_of(ledger)
+    real, reached, go = connection.commit, threading.Event(), threading.Event()
+
+    def commit() -> None:
+        reached.set()
+        assert go.wait(PATIENCE)
+        real()
+
+    connection.commit = commit  # type: ignore[method-assign]
+    try:
+        yield reached
+    finally:
+        connection.commit = real  # type: ignore[method-assign]
+        go.set()
+
+
+async def until(true: Callable[[], Any]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not come about"
+        await anyio.sleep(0.005)

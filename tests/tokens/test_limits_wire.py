@@ -1,0 +1,323 @@
+"""Limits and approvals as conditions: what is refused when they are written, what a token says, and in words.
+
+What admission refuses of others' tokens is in the vectors; what a ledger counts is in the tests of ledgers.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hessra_agents import (
+    Call,
+    Capability,
+    Denied,
+    KeyPair,
+    PublicKey,
+    Trust,
+    approved_by,
+    grant,
+    limit,
+    must,
+)
+from hessra_agents.grants.limits import MAX_MOST, Limit
+from hessra_agents.tokens.admission import APPROVED, MAX_LIMITS, Attested, Block
+from hessra_agents.tokens.describe import approvals_of
+from hessra_agents.tokens.issue import issue
+from hessra_agents.verify.permit import Permit
+from hessra_agents.verify.verifier import verify
+from tests.support import forge
+from tests.vectors.refused import put_again
+
+NOW = 1_800_000_000
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+ROOT = KeyPair.generate()
+HOLDER, OTHER = KeyPair.generate(), KeyPair.generate()
+KEYS = sorted((KeyPair.generate() for _ in range(4)), key=lambda key: key.public.data)
+ANA, BO, CEM, DEB = (key.public for key in KEYS)
+TRUST = Trust({1: ROOT.public})
+PAY, READ = grant("pay", amount=must.anything(), order=must.optional()), grant("read", path=must.anything())
+
+
+def issued(*conditions: Any, **options: Any) -> Capability:
+    """A capability for the guard ``mail``, for an hour."""
+    told: dict[str, Any] = {"key": ROOT, "key_id": 1, "ttl": HOUR, "audience": "mail", "now": NOW}
+    return issue("agent:desk", conditions or (PAY,), **told | options)
+
+
+def permit(capability: Capability, tool: str = "pay", **arguments: object) -> Permit:
+    """The permit of a call by whoever has the capability."""
+    return verify(capability, Call.of(tool, arguments), now=NOW, audience="mail")
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "a limit has calls=, or sum_of= with at_most="),
+    ({"calls": 1, "sum_of": "amount", "at_most": 1}, "a limit has calls="),
+    ({"sum_of": "amount"}, "a limit has calls="),
+    ({"at_most": 5}, "a limit has calls="),
+    ({"calls": 5, "at_most": 5}, "a limit has calls="),
+    ({"calls": 0}, "a whole number of at least 1"),
+    ({"calls": -1}, "a whole number of at least 1"),
+    ({"calls": True}, "a whole number of at least 1"),
+    ({"calls": 1.0}, "a whole number of at least 1"),
+    ({"calls": MAX_MOST + 1}, "a whole number of at least 1"),
+    ({"sum_of": "amount", "at_most": 0}, "a whole number of at least 1"),
+    ({"calls": 1, "per": timedelta(0)}, "a timedelta of whole seconds, of a year at most"),
+    ({"calls": 1, "per": -HOUR}, "a timedelta of whole seconds"),
+    ({"calls": 1, "per": timedelta(seconds=1.5)}, "a timedelta of whole seconds"),
+    ({"calls": 1, "per": timedelta(days=367)}, "a timedelta of whole seconds"),
+    ({"calls": 1, "of": []}, "of names at least one tool"),
+    ({"calls": 1, "of": ""}, "a tool needs a name"),
+    *(
+        ({"sum_of": name, "at_most": 5}, "sum_of is an argument's name, or a pointer")
+        for name in ("", "/amount", "60:amount", "0:amount", "60:", "1:60:amount", 5)
+    ),
+]
+
+
+@pytest.mark.parametrize(("told", "said"), WRONG, ids=[str(told) for told, _ in WRONG])
+def test_a_limit_that_cannot_be_meant_is_refused_when_it_is_written(told: dict[str, Any], said: str) -> None:
+    """Never a limit that counts nothing, or something else than was asked for."""
+    with pytest.raises(ValueError, match=said):
+        limit(**told)
+
+
+@pytest.mark.parametrize("told", [{"per": 60}, {"per": "1h"}, {"refund": 1}, {"refund": "yes"}])
+def test_a_limit_takes_its_own_types(told: dict[str, Any]) -> None:
+    """A bare number has no unit."""
+    with pytest.raises(TypeError, match="per is a timedelta, such as"):
+        limit(calls=1, **told)
+
+
+def test_approvers_are_keys_all_different_of_which_some_are_needed() -> None:
+    """A slip is told at once."""
+    for keys, need, said in (
+        ((), 1, "1 to 16 keys"),
+        ((ANA, ANA), 1, "all different"),
+        ((ANA, BO), 3, "need is how many of them approve: 1 to 2"),
+        ((ANA, BO), 0, "need is how many"),
+        ((ANA, BO), True, "need is how many"),
+        (tuple(KeyPair.generate().public for _ in range(17)), 1, "1 to 16 keys"),
+        (tuple(KeyPair.generate().public for _ in range(12)), 6, "more than one token can say"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            approved_by(*keys, need=need)
+    with pytest.raises(ValueError, match="of names at least one tool"):
+        approved_by(ANA, of=())
+    for wrong in (KEYS[0], str(ANA), ANA.data):
+        with pytest.raises(TypeError, match="an approver is a PublicKey"):
+            approved_by(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("condition", [limit(calls=1, of="pya"), approved_by(ANA, of=["pay", "tool:pay"])])
+def test_a_condition_of_a_tool_that_is_not_granted_is_refused(condition: Any) -> None:
+    """With a mistyped name the tool would be left without its limit."""
+    with pytest.raises(ValueError, match=r"no grant names tool:(pya|tool:pay), so nothing of it can be"):
+        issued(PAY, condition)
+    with pytest.raises(ValueError, match="no grant names"):
+        issued().attenuate(grant("pay", amount=1), condition, now=NOW)
+    with pytest.raises(ValueError, match="no grant names"):
+        issued().attenuate(condition, now=NOW)
+    with pytest.raises(ValueError, match="no grant names"):
+        issued().delegate(condition, to=HOLDER.public, now=NOW)
+
+
+def test_a_sum_of_an_argument_that_a_tool_does_not_have_is_refused() -> None:
+    """Every call of that tool would be refused."""
+    with pytest.raises(ValueError, match="read has no argument 'amount' to sum up: name the tools"):
+        issued(PAY, READ, limit(sum_of="amount", at_most=5))
+    with pytest.raises(ValueError, match="pay has no argument 'orders' to sum up"):
+        issued(PAY, limit(sum_of="/orders/total", at_most=5))
+    bounded = issued(PAY, READ, limit(sum_of="/order/total", at_most=5, of="pay"))
+
+    assert permit(bounded, "read", path="a").charges == ()
+    assert [one.amount for one in permit(bounded, amount=1, order={"total": 3}).charges] == [3]
+
+
+def test_a_capability_is_made_of_conditions_only() -> None:
+    """Also where one is given as a list."""
+    for wrong in ("pay", [PAY], None):
+        with pytest.raises(TypeError, match=r"made of grant\(...\), limit\(...\), approved_by"):
+            issued(PAY, wrong)
+        with pytest.raises(TypeError, match="not of"):
+            issued().attenuate(wrong, now=NOW)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least one grant"):
+        issued(limit(calls=1))
+
+
+def test_more_limits_than_are_read_are_not_written() -> None:
+    """Over all blocks: one call charges each of them."""
+    full = issued(PAY, *[limit(calls=9)] * MAX_LIMITS)
+
+    assert len(permit(full, amount=1).charges) == MAX_LIMITS
+    with pytest.raises(ValueError, match="limits of a token"):
+        full.attenuate(limit(calls=9), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "argument", ["amount", "order/amount", "a:b", "refund:calls", 'a "b"\n\\', "é", "x" * 200]
+)
+def test_a_limit_is_read_back_as_it_was_written(argument: str) -> None:
+    """Each kind has one spelling, and a name in it is not read as anything else."""
+    for told in (
+        limit(calls=7, per=DAY, refund=True, of="pay"),
+        limit(sum_of=argument, at_most=MAX_MOST),
+        limit(sum_of=argument, at_most=1, per=timedelta(seconds=1), refund=True),
+    ):
+        capability = issued(grant("pay", {argument: must.anything()}), told)
+        again = Capability.parse(capability.token, TRUST)
+        ((handle, found),) = again.blocks[0].limits
+        assert (found, len(handle)) == (told, 32)
+        assert Limit.read(told.kind, told.most, told.of) == told
+
+
+def test_a_signed_block_put_on_its_token_again_meets_the_same_budget() -> None:
+    """Under another ephemeral key it has another signature, and the same name."""
+    held = issued(PAY, limit(calls=9), holder=HOLDER.public)
+    child = held.delegate(limit(calls=3), to=OTHER.public, key=HOLDER, now=NOW)
+    again = Capability.parse(put_again(child, held), TRUST)
+
+    assert again.token != child.token
+    assert _counters(again, OTHER) == _counters(child, OTHER)
+    assert _counters(child, OTHER)[:1] == _counters(held, HOLDER)
+
+
+def _counters(capability: Capability, key: KeyPair) -> list[bytes]:
+    call = Call.of("pay", {"amount": 1})
+    proof = capability.prove(call, key=key, audience="mail", now=NOW)
+    return [one.counter for one in verify(capability, call, now=NOW, audience="mail", proof=proof).charges]
+
+
+def test_no_narrowing_takes_a_limit_away() -> None:
+    """Another handle, a wider limit, a limit of other tools: each is one more."""
+    above = issued(PAY, READ, limit(calls=2))
+    child = above.attenuate(limit(calls=MAX_MOST), limit(calls=5, of="read"), ttl=MINUTE, now=NOW)
+    before, after = permit(above, amount=1).charges, permit(child, amount=1).charges
+
+    assert after[0] == before[0]
+    assert [one.most for one in after] == [2, MAX_MOST]
+    assert len({one.counter for one in after}) == 2
+    assert [one.until for one in after] == [NOW + 3600, NOW + 60]
+
+
+def test_a_handle_is_bound_to_its_token() -> None:
+    """The same limit under the same handle in another token is another budget."""
+    source = 'check if limit("0123456789abcdef0123456789abcdef", "calls", 5);'
+    made = [Capability.parse(forge.append_source(issued(), source), TRUST) for _ in range(2)]
+
+    assert len({permit(one, amount=1).charges[0].counter for one in made}) == 2
+
+
+@pytest.mark.parametrize("amount", [-1, -(2**63), 2**63, 0.5, "1", True, None, [1], {"amount": 1}])
+def test_what_is_no_natural_number_is_not_added_up(amount: object) -> None:
+    """No call gives anything back, and none slips by."""
+    with pytest.raises(Denied) as caught:
+        permit(issued(PAY, limit(sum_of="amount", at_most=5)), amount=amount)
+
+    assert caught.value.reason == "constraint"
+    assert "argument 'amount' is not allowed" in str(caught.value)
+
+
+def test_a_sum_is_never_of_an_argument_that_is_left_out() -> None:
+    """The tool's own default would run uncounted."""
+    with pytest.raises(Denied) as caught:
+        permit(issued(PAY, limit(sum_of="/order/total", at_most=5)), amount=1)
+
+    assert (caught.value.reason, [p.argument for p in caught.value.problems]) == (
+        "missing_argument",
+        ["order/total"],
+    )
+
+
+def test_limits_and_approvals_in_words() -> None:
+    """A line for each, with what it is of; the moment of issue, and a start only where it is later."""
+    capability = issued(
+        PAY,
+        READ,
+        limit(calls=1),
+        limit(sum_of="amount", at_most=500, per=HOUR, of="pay", refund=True),
+        approved_by(ANA, of=["read", "pay"]),
+        approved_by(ANA, BO, CEM, need=2),
+        not_before=NOW + 60,
+    ).attenuate(limit(sum_of="a\nb", at_most=2), approved_by(BO, DEB), now=NOW)
+
+    said = capability.describe().splitlines()
+    assert said[3:6] == [
+        "  issued 2027-01-15 08:00:00 UTC",
+        "  not before 2027-01-15 08:01:00 UTC",
+        "  until 2027-01-15 09:00:00 UTC",
+    ]
+    assert said[7:11] == [
+        f"  each call of tool:pay, tool:read approved by {ANA}",
+        f"  each call approved by 2 of {ANA}, {BO}, {CEM}",
+        "  at most 1 call",
+        "  at most 500 as the sum of amount in any 3600 s of tool:pay, given back if the tool fails",
+    ]
+    assert said[-2:] == [f"  each call approved by {BO} or {DEB}", "  at most 2 as the sum of 'a\\nb'"]
+
+
+def test_a_start_without_a_moment_of_issue_is_told_once() -> None:
+    """Most capabilities start when they are issued."""
+    said = issued().describe()
+
+    assert ("issued 2027-01-15 08:00:00 UTC" in said, "not before" in said) == (True, False)
+
+
+@pytest.mark.parametrize(("keys", "need"), [(1, 1), (2, 1), (3, 1), (3, 2), (4, 2), (4, 3)])
+def test_k_of_n_is_read_back_from_its_checks(keys: int, need: int) -> None:
+    """Two conditions in one block stay two."""
+    chosen = [key.public for key in KEYS[:keys]]
+    block = issued(PAY, approved_by(*chosen, need=need, of="pay"), approved_by(*chosen, need=need)).blocks[0]
+    texts = tuple(map(str, chosen))
+
+    assert [(one.keys, one.need, one.of) for one in approvals_of(block)] == [
+        (texts, need, frozenset({"tool:pay"})),
+        (texts, need, None),
+    ]
+
+
+def test_all_of_n_are_told_one_by_one() -> None:
+    """That is what it is: a check for each."""
+    block = issued(PAY, approved_by(ANA, BO, CEM, need=3)).blocks[0]
+
+    assert sorted((one.keys, one.need) for one in approvals_of(block)) == [
+        ((str(key),), 1) for key in (ANA, BO, CEM)
+    ]
+
+
+def test_checks_that_are_no_k_of_n_are_told_as_they_are() -> None:
+    """Whoever writes a token by hand may ask for anything; nothing is told as more than it is."""
+    a, b, c = (Attested(APPROVED, f"{n:032x}", key.data) for n, key in enumerate((ANA, BO, CEM)))
+    again = Attested(APPROVED, "f" * 32, ANA.data)
+    texts = {a: str(ANA), b: str(BO), c: str(CEM), again: str(ANA)}
+    for checks in (
+        ((a, b), (b, c)),
+        ((a, b), (a,)),
+        ((a, b), (a, b)),
+        ((a,), (a,)),
+        ((a, again), (a, b), (again, b)),
+    ):
+        found = [*approvals_of(Block("00", None, attested=checks))]
+        assert {one.need for one in found} == {1}
+        assert [one.keys for one in found] == [tuple(sorted(texts[one] for one in check)) for check in checks]
+
+
+def test_many_checks_with_many_keys_are_told_quickly() -> None:
+    """Nobody counts all sets of half of a hundred keys."""
+    many = tuple(Attested(APPROVED, f"{n:032x}", bytes([n]) * 32) for n in range(100))
+    block = Block("00", None, attested=tuple(many[n : n + 50] for n in range(50)))
+
+    assert {one.need for one in approvals_of(block)} == {1}
+
+
+def test_of_may_be_the_function_itself() -> None:
+    """The name under which a tool is granted."""
+
+    def pay(amount: int) -> None:
+        """Pay."""
+
+    assert (
+        limit(calls=1, of=pay).of == approved_by(PublicKey(ANA.data), of=[pay]).of == frozenset({"tool:pay"})
+    )

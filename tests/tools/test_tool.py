@@ -1,0 +1,335 @@
+"""What a tool's signature says is what holds: bounds, defaults, types; and a refusal shows no value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType, NotRequired, Required
+from uuid import UUID
+
+import pytest
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AnyUrl,
+    BaseModel,
+    ByteSize,
+    Field,
+    Json,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType, TypedDict
+
+from hessra_agents import Call, Denied, grant, must
+from hessra_agents.tools.tool import Tool
+from tests.support.world import ANA, EVE, World
+
+Acme = Annotated[str, must.email("acme.com")]
+AcmeAlias = TypeAliasType("AcmeAlias", Acme)
+AcmeName = NewType("AcmeName", Acme)
+
+
+class Color(Enum):
+    RED = "red"
+    ONE = 1
+
+
+class Person(BaseModel):
+    name: str
+    age: int = 7
+    born: date | None = Field(None, validation_alias="birth")
+
+
+@dataclass
+class Point:
+    x: int
+    y: float = 0
+
+
+class Mailed(BaseModel):
+    to: Acme
+
+
+@dataclass
+class Posted:
+    to: list[Acme]
+
+
+class Sent(TypedDict):
+    to: NotRequired[Acme]
+
+
+def tool(hint: Any, *default: Any) -> Tool:
+    """A tool with one parameter ``x`` of this type."""
+
+    def take(x: Any) -> None: ...
+
+    take.__annotations__ = {"x": hint}
+    take.__defaults__ = default
+    return Tool.of(take)
+
+
+def read(hint: Any, value: object) -> Any:
+    """What a tool with a parameter of this type gets."""
+    return tool(hint).read(Call.of("take", {"x": value}))["x"]
+
+
+def denied(hint: Any, value: object) -> Denied:
+    """The refusal of this value."""
+    with pytest.raises(Denied) as caught:
+        read(hint, value)
+    return caught.value
+
+
+def allows(found: Tool, arguments: dict[str, object]) -> bool:
+    """Whether the tool's own bounds allow these arguments."""
+    call = Call.of(found.name, arguments)
+    return all(any(not branch.failing(call) for branch in pattern) for pattern in found.bounds)
+
+
+# --- bounds ---
+
+
+@pytest.mark.parametrize("hint", [Acme, AcmeAlias, AcmeName, Required[Acme], Annotated[Acme, "more"]])
+def test_a_bound_holds_wherever_its_type_was_named(hint: Any) -> None:
+    """An alias, a new type or a qualifier around a bound does not take it away."""
+    assert allows(tool(hint), {"x": ANA})
+    assert not allows(tool(hint), {"x": EVE})
+    assert not allows(tool(hint), {"x": None})
+    assert not allows(tool(hint), {})
+
+
+@pytest.mark.parametrize("hint", [Acme | None, None | Acme, AcmeAlias | None, Annotated[Acme | None, "more"]])
+def test_a_bound_beside_none_allows_null(hint: Any) -> None:
+    """`Annotated[...] | None` is the bound or null, and left out where there is a default."""
+    assert allows(tool(hint), {"x": ANA})
+    assert allows(tool(hint), {"x": None})
+    assert not allows(tool(hint), {"x": EVE})
+    assert not allows(tool(hint), {})
+    assert allows(tool(hint, None), {})
+    assert not allows(tool(hint, None), {"x": EVE})
+
+
+def test_bounds_around_and_inside_of_none_both_hold() -> None:
+    """Constraints of all layers are joined."""
+    both = tool(Annotated[Acme | None, must.max_length(12)])
+    assert allows(both, {"x": ANA})
+    assert not allows(both, {"x": "someone.else@acme.com"})
+    assert not allows(both, {"x": None}), "null has no length"
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        list[Acme],
+        dict[str, Acme],
+        Acme | int,
+        list[Acme] | None,
+        Mailed,
+        list[Mailed],
+        Posted,
+        Sent,
+        Annotated[str, must.email],
+        list[Annotated[str, must.email]],
+    ],
+)
+def test_a_bound_that_would_be_lost_is_refused(hint: Any) -> None:
+    """A bound deeper in a type, or a constraint that was never made, is an error and not a silence."""
+    with pytest.raises(TypeError, match=r"take: x: a bound"):
+        tool(hint)
+
+
+def test_many_bounded_parameters_make_few_branches() -> None:
+    """Each parameter has a pattern of its own: twenty optional ones are no million branches."""
+    names = [f"a{number}" for number in range(20)]
+    code = f"def take({', '.join(f'{name}=None' for name in names)}): ..."
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    scope["take"].__annotations__ = dict.fromkeys(names, Acme | None)
+    found = Tool.of(scope["take"])
+    assert [len(pattern) for pattern in found.bounds] == [3] * 20
+    assert allows(found, {"a3": ANA, "a4": None})
+    assert not allows(found, {"a3": ANA, "a19": EVE})
+
+
+# --- signatures ---
+
+
+@pytest.mark.anyio
+async def test_an_omitted_positional_argument_keeps_its_place(world: World) -> None:
+    """The next argument does not move into its place."""
+    ran = []
+
+    @world.guard.tool
+    def copy(src: str = "/safe", dst: str = "/tmp/out", /) -> None:
+        ran.append((src, dst))
+
+    desk = world.guard.toolbox(world.issue(grant("copy", src=must.optional(), dst=must.optional())))
+    for arguments in ({"dst": "/d"}, {"src": "/s"}, {}):
+        await desk.call("copy", arguments)
+    assert ran == [("/safe", "/d"), ("/s", "/tmp/out"), ("/safe", "/tmp/out")]
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "said"),
+    [
+        (Annotated[str, Field(alias="y")], (), "alias"),
+        (Annotated[str, Field(validation_alias=AliasChoices("y", "z"))], (), "alias"),
+        (Annotated[str, Field(default="hidden")], (), "default"),
+        (Annotated[str, AfterValidator(str), Field(default="hidden")], (), "default"),
+        (str, (Field(default="hidden"),), "default"),
+        (str, (must.email("acme.com"),), "default"),
+        (Iterable[int], (), "Iterable"),
+        (list[Iterable[int]], (), "Iterable"),
+        (Json, (), "Json"),
+        (dict[str, Json[int]], (), "Json"),
+        (Annotated[str, PlainValidator(str, json_schema_input_type=Callable)], (), "JSON Schema"),
+    ],
+)
+def test_what_a_signature_hides_is_refused(hint: Any, default: tuple[Any, ...], said: str) -> None:
+    """Another name, another default, and what is read only while the tool runs: an error at registration."""
+    with pytest.raises(TypeError, match=said):
+        tool(hint, *default)
+
+
+# --- what was checked is what runs ---
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [
+        (float, 10**399),
+        (float, 2**60 + 1),
+        (list[float], [10**399]),
+        (Literal[True], 1),
+        (Literal[1], True),
+        (Color, True),
+        (ByteSize, "1GB"),
+        (datetime, "1700000000"),
+        (date, "1700006400"),
+        (dict[int, str], {"1": "a", "01": "b"}),
+        (set[int], [1, 1]),
+        (Person, {"name": "a", "colour": "red"}),
+        (Annotated[str, StringConstraints(strip_whitespace=True)], " a"),
+        (Annotated[str, AfterValidator(str.lower)], "A"),
+        (AnyUrl, "https://ACME.com"),
+        (timedelta, "1 day"),
+    ],
+)
+def test_a_value_that_would_change_on_its_way_is_refused(hint: Any, value: object) -> None:
+    """A type that reads another value out of what was checked does not get it."""
+    refusal = denied(hint, value)
+    assert refusal.reason == "malformed"
+    assert "argument 'x' is not allowed, granted: only what reaches the tool as it is written" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "got"),
+    [
+        (float, 1, 1.0),
+        (float, 1e300, 1e300),
+        (float | None, None, None),
+        (Decimal, "1.10", Decimal("1.10")),
+        (Decimal, 1.1, Decimal("1.1")),
+        (Path, "/srv/data/", Path("/srv/data")),
+        (Path, Path("a/b"), Path("a/b")),
+        (datetime, "2026-01-02T03:04:05Z", datetime.fromisoformat("2026-01-02T03:04:05Z")),
+        (datetime, "2026-01-02T03:04:05+02:00", datetime.fromisoformat("2026-01-02T01:04:05Z")),
+        (datetime, "2026-01-02T03:04:05", datetime.fromisoformat("2026-01-02T03:04:05")),
+        (date, date(2026, 1, 2), date(2026, 1, 2)),
+        (timedelta, timedelta(hours=25), timedelta(hours=25)),
+        (timedelta, "PT60M", timedelta(hours=1)),
+        (UUID, "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+        (Color, "red", Color.RED),
+        (Color, Color.ONE, Color.ONE),
+        (dict[Color, int], {"red": 1}, {Color.RED: 1}),
+        (dict[int, str], {"1": "a"}, {1: "a"}),
+        (set[str], ["b", "a"], {"a", "b"}),
+        (set[str], {"b", "a"}, {"a", "b"}),
+        (tuple[int, float], [1, 2], (1, 2.0)),
+        (bytes, "ab", b"ab"),
+        (SecretStr, "pw", SecretStr("pw")),
+        (AnyUrl, "https://acme.com", AnyUrl("https://acme.com/")),
+        (Person, {"name": "a"}, Person(name="a")),
+        (Person, {"name": "a", "birth": "2026-01-02"}, Person(name="a", birth=date(2026, 1, 2))),
+        (list[Person], [Person(name="a", age=3)], [Person(name="a", age=3)]),
+        (Point, {"x": 1}, Point(1)),
+        (Point, Point(1, 2.5), Point(1, 2.5)),
+        (Literal["a", 1], 1, 1),
+        (Annotated[complex, PlainValidator(complex), PlainSerializer(str)], "(1+2j)", 1 + 2j),
+    ],
+)
+def test_an_honest_value_reaches_the_tool(hint: Any, value: object, got: object) -> None:
+    """Every usual type takes its usual spellings; what a model fills in is its own."""
+    assert read(hint, value) == got
+
+
+def test_a_type_that_cannot_be_written_back_takes_nothing() -> None:
+    """Where nothing says what a value was made of, nothing says that it is what was checked."""
+    refusal = denied(Annotated[Any, PlainValidator(lambda _: math)], "a")
+    assert refusal.reason == "malformed"
+
+
+# --- refusals ---
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+def _leaks(value: object) -> object:
+    raise PydanticCustomError("string_type", "not {value}", {"value": str(value)})
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [
+        (Annotated[Cat | Dog, Field(discriminator="kind")], {"kind": "s3cret"}),
+        (Annotated[str, AfterValidator(_leaks)], "s3cret"),
+        (dict[str, int], {"s3cret": "text"}),
+        (dict[int, int], {"s3cret": 1}),
+        (Person, {"name": 1, "s3cret": 1}),
+        (datetime, "s3cret"),
+        (Decimal, "s3cret"),
+    ],
+)
+def test_a_refusal_shows_no_refused_value(hint: Any, value: object) -> None:
+    """Neither its text, nor its problems, nor any exception behind it holds a value or a key."""
+    refusal = denied(hint, value)
+    assert "argument 'x' is not allowed" in str(refusal)
+    assert "s3cret" not in f"{refusal!r} {refusal.problems}"
+    assert refusal.__context__ is None
+    assert refusal.__cause__ is None
+
+
+def test_a_refusal_tells_the_place_and_the_type() -> None:
+    """A declared argument, an index into its list, and what would have been right."""
+    assert str(denied(list[int], [1, "2"])) == (
+        "take: argument 'x/1' is not allowed, granted: a whole number [malformed]"
+    )
+    assert "granted: a whole number or a list" in str(denied(int | list[int], "5"))
+    with pytest.raises(Denied, match=r"argument 'x' is missing \[missing_argument\]"):
+        tool(str).read(Call.of("take", {}))
+    with pytest.raises(Denied) as caught:
+        tool(str).read(Call.of("take", {"x": "a", "s3cret": 1}))
+    assert str(caught.value) == "take: the tool has no such argument [unnamed_argument]"
+
+
+def test_many_faults_are_one_refusal() -> None:
+    """Twenty faults are told sixteen at a time, and ten thousand not one by one."""
+    assert len(denied(list[int], ["a"] * 20).problems) == 16
+    refusal = denied(list[int], ["a"] * 10_000)
+    assert str(refusal) == "take: the arguments have too many faults to list [malformed]"
