@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hessra_agents import Capability, Guard, Ledger, Toolbox
-from hessra_agents.ledger.revocations import Revoked
+from hessra_agents.ledger.revocations import RevocationList
 
 from . import workload as work
 from .children import ROOT
@@ -62,7 +62,7 @@ def their_call(size: int) -> str:
 async def timings(here: Ours, others: Peers, *, sizes: tuple[int, ...], rounds: int, batch_us: int) -> Times:
     """All sizes of both, interleaved."""
     operations = [*others.operations()[:2]]  # the yardstick
-    marks = len(here.delegated(BLOCKS)[0].marks)
+    marks = len(here.delegated(BLOCKS)[0].revocation_ids)
     chains = cycle([tuple(os.urandom(_MARK) for _ in range(marks)) for _ in range(_CHAINS)])
     capabilities = [here.bearer.attenuate(ttl=LIFE) for _ in range(_HELD)]
     for size in sizes:
@@ -75,9 +75,9 @@ async def timings(here: Ours, others: Peers, *, sizes: tuple[int, ...], rounds: 
 def _ours(
     here: Ours, size: int, chains: Iterator[tuple[bytes, ...]], capabilities: list[Capability]
 ) -> list[Operation]:
-    revoked, ledger = Revoked(float("inf")), Ledger.memory()
+    revoked, ledger = RevocationList(float("inf")), Ledger.memory()
     for known in (revoked, ledger.revoked):
-        known.learn(size, rows(size))
+        known.apply(size, rows(size))
     guard = Guard(here.authority.trust, audience=work.AUDIENCE, ledger=ledger)
     toolboxes = [guard.toolbox(one) for one in capabilities]
     for one in toolboxes:
@@ -171,7 +171,7 @@ def _resident() -> int:
 
 
 def _load_ours(where: str, state: str) -> Any:
-    return Ledger.open(where, state=state)
+    return Ledger.open(where, state_dir=state)
 
 
 def _load_theirs(path: str, key: str) -> Any:

@@ -16,11 +16,11 @@ from typing import Any
 
 from hessra_agents.ledger import records
 from hessra_agents.ledger.log import verify as verifying
-from hessra_agents.ledger.log.appender import Journal
-from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
-from hessra_agents.ledger.opening import store_of
+from hessra_agents.ledger.log.appender import LogAppender
+from hessra_agents.ledger.log.reader import Log, Logs, LogTiles
+from hessra_agents.ledger.opening import open_store
 from hessra_agents.ledger.protocol import Outcome
-from hessra_agents.ledger.store.connection import Transaction, drive
+from hessra_agents.ledger.store.connection import Transaction, run_steps
 from hessra_agents.tlog import export, merkle
 
 from .ours import Ours
@@ -37,7 +37,7 @@ def measure(here: Ours, stores: Stores, *, long: int, whole: int, proofs: int) -
     """Proofs in a log of ``long`` outcomes; the verification of one of ``whole`` decisions and outcomes."""
     store = stores.fresh(NORMAL)
     seconds = _fill(store, islice(_outcomes(), long))
-    with Logs(store.where, state=store.state) as logs:
+    with Logs(store.where, state_dir=store.state) as logs:
         (log,) = logs.all()
         us = _proofs(logs, log, proofs)
     found = {"records": long, "written_per_second": round(long / seconds), "us": us}
@@ -48,28 +48,28 @@ def _outcomes() -> Iterator[Written]:
     now = int(time.time())
     while True:
         op = os.urandom(16)
-        yield "outcome", op, records.of_outcome(op, now, Outcome.DONE), None
+        yield "outcome", op, records.outcome_record(op, now, Outcome.DONE), None
 
 
 def _calls(here: Ours) -> Iterator[Written]:
     permit = here.guard.toolbox(here.held, key=here.key).decide(here.payment)
     for kind, op, body, opening in _outcomes():
-        yield "decision", op, *records.of_permit(permit, op, clear=False)
+        yield "decision", op, *records.permit_record(permit, op, keep_arguments=False)
         yield kind, op, body, opening
 
 
 def _fill(store: Store, written: Iterator[Written]) -> float:
     """Write these records to a new log with a head, as a guard does but many in a commit; the seconds."""
-    connection, home, _ = store_of(store.where, durable=store.durable, state=store.state)
-    journal = Journal(home.take())
+    connection, home, _ = open_store(store.where, durable=store.durable, state_dir=store.state)
+    journal = LogAppender(home.acquire())
     start = time.perf_counter()
     while some := list(islice(written, _TOGETHER)):
         transaction = Transaction(connection)
         for one in some:
-            drive(transaction, journal.append(*one))
+            run_steps(transaction, journal.append(*one))
         transaction.commit()
     seconds = time.perf_counter() - start
-    journal.head(now=True)
+    journal.write_checkpoint(now=True)
     journal.slot.release()
     connection.close()
     return seconds
@@ -77,14 +77,14 @@ def _fill(store: Store, written: Iterator[Written]) -> float:
 
 def _proofs(logs: Logs, log: Log, count: int) -> dict[str, dict[str, float]]:
     order = random.Random(0)
-    tiles = StoredTiles(logs, log)
+    tiles = LogTiles(logs, log)
     root = merkle.root(log.size, tiles)
 
     def included() -> None:
         merkle.inclusion(order.randrange(log.size), log.size, tiles)
 
     def first() -> None:
-        merkle.inclusion(order.randrange(log.size), log.size, StoredTiles(logs, log))
+        merkle.inclusion(order.randrange(log.size), log.size, LogTiles(logs, log))
 
     def grown() -> None:
         merkle.consistency(order.randrange(1, log.size), log.size, tiles)
@@ -118,7 +118,7 @@ def _verified(here: Ours, stores: Stores, count: int) -> dict[str, Any]:
     """Seconds for the log in its store, and for an export of it that has the public key alone."""
     store = stores.fresh(NORMAL)
     _fill(store, islice(_calls(here), count))
-    with Logs(store.where, state=store.state) as logs:
+    with Logs(store.where, state_dir=store.state) as logs:
         start = time.perf_counter()
         (checked,) = verifying.verify(logs)
         in_store = time.perf_counter() - start

@@ -20,7 +20,7 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from hessra_agents import Call
-from hessra_agents.mcp import Protection, presenting, protect
+from hessra_agents.mcp import GuardMiddleware, guard_server, with_capability
 from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
 
 from . import workload as work
@@ -65,7 +65,7 @@ class Routes(AsyncExitStack):
             meta: made for each call, and sent with it.
         """
         if proving:
-            target = presenting(target, self._here.held, key=self._here.key)
+            target = with_capability(target, self._here.held, key=self._here.key)
         client = await self.enter_async_context(Client(target, mode=mode, cache=None))
         await client.list_tools()
 
@@ -147,7 +147,7 @@ async def fastmcp(here: Ours, tenuo: Tenuo | None) -> AsyncIterator[list[Route]]
         return found
 
     guarded = made()
-    protect(guarded, here.guard, bound=here.guard.toolbox(here.held, key=here.key))
+    guard_server(guarded, here.guard, default_toolbox=here.guard.toolbox(here.held, key=here.key))
     async with Routes(here) as routes:
         await routes.add(BARE, made()._mcp_server, beside=None)
         await routes.add(BOUND, guarded._mcp_server)
@@ -158,8 +158,8 @@ async def fastmcp(here: Ours, tenuo: Tenuo | None) -> AsyncIterator[list[Route]]
         yield routes.found
 
 
-def _protection(here: Ours) -> Protection:
-    return Protection(here.guard, bound=here.guard.toolbox(here.held, key=here.key))
+def _protection(here: Ours) -> GuardMiddleware:
+    return GuardMiddleware(here.guard, default_toolbox=here.guard.toolbox(here.held, key=here.key))
 
 
 def _presented(here: Ours) -> Meta:

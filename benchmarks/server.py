@@ -13,12 +13,12 @@ import uvicorn
 from mcp.server import MCPServer
 
 from hessra_agents import Guard, KeyPair, Ledger, Trust
-from hessra_agents.mcp import Protection
+from hessra_agents.mcp import GuardMiddleware
 
 from . import workload as work
 
 
-def server(protection: Protection | None = None) -> MCPServer:
+def server(protection: GuardMiddleware | None = None) -> MCPServer:
     """One that is guarded, or bare."""
     ours = [] if protection is None else [protection]
     made = MCPServer("bank", extensions=[*ours], middleware=[*ours], log_level="ERROR")
@@ -26,10 +26,10 @@ def server(protection: Protection | None = None) -> MCPServer:
     return made
 
 
-def _protection(folder: Path) -> Protection:
+def _protection(folder: Path) -> GuardMiddleware:
     trust, key = Trust.load(folder / "trust.json"), KeyPair.load(folder / "holder.key")
     guard = Guard(trust, audience=work.AUDIENCE, ledger=Ledger.memory())
-    return Protection(guard, bound=guard.toolbox((folder / "capability").read_text(), key=key))
+    return GuardMiddleware(guard, default_toolbox=guard.toolbox((folder / "capability").read_text(), key=key))
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Store:
 
     def open(self) -> Ledger:
         """One process's ledger there."""
-        return Ledger.open(self.where, durable=self.durable, state=self.state)
+        return Ledger.open(self.where, durable=self.durable, state_dir=self.state)
 
     def keep(self, trust: Trust) -> str:
         """Write root keys beside it, for other processes; their path."""

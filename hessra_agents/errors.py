@@ -21,22 +21,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Denied", "Malformed", "Problem", "Reason", "reason_text"]
+__all__ = ["Denied", "MalformedError", "Problem", "Reason", "reason_text"]
 
 _USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class Malformed(ValueError):  # noqa: N818 - it says what the value is
+class MalformedError(ValueError):
     """A value that has no canonical form. The message names the place and the fault, never the value."""
 
     def __init__(self, fault: str, place: str = "") -> None:
         super().__init__(f"{place}: {fault}" if place else fault)
         self.fault, self.place = fault, place
 
-    def under(self, step: str | int) -> Malformed:
+    def under(self, step: str | int) -> MalformedError:
         """The same fault, seen from the list or object around it: ``/to/0``, ``*`` for an unusual name."""
         shown = step if isinstance(step, int) or _USUAL_NAME.fullmatch(step) else "*"
-        return Malformed(self.fault, f"/{shown}{self.place}")
+        return MalformedError(self.fault, f"/{shown}{self.place}")
 
 
 class Reason(StrEnum):
@@ -51,7 +51,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
     WRONG_AUDIENCE = "wrong_audience"
-    WRONG_TOOL = "wrong_tool"
+    NOT_GRANTED = "not_granted"
     UNNAMED_ARGUMENT = "unnamed_argument"
     MISSING_ARGUMENT = "missing_argument"
     CONSTRAINT = "constraint"
@@ -78,7 +78,7 @@ _TEXTS = {
     Reason.EXPIRED: "the capability or the statement has expired",
     Reason.NOT_YET_VALID: "the capability or the statement is not valid yet",
     Reason.WRONG_AUDIENCE: "the capability is not meant for this guard",
-    Reason.WRONG_TOOL: "the capability does not name this tool",
+    Reason.NOT_GRANTED: "the capability does not name this tool",
     Reason.UNNAMED_ARGUMENT: "an argument is not named by the capability",
     Reason.MISSING_ARGUMENT: "an argument that the capability asks for is missing",
     Reason.CONSTRAINT: "an argument is outside of what the capability allows",

@@ -18,7 +18,7 @@ from_friend = from_result(
     "get_most_recent_transactions", "$[*].amount", where={"sender": FRIEND}, untrusted=True
 )
 for_spotify = from_result(
-    "get_most_recent_transactions", "$[*].amount", starts={"subject": "Spotify"}, untrusted=True
+    "get_most_recent_transactions", "$[*].amount", starts_with={"subject": "Spotify"}, untrusted=True
 )
 the_rent = from_result("get_scheduled_transactions", "$[*].id", where={"subject": "Rent"}, unique=True)
 

@@ -109,7 +109,7 @@ class Desk:
     def returned(self, tool: str, arguments: Mapping[str, Any], result: Any) -> None:
         """Tell the session what a permitted call returned, and that it is exposed to what others wrote."""
         untrusted = tool in self._office.suite.untrusted
-        self._session.keep(tool, result, call=Call.of(tool, arguments), untrusted=untrusted)
+        self._session.record_result(tool, result, call=Call.of(tool, arguments), untrusted=untrusted)
         self._session.expose([UNTRUSTED] if untrusted else [])
         self._results.setdefault(tool, []).append(result)
 

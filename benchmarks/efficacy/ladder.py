@@ -99,7 +99,7 @@ def conditions(rung: Rung, suite: Suite, steps: Iterable[Step], schema: Schema) 
     steps = list(steps)
     counts = Counter(one.tool for one in steps if one.tool in suite.sinks) if rung.counted else Counter[str]()
     grants = [one for step in _distinct(steps) for one in granted(rung, step, schema)]
-    return [*grants, *(limit(calls=count, of=tool) for tool, count in counts.items())]
+    return [*grants, *(limit(calls=count, tools=tool) for tool, count in counts.items())]
 
 
 def _steps(rung: Rung, suite: Suite, task: Task, schema: Schema, exact: Iterable[Step]) -> tuple[Step, ...]:

@@ -111,12 +111,11 @@ class Suite:
 def from_result(tool: str, path: str, *, each: bool = False, **conditions: Any) -> Follows:
     """What `hessra_agents.from_result` means; with ``each``, the argument is a list of such values.
 
-    Conditions are its own: ``where``, ``starts``, ``largest``, ``smallest``, ``unique``, ``untrusted``.
+    Conditions are its own: ``where``, ``starts_with``, ``largest``, ``smallest``, ``unique``, ``untrusted``.
     """
     constraint = hessra_agents.from_result(tool, path, **conditions)
-    for name in ("where", "starts"):
-        conditions[name] = tuple(conditions.get(name, {}).items())
-    selector = Selector(path, **conditions)
+    where, starts = conditions.pop("where", {}), conditions.pop("starts_with", {})
+    selector = Selector(path, tuple(where.items()), tuple(starts.items()), **conditions)
     return Follows(tool, selector, must.each(constraint) if each else constraint)
 
 

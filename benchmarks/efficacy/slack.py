@@ -18,7 +18,7 @@ users_anywhere = step("get_users_in_channel", channel=ANY)
 
 # names of channels are made by whoever makes a channel
 a_channel = from_result("get_channels", "$[*]", untrusted=True)
-external = from_result("get_channels", "$[*]", starts={"@": "External"}, untrusted=True)
+external = from_result("get_channels", "$[*]", starts_with={"@": "External"}, untrusted=True)
 a_member = from_result("get_users_in_channel", "$[*]")
 an_author = from_result("read_channel_messages", "$[*].sender", untrusted=True)
 

@@ -169,6 +169,6 @@ def _revoked(here: Ours, sizes: tuple[int, ...]) -> Iterator[Grown]:
     """The decision: `benchmarks.lookup` has what the store of a ledger adds, and tenuo's list beside it."""
     for size in sizes:
         ledger = Ledger.memory()
-        ledger.revoked.learn(size, lookup.rows(size))
+        ledger.revoked.apply(size, lookup.rows(size))
         toolbox = guarded(here, ledger).toolbox(here.held, key=here.key)
         yield _grown(WARM, size, plain(partial(toolbox.decide, here.payment)))

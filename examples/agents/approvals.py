@@ -12,7 +12,7 @@ from datetime import timedelta
 import anyio
 
 from hessra_agents import Authority, Denied, Guard, KeyPair, Ledger, approved_by, grant, must
-from hessra_agents.ledger import Request
+from hessra_agents.ledger import ApprovalRequest
 
 authority = Authority.ephemeral()
 guard = Guard(authority.trust, audience="bank", ledger=Ledger.memory())
@@ -33,7 +33,7 @@ async def pay(to: str, cents: int) -> str:
     return f"paid {cents} to {to}"
 
 
-async def asked() -> Request:
+async def asked() -> ApprovalRequest:
     """What the people are shown, once there is something."""
     while True:
         for request in await guard.requests():
@@ -55,7 +55,7 @@ async def main() -> None:
             "agent:desk",
             grant(read_invoice, name=must.max_length(50)),
             grant(pay, to=must.starts_with("shop:"), cents=must.between(1, 1000)),
-            approved_by(ANN.public, BEN.public, CAT.public, need=2, of=pay),
+            approved_by(ANN.public, BEN.public, CAT.public, need=2, tools=pay),
             ttl=timedelta(hours=1),
             audience="bank",
         )
@@ -67,7 +67,7 @@ async def main() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(people, {ANN: True, BEN: False})
         try:
-            await desk.call(pay, injected, wait=timedelta(minutes=5))
+            await desk.call(pay, injected, approval_timeout=timedelta(minutes=5))
         except Denied as denied:
             print("refused:", denied)
             assert "rejected" in str(denied)
@@ -77,7 +77,7 @@ async def main() -> None:
     honest = {"to": "shop:books", "cents": 35}
     async with anyio.create_task_group() as group:
         group.start_soon(people, {ANN: True, CAT: True})
-        print(await desk.call(pay, honest, wait=timedelta(minutes=5)))
+        print(await desk.call(pay, honest, approval_timeout=timedelta(minutes=5)))
     assert paid == [("shop:books", 35)]
 
     # neither again, nor by one person, nor with one cent more: each is a request of its own

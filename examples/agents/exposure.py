@@ -19,7 +19,7 @@ guard = Guard(authority.trust, audience="office", ledger=Ledger.memory())
 sent: list[tuple[str, str]] = []
 
 
-@guard.tool(exposes=["PII:email"])
+@guard.tool(exposes_labels=["PII:email"])
 async def list_customers() -> list[str]:
     """All customers."""
     return ["ana@acme.example", "bo@acme.example"]
@@ -50,7 +50,7 @@ capability = authority.issue(
         to=from_result(read_tickets, "$[*].from", where={"id": "T1"}, untrusted=True),
         text=must.max_length(2000),
     ),
-    clear_of("PII:*", of=send_mail),
+    clear_of("PII:*", tools=send_mail),
     ttl=timedelta(minutes=10),
     audience="office",
 )
@@ -78,7 +78,7 @@ async def main() -> None:
     reader = desk.delegate("agent:desk:reader", grant(list_customers))
     await reader.call(list_customers, {})
     assert await refused(desk, "partner@shop.example") == "exposed"
-    mailer = desk.delegate("agent:desk:mailer", grant(send_mail), results=[read_tickets])
+    mailer = desk.delegate("agent:desk:mailer", grant(send_mail), share_results=[read_tickets])
     assert await refused(mailer, "partner@shop.example") == "exposed"
 
     # an agent of its own, which has read tickets and no customers

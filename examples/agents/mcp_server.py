@@ -13,10 +13,10 @@ from mcp.server import MCPServer
 from mcp.types import CallToolResult, TextContent
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, grant, must
-from hessra_agents.mcp import Protection, presenting
+from hessra_agents.mcp import GuardMiddleware, with_capability
 
 authority = Authority.ephemeral()
-protection = Protection(Guard(authority.trust, audience="sums", ledger=Ledger.memory()))
+protection = GuardMiddleware(Guard(authority.trust, audience="sums", ledger=Ledger.memory()))
 server = MCPServer("sums", extensions=[protection], middleware=[protection], log_level="CRITICAL")
 received: list[str] = []
 
@@ -44,7 +44,7 @@ async def main() -> None:
         audience="sums",
         holder=key.public,
     )
-    async with Client(presenting(server, capability, key=key)) as client:
+    async with Client(with_capability(server, capability, key=key)) as client:
         (tool,) = (await client.list_tools()).tools
         print("the model sees", list(tool.input_schema["properties"]))
         assert "sidenote" not in tool.input_schema["properties"]

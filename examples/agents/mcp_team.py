@@ -27,7 +27,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 from hessra_agents import Authority, Capability, KeyPair, grant, must
-from hessra_agents.mcp import presenting
+from hessra_agents.mcp import with_capability
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE, MODULES = ROOT / ".venv-node/bin/node", ROOT / "tests/real/node_modules/@modelcontextprotocol"
@@ -42,7 +42,7 @@ async def agent(
     """An agent with its capability, at a server behind a proxy."""
     proxy = ["-m", "hessra_agents.cli", "mcp", "proxy", "--trust", str(trust), "--audience", audience]
     server = StdioServerParameters(command=sys.executable, args=[*proxy, "--", *shlex.split(command)])
-    async with Client(presenting(server, capability, key=key)) as client:
+    async with Client(with_capability(server, capability, key=key)) as client:
         yield client
 
 
@@ -101,7 +101,7 @@ async def main(home: Path) -> None:
             refused = said(await client.call_tool("read_text_file", {"path": str(path)}))
             print("researcher:", refused)
             assert refused.endswith("[constraint]")
-        assert said(await client.call_tool("list_directory", {"path": str(keys)})).endswith("[wrong_tool]")
+        assert said(await client.call_tool("list_directory", {"path": str(keys)})).endswith("[not_granted]")
 
     async with agent(GIT, trust, writing, writer, "git") as client:
         injected = {"repo_path": str(repository), "message": "fix"}

@@ -53,7 +53,7 @@ async def main() -> None:
     )
     for answer in answers:
         print("researcher:", answer["content"])
-    assert "[wrong_tool]" in answers[1]["content"]
+    assert "[not_granted]" in answers[1]["content"]
 
     # the buyer's model, by Anthropic, is talked into it
     answers = await buyer.answer(

@@ -21,7 +21,7 @@ from typing import Literal
 from ..keys.keyfile import KeyFileError
 from ..keys.keys import KeyPair, PublicKey
 from ..keys.trust import KINDS, Trust
-from ..tokens.builder import Condition, seconds
+from ..tokens.builder import Condition, ttl_seconds
 from ..tokens.capability import Capability
 from ..tokens.issue import issue
 from .keyring import Keyring, RootKey
@@ -47,12 +47,14 @@ class Authority:
     def ephemeral(
         cls,
         *,
-        publish: timedelta = _PUBLISH,
-        longest_ttl: timedelta = _LONGEST_TTL,
+        propagation_delay: timedelta = _PUBLISH,
+        max_ttl: timedelta = _LONGEST_TTL,
         clock: Callable[[], float] = time.time,
     ) -> Authority:
         """An authority whose keys end with this object; the arguments are those of `open`."""
-        return cls(MemoryKeys(Keyring(seconds(publish), seconds(longest_ttl)), int(clock())), clock)
+        return cls(
+            MemoryKeys(Keyring(ttl_seconds(propagation_delay), ttl_seconds(max_ttl)), int(clock())), clock
+        )
 
     @classmethod
     def open(
@@ -60,8 +62,8 @@ class Authority:
         path: str | Path,
         *,
         passphrase: str | bytes | None = None,
-        publish: timedelta | None = None,
-        longest_ttl: timedelta | None = None,
+        propagation_delay: timedelta | None = None,
+        max_ttl: timedelta | None = None,
         clock: Callable[[], float] = time.time,
     ) -> Authority:
         """The authority of this folder; without keys in it, a new one with an active key of every kind.
@@ -69,24 +71,28 @@ class Authority:
         Args:
             path: a folder for nothing else, 0700; made if it is not there.
             passphrase: seals the private keys, all or none. A wrong one is noticed when a key is used.
-            publish: how long a guard may use an old copy of the public keys; 5 minutes unless given.
-            longest_ttl: no token lives longer; 24 hours unless given. Both are fixed for a folder, since
+            propagation_delay: how long a guard may use an old copy of the public keys; 5 minutes unless
+                given.
+            max_ttl: no token lives longer; 24 hours unless given. Both are fixed for a folder, since
                 the waits of its rotations follow from them.
             clock: the current time in Unix seconds.
 
         Raises:
             KeyFileError: others can reach the folder, or what is in it cannot be used.
-            ValueError: the folder was made with another ``publish`` or ``longest_ttl``.
+            ValueError: the folder was made with another ``propagation_delay`` or ``max_ttl``.
         """
         folder = FolderKeys(Path(path), _secret(passphrase))
         fresh = Keyring(
-            seconds(_PUBLISH if publish is None else publish),
-            seconds(_LONGEST_TTL if longest_ttl is None else longest_ttl),
+            ttl_seconds(_PUBLISH if propagation_delay is None else propagation_delay),
+            ttl_seconds(_LONGEST_TTL if max_ttl is None else max_ttl),
         )
         ring = folder.begun(fresh, int(clock()))
-        for name, given in (("publish", publish), ("longest_ttl", longest_ttl)):
-            if given is not None and getattr(ring, name) != getattr(fresh, name):
-                fixed = timedelta(seconds=getattr(ring, name))
+        for name, given, made, asked in (
+            ("propagation_delay", propagation_delay, ring.publish, fresh.publish),
+            ("max_ttl", max_ttl, ring.longest_ttl, fresh.longest_ttl),
+        ):
+            if given is not None and made != asked:
+                fixed = timedelta(seconds=made)
                 raise ValueError(f"{path}: was made with {name} {fixed}: open it with that, or without")
         return cls(folder, clock)
 
@@ -102,7 +108,7 @@ class Authority:
         return self._keys.read().trust
 
     @property
-    def longest_ttl(self) -> timedelta:
+    def max_ttl(self) -> timedelta:
         """The bound of every lifetime; also of tokens that somebody else writes with a `signer`."""
         return timedelta(seconds=self._keys.read().longest_ttl)
 
@@ -142,10 +148,10 @@ class Authority:
         """
         moment = self._now(now)  # before the key is chosen: no token of a key lives longer than planned
         longest = self._keys.read().longest_ttl
-        if seconds(ttl) > longest:
+        if ttl_seconds(ttl) > longest:
             raise ValueError(f"ttl is at most {timedelta(seconds=longest)}, the longest of this authority")
         start = None if not_before is None else _start(not_before)
-        if start is not None and start >= moment + seconds(ttl):
+        if start is not None and start >= moment + ttl_seconds(ttl):
             raise ValueError("the capability would expire before it starts: ttl counts from now")
         key_id, pair = self.signer("capability")
         return issue(

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import Denied, Reason
-from .canonical import Json, Malformed, decode, flat, plain, written
+from .canonical import Json, MalformedError, parse_lenient, to_json, to_json_and_text, to_json_fast
 from .facts import SIGNATURES, Values, fact
 
 __all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]
@@ -56,7 +56,7 @@ class Call:
 
     resource: str
     operation: str
-    text: bytes
+    canonical_json: bytes
     """The canonical JSON of the arguments (RFC 8785; integers with all their digits)."""
     _arguments: dict[str, Json] = field(repr=False, compare=False)
     _known: dict[tuple[str, str], Values | None] = field(
@@ -76,18 +76,20 @@ class Call:
         """The call of ``tool`` with ``arguments``: a mapping, or the text of a JSON object.
 
         Raises:
-            Malformed: the name or the arguments have no canonical form (see `canonical`).
+            MalformedError: the name or the arguments have no canonical form (see `canonical`).
         """
         if type(tool) is not str or not tool or len(tool) > MAX_NAME:
-            raise Malformed(f"a tool's name is a text of 1 to {MAX_NAME} characters")
+            raise MalformedError(f"a tool's name is a text of 1 to {MAX_NAME} characters")
         if not tool.isascii():
-            plain(tool)  # refuses a lone surrogate
-        values, text = (flat(arguments) if type(arguments) is dict else None) or _read(arguments)
+            to_json(tool)  # refuses a lone surrogate
+        values, text = (to_json_fast(arguments) if type(arguments) is dict else None) or _read(arguments)
         if len(values) > MAX_ARGUMENTS:
-            raise Malformed(f"more than {MAX_ARGUMENTS} arguments")
+            raise MalformedError(f"more than {MAX_ARGUMENTS} arguments")
         for name in values:
             if not name or name[0] == "/" or len(name) > MAX_NAME:
-                raise Malformed(f"an argument's name is 1 to {MAX_NAME} characters and starts with no '/'")
+                raise MalformedError(
+                    f"an argument's name is 1 to {MAX_NAME} characters and starts with no '/'"
+                )
         return cls(f"{kind}:{tool}", operation, text, values)
 
     @property
@@ -98,7 +100,7 @@ class Call:
     @property
     def arguments(self) -> dict[str, Json]:
         """A fresh copy of the canonical arguments."""
-        values: dict[str, Json] = json.loads(self.text)
+        values: dict[str, Json] = json.loads(self.canonical_json)
         return values
 
     @property
@@ -120,7 +122,7 @@ class Call:
         """
         known = self._known.get(_DIGEST)
         if known is None:
-            parts = self.resource.encode(), self.operation.encode(), self.text
+            parts = self.resource.encode(), self.operation.encode(), self.canonical_json
             known = self._known[_DIGEST] = (digest("hessra-agents/call/1", *parts),)
         return known[0]  # type: ignore[return-value]
 
@@ -141,7 +143,7 @@ class Call:
         return known[place]
 
     def _spend(self) -> None:
-        self._work[0] += len(self.text)
+        self._work[0] += len(self.canonical_json)
         if self._work[0] > MAX_WORK:
             raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks on them")
 
@@ -149,12 +151,12 @@ class Call:
 def _read(arguments: object) -> tuple[dict[str, Json], bytes]:
     """The arguments and their canonical text."""
     if isinstance(arguments, (str, bytes)):
-        arguments = decode(arguments)
+        arguments = parse_lenient(arguments)
     elif isinstance(arguments, Mapping):
         arguments = dict(arguments)
     else:
         arguments = None
-    values, text = written(arguments)
+    values, text = to_json_and_text(arguments)
     if not isinstance(values, dict):
-        raise Malformed("the arguments are not an object")
+        raise MalformedError("the arguments are not an object")
     return values, text

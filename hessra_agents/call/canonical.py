@@ -1,8 +1,8 @@
 """One canonical form of every argument value.
 
 What a capability allows, what holders and approvers sign, what is recorded and what the tool gets must be
-one value with one spelling. `parse` reads JSON text and `plain` Python values, by the same rules; `encode`
-writes the bytes. Nothing is repaired: what two readers could take differently is `Malformed`.
+one value with one spelling. `parse` reads JSON text and `to_json` Python values, by the same rules; `encode`
+writes the bytes. Nothing is repaired: what two readers could take differently is `MalformedError`.
 
 1. Text is read once: a name given twice, a byte after the value, a number that is not finite is refused.
 2. ``1.0`` is the integer 1, ``-0.0`` is 0, and a bool is no integer. Integers keep all their digits; a
@@ -30,10 +30,20 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from ..errors import Malformed
+from ..errors import MalformedError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Json", "Malformed", "decode", "encode", "parse", "plain"]
-__all__ += ["flat", "written"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Json",
+    "MalformedError",
+    "encode",
+    "parse",
+    "parse_lenient",
+    "to_json",
+]
+__all__ += ["to_json_and_text", "to_json_fast"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -51,34 +61,34 @@ def parse(text: str | bytes) -> Json:
     UTF-8, and whatever exceeds a limit of this module. Size and depth are checked before the decoder runs.
 
     Raises:
-        Malformed: and nothing else, whatever the text.
+        MalformedError: and nothing else, whatever the text.
     """
-    return plain(decode(text))
+    return to_json(parse_lenient(text))
 
 
-def decode(text: str | bytes, *, most: int = MAX_BYTES) -> object:
+def parse_lenient(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> object:
     """Read JSON text once, as `parse` does, without judging numbers, surrogates and how much there is in it.
 
     For a message of which some part is an argument: that part is judged when it becomes a call.
 
     Args:
-        most: bytes of UTF-8.
+        max_bytes: bytes of UTF-8.
 
     Raises:
-        Malformed: it is too large or too deep, not JSON, or gives a name twice.
+        MalformedError: it is too large or too deep, not JSON, or gives a name twice.
     """
     try:
-        _refuse_large(len(text), most)
+        _refuse_large(len(text), max_bytes)
         data = text.encode() if isinstance(text, str) else text
-        _refuse_large(len(data), most)
+        _refuse_large(len(data), max_bytes)
         source = data.decode()
         _refuse_deep_nesting(source)
         return _DECODER.decode(source)
     except (json.JSONDecodeError, UnicodeError, RecursionError):  # the last: a stack that was almost full
-        raise Malformed("not json text in utf-8") from None
+        raise MalformedError("not json text in utf-8") from None
 
 
-def plain(value: object) -> Json:
+def to_json(value: object) -> Json:
     """The JSON form of a Python value: always fresh, shares nothing mutable with the caller.
 
     Beside JSON's own types: tuples, sets (sorted by canonical bytes), paths, UUIDs, enums (their value),
@@ -88,7 +98,7 @@ def plain(value: object) -> Json:
     model's serializers, which may mask or drop them. Anything else is refused, as are keys but strings.
 
     Raises:
-        Malformed: no canonical form, too deep (so is what contains itself) or too large (noticed early).
+        MalformedError: no canonical form, too deep (so is what contains itself) or too large (noticed early).
     """
     fresh, size = _walked(value)
     if size > MAX_BYTES // 25:  # a float is counted as 1 byte, and prints in up to 24
@@ -96,8 +106,8 @@ def plain(value: object) -> Json:
     return fresh
 
 
-def written(value: object) -> tuple[Json, bytes]:
-    """What `plain` and then `encode` make of a value, which is written only once."""
+def to_json_and_text(value: object) -> tuple[Json, bytes]:
+    """What `to_json` and then `encode` make of a value, which is written only once."""
     fresh, _ = _walked(value)
     text = encode(fresh)
     _refuse_large(len(text))
@@ -105,7 +115,7 @@ def written(value: object) -> tuple[Json, bytes]:
 
 
 def encode(value: Json) -> bytes:
-    """The canonical bytes of a value that `parse` or `plain` returned.
+    """The canonical bytes of a value that `parse` or `to_json` returned.
 
     Names sorted by UTF-16 code units, no white space, the fewest escapes, numbers as in JavaScript (RFC
     8785, 3.2), but integers with all digits.
@@ -113,10 +123,10 @@ def encode(value: Json) -> bytes:
     try:
         return _written(value).encode()
     except UnicodeEncodeError:
-        raise Malformed("a lone surrogate") from None
+        raise MalformedError("a lone surrogate") from None
 
 
-def flat(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | None:
+def to_json_fast(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | None:
     """What ``plain`` and ``encode`` make of what most calls carry; None where it takes their rules.
 
     A few ASCII texts, small whole numbers, truth values and nulls are as they should be, within all limits.
@@ -148,9 +158,9 @@ _TOO_DEEP = f"more than {MAX_DEPTH} lists and objects inside each other"
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
-def _refuse_large(size: int, most: int = MAX_BYTES) -> None:
-    if size > most:
-        raise Malformed(f"more than {most} bytes")
+def _refuse_large(size: int, max_bytes: int = MAX_BYTES) -> None:
+    if size > max_bytes:
+        raise MalformedError(f"more than {max_bytes} bytes")
 
 
 def _refuse_deep_nesting(source: str) -> None:
@@ -162,17 +172,17 @@ def _refuse_deep_nesting(source: str) -> None:
     for token in _STRING_OR_BRACKET.finditer(source):
         depth += (token[0] in "[{") - (token[0] in "]}")
         if depth > MAX_DEPTH:
-            raise Malformed(_TOO_DEEP)
+            raise MalformedError(_TOO_DEEP)
 
 
 def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
     fresh = dict(members)
     if len(fresh) != len(members):
-        raise Malformed("a name given twice")
+        raise MalformedError("a name given twice")
     return fresh
 
 
-# `plain` judges numbers; an integer is cut where it is too long anyway, before it costs quadratic time.
+# `to_json` judges numbers; an integer is cut where it is too long anyway, before it costs quadratic time.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=lambda text: int(text[: MAX_DIGITS + 2]))
 
 
@@ -181,7 +191,7 @@ def _walked(value: object) -> tuple[Json, int]:
     try:
         return walk.value(value, 0), walk.size
     except RecursionError:  # an enum that is its own value, or the caller's own stack was almost full
-        raise Malformed(_TOO_DEEP) from None
+        raise MalformedError(_TOO_DEEP) from None
 
 
 class _Walk:
@@ -215,7 +225,7 @@ class _Walk:
     def number(self, value: Any) -> int | float:
         self.count(value.bit_length() // 4 if isinstance(value, int) else 1)
         if not abs(value) < _TOO_LONG:  # so says NaN, too
-            raise Malformed(f"a number that is not finite, or has more than {MAX_DIGITS} digits")
+            raise MalformedError(f"a number that is not finite, or has more than {MAX_DIGITS} digits")
         # Below 1e21 a double without a fraction is written in plain digits (ECMAScript, Number::toString),
         # so it is the integer of those digits: one spelling, one value.
         whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e21
@@ -234,17 +244,17 @@ class _Walk:
         fresh: dict[str, Json] = {}
         for key, value in values.copy().items():  # a copy: another thread may change the caller's
             if not isinstance(key, str):
-                raise Malformed("a key that is not a string")
+                raise MalformedError("a key that is not a string")
             name = self.text(str.__str__(key))
             if name in fresh:  # subclasses of str may differ and yet be spelled alike
-                raise Malformed("a name given twice")
+                raise MalformedError("a name given twice")
             fresh[name] = self.inside(name, value, depth)
         return fresh
 
     def inside(self, step: str | int, value: object, depth: int) -> Json:
         try:
             return self.value(value, depth)
-        except Malformed as fault:
+        except MalformedError as fault:
             raise fault.under(step) from None
 
     def count(self, size: int, depth: int = 0, values: int = 0) -> None:
@@ -252,9 +262,9 @@ class _Walk:
         self.values += values
         _refuse_large(self.size)
         if self.values > MAX_VALUES:
-            raise Malformed(f"more than {MAX_VALUES} values")
+            raise MalformedError(f"more than {MAX_VALUES} values")
         if depth > MAX_DEPTH:
-            raise Malformed(_TOO_DEEP)
+            raise MalformedError(_TOO_DEEP)
 
 
 def _simpler(value: Any) -> object:
@@ -269,8 +279,8 @@ def _simpler(value: Any) -> object:
         if hasattr(kind, "__dataclass_fields__"):
             return {field.name: getattr(value, field.name) for field in fields(value) if field.init}
     except (AttributeError, OverflowError):  # a field that is not set; a time outside the calendar
-        raise Malformed("incomplete or out of range") from None
-    raise Malformed("a type without a json form")
+        raise MalformedError("incomplete or out of range") from None
+    raise MalformedError("a type without a json form")
 
 
 def _model(model: Any) -> object:
@@ -295,7 +305,7 @@ def _read_as(name: str, alias: Any, config: dict[str, Any]) -> str:
         return aliases[0]
     if alias is None or config.get("validate_by_name") or config.get("populate_by_name"):
         return name
-    raise Malformed("a field without a name of its own")
+    raise MalformedError("a field without a name of its own")
 
 
 def _iso(value: Any) -> str:
@@ -311,7 +321,7 @@ def _duration(value: timedelta) -> str:
 
 def _exact(value: Decimal) -> str:
     if not value.is_finite():
-        raise Malformed("a number that is not finite")
+        raise MalformedError("a number that is not finite")
     return str(value).upper()  # the ambient decimal context chooses between E and e
 
 
@@ -347,4 +357,4 @@ def _written(value: Json) -> str:
         return f"{Decimal(text):f}" if positional else text.replace("e-0", "e-")
     if value is None or type(value) is bool:
         return "null" if value is None else str(value).lower()
-    raise Malformed("not a value that parse or plain returned")
+    raise MalformedError("not a value that parse or plain returned")

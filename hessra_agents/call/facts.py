@@ -25,7 +25,7 @@ from typing import TypeAlias
 from . import formats as shapes
 from .canonical import Json, encode
 
-__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact", "is_there"]
+__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact", "has"]
 
 Value: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int]"
 Values: TypeAlias = "tuple[Value, ...]"
@@ -73,7 +73,7 @@ def fact(arguments: dict[str, Json], predicate: str, key: str) -> Values | None:
     return _FACTS[predicate](value)
 
 
-def is_there(arguments: dict[str, Json], key: str) -> bool:
+def has(arguments: dict[str, Json], key: str) -> bool:
     """Whether these arguments have anything at this place."""
     try:
         _at(arguments, key)

@@ -36,7 +36,7 @@ from .commands import (
     verify as deciding,
 )
 from .options import Json
-from .terminal import USAGE, Answer, Mistake
+from .terminal import USAGE, CommandResult, UsageError
 
 __all__ = ["app", "run"]
 
@@ -55,14 +55,14 @@ mcp_group = typer.Typer(**_OPTIONS)
 log_group = typer.Typer(**_OPTIONS)
 
 
-def run(arguments: Sequence[str]) -> Answer | int:
+def run(arguments: Sequence[str]) -> CommandResult | int:
     """Run one command: its answer, or the exit code of what has answered already."""
     for number, one in enumerate(arguments, 1):
         if any("\ud800" <= c <= "\udfff" for c in one):  # how Python reads a byte that is no utf-8
-            raise Mistake(f"argument {number}: is not text in utf-8")
+            raise UsageError(f"argument {number}: is not text in utf-8")
     command = typer.main.get_command(app)
     found = command.main([*arguments], prog_name="hessra-agents", standalone_mode=False)
-    return found if isinstance(found, Answer) else int(found or 0)
+    return found if isinstance(found, CommandResult) else int(found or 0)
 
 
 def _help_if_alone(context: typer.Context) -> None:

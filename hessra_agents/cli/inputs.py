@@ -1,6 +1,6 @@
 """What comes in: tokens, proofs, passphrases, files and the small languages of options.
 
-Every mistake in what was given is a `Mistake` (or another ValueError) that names the option and never
+Every mistake in what was given is a `UsageError` (or another ValueError) that names the option and never
 repeats a value that may be secret.
 """
 
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from .terminal import Mistake, warn
+from .terminal import UsageError, warn
 
 if TYPE_CHECKING:
     from ..call.call import Call
@@ -51,7 +51,7 @@ def token_and_proof(file: Path | None, proof_file: Path | None) -> tuple[str, st
     return first, rest[0] if rest else None
 
 
-def _lines(file: Path | None, most: int) -> list[str]:
+def _lines(file: Path | None, max_lines: int) -> list[str]:
     """What is there, line by line, without empty ones."""
     if file is not None:
         name, hint, data = "--token", "", _read(file, "--token", MAX_INPUT)
@@ -60,18 +60,20 @@ def _lines(file: Path | None, most: int) -> list[str]:
         data = _standard_input(MAX_INPUT, name, "a token", hint)
     found = [line.strip() for line in _text(data, name).splitlines() if line.strip()]
     if not found:
-        raise Mistake(f"{name}: there is no token", hint)
-    if len(found) > most:
-        raise Mistake(f"{name}: there are {len(found)} lines, expected {'a token' if most == 1 else 'two'}")
+        raise UsageError(f"{name}: there is no token", hint)
+    if len(found) > max_lines:
+        raise UsageError(
+            f"{name}: there are {len(found)} lines, expected {'a token' if max_lines == 1 else 'two'}"
+        )
     return found
 
 
-def _standard_input(most: int, name: str, what: str = "the arguments", hint: str = "") -> bytes:
+def _standard_input(max_bytes: int, name: str, what: str = "the arguments", hint: str = "") -> bytes:
     if sys.stdin is None:
-        raise Mistake("there is no standard input", hint)
+        raise UsageError("there is no standard input", hint)
     if sys.stdin.isatty():
         warn(f"reading {what} from standard input")
-    return _limited(sys.stdin.buffer.read(most + 1), name, most)
+    return _limited(sys.stdin.buffer.read(max_bytes + 1), name, max_bytes)
 
 
 def trust(file: Path) -> Trust:
@@ -98,23 +100,25 @@ def call(tool: str, arguments: str | None, file: Path | None, token: Path | None
     only if the token is in a file.
     """
     from ..call.call import Call
-    from ..call.canonical import Malformed
+    from ..call.canonical import MalformedError
 
     given: str | bytes = "{}" if arguments is None else arguments
     if file is not None:
         if arguments is not None:
-            raise Mistake("the arguments are given twice", "give them as JSON or as --arguments FILE")
+            raise UsageError("the arguments are given twice", "give them as JSON or as --arguments FILE")
         if str(file) != "-":
             given = _read(file, "--arguments", MAX_FILE)
         elif token is None:
-            raise Mistake("--arguments: standard input is for the token", "name its file with --token FILE")
+            raise UsageError(
+                "--arguments: standard input is for the token", "name its file with --token FILE"
+            )
         else:
             given = _standard_input(MAX_FILE, "--arguments")
     try:
         return Call.of(tool, given)
-    except Malformed as error:
+    except MalformedError as error:
         hint = """write the arguments as one JSON object: '{"to": "ana@acme.com"}'"""
-        raise Mistake(f"the call: {error}", hint) from None
+        raise UsageError(f"the call: {error}", hint) from None
 
 
 def public_key(text: str | None, option: str) -> PublicKey | None:
@@ -124,9 +128,9 @@ def public_key(text: str | None, option: str) -> PublicKey | None:
     try:
         key = None if text is None else PublicKey.parse(text)
     except ValueError as error:
-        raise Mistake(f"{option}: {error}", "hessra-agents keys new prints it") from None
+        raise UsageError(f"{option}: {error}", "hessra-agents keys new prints it") from None
     if key is not None and key.algorithm != "ed25519":
-        raise Mistake(f"{option}: a holder's key is an Ed25519 key")
+        raise UsageError(f"{option}: a holder's key is an Ed25519 key")
     return key
 
 
@@ -137,19 +141,19 @@ def duration(text: str, option: str) -> timedelta:
     """``90s``, ``10m``, ``1h30m``, ``2d``."""
     found = _DURATION.fullmatch(text)
     if not text or found is None:
-        raise Mistake(f"{option}: is no length of time", "write 90s, 10m, 1h30m or 2d")
+        raise UsageError(f"{option}: is no length of time", "write 90s, 10m, 1h30m or 2d")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def moment(text: str, option: str) -> datetime:
+def timestamp(text: str, option: str) -> datetime:
     """A moment with its time zone, ISO 8601."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = None
     if found is None or found.utcoffset() is None:
-        raise Mistake(f"{option}: is no moment with a time zone", "write 2026-12-24T18:00:00Z")
+        raise UsageError(f"{option}: is no moment with a time zone", "write 2026-12-24T18:00:00Z")
     return found
 
 
@@ -159,14 +163,14 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     for text in texts:
         label, equals, value = text.partition("=")
         if not (label and equals and value):
-            raise Mistake(f"{option}: is written label=value")
+            raise UsageError(f"{option}: is written label=value")
         if label in found:
-            raise Mistake(f"{option}: {label} is given twice")
+            raise UsageError(f"{option}: {label} is given twice")
         found[label] = value
     return found
 
 
-def unsealed(use: Callable[[bytes | None], T], file: Path | None) -> T:
+def with_passphrase(use: Callable[[bytes | None], T], file: Path | None) -> T:
     """What ``use`` makes with a key: with the passphrase of the file, or asked for if it needs one."""
     from ..keys.keyfile import KeyFileError
 
@@ -179,14 +183,14 @@ def unsealed(use: Callable[[bytes | None], T], file: Path | None) -> T:
             raise
         given = _ask("passphrase: ")
         if given is None:
-            raise Mistake(str(error), "--passphrase-file FILE, where there is no terminal") from None
+            raise UsageError(str(error), "--passphrase-file FILE, where there is no terminal") from None
     return use(given)
 
 
-def seal(file: Path | None, *, without: bool) -> bytes | None:
+def new_passphrase(file: Path | None, *, without: bool) -> bytes | None:
     """The passphrase of a new key: from a file, or asked for twice; None only if that was said."""
     if file is not None and without:
-        raise Mistake("--passphrase-file and --no-passphrase exclude each other")
+        raise UsageError("--passphrase-file and --no-passphrase exclude each other")
     if without:
         return None
     if file is not None:
@@ -194,11 +198,13 @@ def seal(file: Path | None, *, without: bool) -> bytes | None:
     given = _ask("new passphrase: ")
     if given is None:
         hint = "--passphrase-file FILE, or --no-passphrase for a private key in the clear"
-        raise Mistake("there is no terminal to ask for a passphrase", hint)
+        raise UsageError("there is no terminal to ask for a passphrase", hint)
     if not given:
-        raise Mistake("an empty passphrase seals nothing", "--no-passphrase for a private key in the clear")
+        raise UsageError(
+            "an empty passphrase seals nothing", "--no-passphrase for a private key in the clear"
+        )
     if _ask("the same again: ") != given:
-        raise Mistake("these are two different passphrases")
+        raise UsageError("these are two different passphrases")
     return given
 
 
@@ -206,7 +212,7 @@ def _passphrase(file: Path) -> bytes:
     data = _read(file, "--passphrase-file", MAX_PASSPHRASE + 2)
     found = data.removesuffix(b"\n").removesuffix(b"\r")
     if not found or b"\n" in found or b"\0" in found:
-        raise Mistake("--passphrase-file: is not one line of text")
+        raise UsageError("--passphrase-file: is not one line of text")
     about = file.stat()
     if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
         warn("--passphrase-file: other users can read this file")
@@ -224,26 +230,26 @@ def _ask(prompt: str) -> bytes | None:
     try:
         return os.fsencode(getpass.getpass(f"hessra-agents: {prompt}"))
     except EOFError:
-        raise Mistake("no passphrase was given") from None
+        raise UsageError("no passphrase was given") from None
 
 
-def _read(path: Path, option: str, most: int) -> bytes:
+def _read(path: Path, option: str, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise _unreadable(option, error) from None
-    return _limited(data, option, most)
+    return _limited(data, option, max_bytes)
 
 
-def _unreadable(option: str, error: OSError) -> Mistake:
+def _unreadable(option: str, error: OSError) -> UsageError:
     # the path stays unsaid: it may be a secret that was given in place of a file
-    return Mistake(f"{option}: {(error.strerror or 'cannot be read').lower()}")
+    return UsageError(f"{option}: {(error.strerror or 'cannot be read').lower()}")
 
 
-def _limited(data: bytes, name: str, most: int) -> bytes:
-    if len(data) > most:
-        raise Mistake(f"{name}: is larger than {most} bytes")
+def _limited(data: bytes, name: str, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise UsageError(f"{name}: is larger than {max_bytes} bytes")
     return data
 
 
@@ -251,4 +257,4 @@ def _text(data: bytes, name: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Mistake(f"{name}: is not text in utf-8") from None
+        raise UsageError(f"{name}: is not text in utf-8") from None

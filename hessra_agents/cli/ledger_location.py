@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from .terminal import PREFIX, Mistake, safe, warn
+from .terminal import PREFIX, UsageError, safe, warn
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
     from ..ledger.log.reader import Logs
 
-__all__ = ["VARIABLE", "Place", "failures", "maybe_place", "place", "remembered", "show_whole", "sure"]
+__all__ = [
+    "VARIABLE",
+    "LedgerLocation",
+    "confirm",
+    "failures",
+    "ledger_location",
+    "optional_ledger_location",
+    "serving_ledger",
+    "show_whole",
+]
 
 VARIABLE = "HESSRA_LEDGER"
 MAX_ADDRESS = 4096
@@ -28,53 +37,55 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LedgerLocation:
     """Where a ledger is. What it says is in no message: an address may have a password."""
 
     where: str
-    state: Path | None
+    state_dir: Path | None
 
     def __repr__(self) -> str:
         return "Place(...)"
 
-    def open(self, damaged: Callable[[str], None] | None = None) -> Ledger:
+    def open(self, on_damage: Callable[[str], None] | None = None) -> Ledger:
         """The ledger, to write; made if it is not there.
 
         Args:
-            damaged: is told of damage that keeps nobody from taking something back.
+            on_damage: is told of damage that keeps nobody from taking something back.
 
         Raises:
-            Mistake: it cannot be used; the text says why.
+            UsageError: it cannot be used; the text says why.
         """
         from ..ledger.opening import open_ledger
 
         with failures():
-            return open_ledger(self.where, state=self.state, damaged=damaged)
+            return open_ledger(self.where, state_dir=self.state_dir, on_damage=on_damage)
 
     @contextmanager
     def logs(self) -> Iterator[Logs]:
         """Its logs, to read.
 
         Raises:
-            Mistake: there is no ledger, or it cannot be used.
+            UsageError: there is no ledger, or it cannot be used.
         """
         from ..ledger.log.reader import Logs
 
         with failures():
             self._there()
-            with Logs(self.where, state=self.state) as logs:
+            with Logs(self.where, state_dir=self.state_dir) as logs:
                 yield logs
 
-    def use(self, work: Callable[[Ledger], Awaitable[T]], damaged: Callable[[str], None] | None = None) -> T:
+    def use(
+        self, work: Callable[[Ledger], Awaitable[T]], on_damage: Callable[[str], None] | None = None
+    ) -> T:
         """What the work makes of the ledger, which is there and is closed afterwards; see `open`.
 
         Raises:
-            Mistake: there is no ledger, or it cannot be used.
+            UsageError: there is no ledger, or it cannot be used.
         """
         import anyio
 
         self._there()
-        ledger = self.open(damaged)
+        ledger = self.open(on_damage)
 
         async def inside() -> T:
             try:
@@ -87,11 +98,11 @@ class Place:
     def _there(self) -> None:
         # a name that is not there is a slip of the hand: nobody looks after a new, empty ledger
         if "://" not in self.where and not os.path.exists(self.where):
-            raise Mistake("the ledger: there is no such file")
+            raise UsageError("the ledger: there is no such file")
 
 
 @contextmanager
-def remembered(place: Place | None) -> Iterator[Ledger]:
+def serving_ledger(place: LedgerLocation | None) -> Iterator[Ledger]:
     """A ledger for as long as something serves: this one, or without it one in memory."""
     import anyio
 
@@ -104,35 +115,39 @@ def remembered(place: Place | None) -> Iterator[Ledger]:
         anyio.run(ledger.aclose)
 
 
-def place(ledger: str | None, file: Path | None, state: Path | None) -> Place:
+def ledger_location(ledger: str | None, file: Path | None, state: Path | None) -> LedgerLocation:
     """Where the ledger is that the options name, or else the environment.
 
     Raises:
-        Mistake: they name none, or several, or a password where other programs can read it.
+        UsageError: they name none, or several, or a password where other programs can read it.
     """
-    found = maybe_place(ledger, file, state)
+    found = optional_ledger_location(ledger, file, state)
     if found is None:
-        raise Mistake("there is no ledger", f"name it with --ledger WHERE, --ledger-file FILE or {VARIABLE}")
+        raise UsageError(
+            "there is no ledger", f"name it with --ledger WHERE, --ledger-file FILE or {VARIABLE}"
+        )
     return found
 
 
-def maybe_place(ledger: str | None, file: Path | None, state: Path | None) -> Place | None:
+def optional_ledger_location(
+    ledger: str | None, file: Path | None, state: Path | None
+) -> LedgerLocation | None:
     """The same; None if nothing names one."""
     # first of all: no server that is started later may find a password there
     from_environment = os.environ.pop(VARIABLE, None)
     if ledger is not None and file is not None:
-        raise Mistake("--ledger and --ledger-file exclude each other")
+        raise UsageError("--ledger and --ledger-file exclude each other")
     if ledger is not None and _has_password(ledger):
-        raise Mistake(
+        raise UsageError(
             "--ledger: has a password, which other programs can read there: change it",
             f"write the address to a file of mode 600 and name it with --ledger-file, or set {VARIABLE}",
         )
     where = _from_file(file) if file is not None else ledger or from_environment
     if not where:
         if state is not None:
-            raise Mistake("--state is about a ledger, and none is named")
+            raise UsageError("--state is about a ledger, and none is named")
         return None
-    return Place(where, state)
+    return LedgerLocation(where, state)
 
 
 def _has_password(address: str) -> bool:
@@ -151,7 +166,7 @@ def _from_file(file: Path) -> str:
             data = opened.read(MAX_ADDRESS + 1)
             about = os.fstat(opened.fileno())
     except OSError as error:
-        raise Mistake(f"--ledger-file: {(error.strerror or 'cannot be read').lower()}") from None
+        raise UsageError(f"--ledger-file: {(error.strerror or 'cannot be read').lower()}") from None
     if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
         warn("--ledger-file: other users can read this file")
     try:
@@ -159,7 +174,7 @@ def _from_file(file: Path) -> str:
     except UnicodeDecodeError:
         text = ""
     if not text or len(data) > MAX_ADDRESS or len(text.splitlines()) != 1:
-        raise Mistake("--ledger-file: is not one line with the address of a ledger")
+        raise UsageError("--ledger-file: is not one line with the address of a ledger")
     return text
 
 
@@ -167,13 +182,13 @@ def _from_file(file: Path) -> str:
 def failures() -> Iterator[None]:
     """Say what is wrong with a ledger in words to people."""
     from ..ledger import LedgerError
-    from ..ledger.store.connection import StoreFailed
+    from ..ledger.store.connection import StoreError
 
     try:
         yield
     except LedgerError as error:
-        raise Mistake(f"the ledger: {error}") from None
-    except StoreFailed as error:
+        raise UsageError(f"the ledger: {error}") from None
+    except StoreError as error:
         raise OSError(0, f"the ledger: {error}") from None
 
 
@@ -187,18 +202,18 @@ def show_whole(lines: Iterable[tuple[int, str]]) -> None:
     sys.stderr.flush()
 
 
-def sure(question: str, yes: bool) -> bool:
+def confirm(question: str, yes: bool) -> bool:
     """Whether the person says yes, on the terminal; the option says it without.
 
     Raises:
-        Mistake: there is neither.
+        UsageError: there is neither.
     """
     if yes:
         return True
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
-        raise Mistake("there is no terminal to ask on, so nothing was done", "--yes does it") from None
+        raise UsageError("there is no terminal to ask on, so nothing was done", "--yes does it") from None
     with open(terminal, "r+b", buffering=0) as asked:
         asked.write(safe(f"hessra-agents: {question} yes or no: ").encode())
         return asked.readline().strip().lower() in (b"y", b"yes")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
-from .terminal import Mistake, warn
+from .terminal import UsageError, warn
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -20,7 +20,7 @@ __all__ = ["address", "run", "serve"]
 T = TypeVar("T")
 
 
-class _ToPerson(logging.Handler):
+class _ConsoleHandler(logging.Handler):
     """The log, in the form of all words to people: one line each, without tracebacks."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -33,7 +33,7 @@ def log_to_person() -> None:
     """Say what the guard logs on standard error."""
     for name in ("hessra_agents", "uvicorn"):
         logger = logging.getLogger(name)
-        logger.handlers[:] = [_ToPerson(logging.WARNING)]
+        logger.handlers[:] = [_ConsoleHandler(logging.WARNING)]
         logger.propagate = False
 
 
@@ -41,12 +41,12 @@ def run(work: Callable[[], Awaitable[T]]) -> T | int:
     """What the work returns; 128 + n if signal n came first, and the work was cancelled.
 
     Raises:
-        Mistake: it begins with a command that cannot be started.
+        UsageError: it begins with a command that cannot be started.
     """
     import anyio
     from anyio.abc import TaskStatus
 
-    from ..mcp.transport.stdio import NotStarted
+    from ..mcp.transport.stdio import StartError
 
     log_to_person()
 
@@ -76,9 +76,9 @@ def run(work: Callable[[], Awaitable[T]]) -> T | int:
 
     try:
         return anyio.run(watched)
-    except NotStarted as error:
+    except StartError as error:
         words = (error.strerror or "cannot be started").lower()
-        raise Mistake(f"the server's command: {words}") from None
+        raise UsageError(f"the server's command: {words}") from None
 
 
 def address(text: str, names: list[str]) -> tuple[str, int]:
@@ -86,14 +86,14 @@ def address(text: str, names: list[str]) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise Mistake("--listen: is written HOST:PORT, such as 127.0.0.1:8765")
+        raise UsageError("--listen: is written HOST:PORT, such as 127.0.0.1:8765")
     if host != "localhost":
         try:
             here = ipaddress.ip_address(host).is_loopback
         except ValueError:
-            raise Mistake("--listen: the host is an address or localhost") from None
+            raise UsageError("--listen: the host is an address or localhost") from None
         if not here and not names:
-            raise Mistake(
+            raise UsageError(
                 "--listen: other machines can reach this address",
                 "name the host by which they do with --host NAME, or listen on 127.0.0.1",
             )
@@ -109,7 +109,7 @@ def serve(app: ASGIApp, host: str, port: int, path: str) -> int:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise Mistake(f"--listen: {(error.strerror or 'cannot be listened on').lower()}") from None
+        raise UsageError(f"--listen: {(error.strerror or 'cannot be listened on').lower()}") from None
     # what is accepted inherits it: else an answer's body waits for the receiver's delayed acknowledgement
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     shown = f"[{host}]" if ":" in host else host
@@ -121,12 +121,12 @@ def serve(app: ASGIApp, host: str, port: int, path: str) -> int:
     try:
         with listener:
             uvicorn.Server(config).run([listener])
-    except _Ended as ended:
+    except _StoppedBySignal as ended:
         return 128 + ended.number
     return 0
 
 
-class _Ended(BaseException):
+class _StoppedBySignal(BaseException):
     """A signal ended it."""
 
     def __init__(self, number: int) -> None:
@@ -134,4 +134,4 @@ class _Ended(BaseException):
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise _Ended(number)
+    raise _StoppedBySignal(number)

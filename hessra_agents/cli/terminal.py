@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-__all__ = ["Answer", "Mistake", "safe", "show", "tell", "warn"]
+__all__ = ["CommandResult", "UsageError", "safe", "show", "tell", "warn"]
 
 PREFIX = "hessra-agents: "
 DONE, REFUSED, USAGE, FAILED = 0, 1, 2, 3
@@ -25,7 +25,7 @@ _SECRET = re.compile(r"-----BEGIN .*?(-----END[ A-Z]*-----|$)|[A-Za-z0-9_=.+-]{6
 """What has this shape is in no message: it may be a token, a proof or a private key in the wrong place."""
 
 
-class Mistake(ValueError):  # noqa: N818 -- it says what it is
+class UsageError(ValueError):
     """The command cannot be done as it was given; ``hint`` says what to do."""
 
     def __init__(self, text: str, hint: str = "") -> None:
@@ -34,7 +34,7 @@ class Mistake(ValueError):  # noqa: N818 -- it says what it is
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """What a command found: lines for a person, fields for a program, and the exit code.
 
     A line is its depth in a tree and its text. ``table`` is rows of cells, the names of the columns first.
@@ -56,7 +56,7 @@ def safe(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def show(answer: Answer | int) -> int:
+def show(answer: CommandResult | int) -> int:
     """Write the answer and return its exit code."""
     if isinstance(answer, int):
         _out().flush()
@@ -104,7 +104,7 @@ def tell(error: BaseException) -> int:
 
 def _told(error: BaseException) -> tuple[str, str, int]:
     """Text, hint and exit code."""
-    if isinstance(error, Mistake):
+    if isinstance(error, UsageError):
         return str(error), error.hint, USAGE
     if isinstance(error, UnicodeError):
         return "an argument or a file is not text in utf-8", "", USAGE
@@ -165,7 +165,7 @@ def _silence() -> None:
         os.close(nowhere)
 
 
-def _drawn(answer: Answer, out: TextIO) -> None:
+def _drawn(answer: CommandResult, out: TextIO) -> None:
     """Tables and trees on a terminal; ``Text`` is never read as markup."""
     from rich.console import Console
     from rich.table import Table

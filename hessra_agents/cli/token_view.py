@@ -13,26 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from ..grants.clauses import Branch
-from ..grants.describe import branch_words, word
+from ..grants.describe import describe_branch, safe_word
 from ..tokens.admission import APPROVED, HOLDER, Block
 from ..tokens.capability import Capability
-from ..tokens.credential import blocks_of
+from ..tokens.credential import read_unverified_blocks
 from .inputs import trust
 
-__all__ = ["Reading", "approvers", "author", "left", "moment", "name", "thing", "things", "way"]
+__all__ = [
+    "TokenView",
+    "approvers",
+    "author",
+    "describe_way",
+    "format_duration",
+    "format_object",
+    "format_time",
+    "name",
+    "things",
+]
 
 HOLD, UNCHECKED = "hold", "unchecked"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TokenView:
     """The blocks of a capability; ``capability`` is None if no signature was checked."""
 
     blocks: tuple[Block, ...]
     capability: Capability | None = None
 
     @classmethod
-    def of(cls, token: str, trust_file: Path | None) -> Reading:
+    def of(cls, token: str, trust_file: Path | None) -> TokenView:
         """What the token says.
 
         Raises:
@@ -41,7 +51,7 @@ class Reading:
         if trust_file is not None:
             found = Capability.parse(token, trust(trust_file))
             return cls(found.blocks, found)
-        return cls(blocks_of(token))
+        return cls(read_unverified_blocks(token))
 
     @property
     def signatures(self) -> str:
@@ -118,22 +128,22 @@ def things(objects: frozenset[str] | None) -> list[str] | None:
     return None if objects is None else sorted(one.removeprefix("tool:") for one in objects)
 
 
-def way(branch: Branch) -> str:
+def describe_way(branch: Branch) -> str:
     """One way to call a tool, in words."""
-    return branch_words(branch)
+    return describe_branch(branch)
 
 
 def name(text: str) -> str:
     """A name as it is, or quoted where it could be taken for more than a name."""
-    return word(text)
+    return safe_word(text)
 
 
-def thing(resource: str) -> str:
+def format_object(resource: str) -> str:
     """An object, by its name alone if it is a tool."""
     return name(resource.removeprefix("tool:"))
 
 
-def moment(seconds: int) -> str:
+def format_time(seconds: int) -> str:
     """``2026-12-24 18:00:00 UTC``; a number where no calendar reaches."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -141,7 +151,7 @@ def moment(seconds: int) -> str:
         return f"second {seconds}"
 
 
-def left(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """A length of time in its two largest units: ``9m 58s``."""
     parts = [
         (seconds // 86_400, "d"),

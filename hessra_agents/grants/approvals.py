@@ -12,9 +12,9 @@ from math import comb
 from typing import Any
 
 from ..keys.keys import PublicKey
-from .limits import objects
+from .limits import tool_resources
 
-__all__ = ["MAX_APPROVERS", "Approvers", "approved_by"]
+__all__ = ["MAX_APPROVERS", "ApprovalRule", "approved_by"]
 
 MAX_APPROVERS = 16
 
@@ -22,12 +22,12 @@ _MOST_CHECKS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Approvers:
-    """Whose approvals a call needs, and how many of them; ``of`` are the objects (None: all)."""
+class ApprovalRule:
+    """Whose approvals a call needs, and how many of them; ``tools`` are the objects (None: all)."""
 
     keys: tuple[PublicKey, ...]
     need: int
-    of: frozenset[str] | None = None
+    tools: frozenset[str] | None = None
 
     def choices(self) -> list[tuple[PublicKey, ...]]:
         """Sets of keys of which each must have one that approves: k of n, as a conjunction.
@@ -40,8 +40,8 @@ class Approvers:
 def approved_by(
     *keys: PublicKey,
     need: int = 1,
-    of: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
-) -> Approvers:
+    tools: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
+) -> ApprovalRule:
     """Every call needs approvals by ``need`` of these keys.
 
     Each approval is of one call with all its arguments, under one capability, until a time, and is used once.
@@ -49,7 +49,7 @@ def approved_by(
     Args:
         keys: of the approvers, all different.
         need: how many of them.
-        of: the tools that need it; without, every object that the capability names.
+        tools: the tools that need it; without, every object that the capability names.
 
     Raises:
         ValueError: no key, a key twice, more needed than there are, or too many combinations for a token.
@@ -62,4 +62,4 @@ def approved_by(
         raise ValueError(f"need is how many of them approve: 1 to {len(keys)}")
     if comb(len(keys), need - 1) > _MOST_CHECKS:
         raise ValueError(f"{need} of {len(keys)} is more than one token can say")
-    return Approvers(keys, need, objects(of))
+    return ApprovalRule(keys, need, tool_resources(tools))

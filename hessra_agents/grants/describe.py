@@ -14,24 +14,24 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from ..call.canonical import Json, Malformed, encode, parse
+from ..call.canonical import Json, MalformedError, encode, parse
 from ..call.facts import escape
 from .clauses import Branch, Clause, Source, Test, by_argument
 from .limits import Limit
 
-__all__ = ["branch_words", "limit_words", "place_name", "place_words", "quoted", "word"]
+__all__ = ["describe_branch", "describe_clauses", "describe_limit", "describe_place", "quote", "safe_word"]
 
 _PLAIN = re.compile(r"[\w!#$%&*+./:=?@^~-]+", re.ASCII)
 _MOST = 8
 _LONGEST = 80
 
 
-def word(text: str) -> str:
+def safe_word(text: str) -> str:
     """A text as it is, or quoted where it could be taken for more than one word."""
-    return text if len(text) <= _LONGEST and _PLAIN.fullmatch(text) else quoted(text)
+    return text if len(text) <= _LONGEST and _PLAIN.fullmatch(text) else quote(text)
 
 
-def quoted(value: object) -> str:
+def quote(value: object) -> str:
     """A value in quotes, on one line, cut where it is long."""
     text = repr(value)
     if len(text) <= _LONGEST:
@@ -42,30 +42,30 @@ def quoted(value: object) -> str:
     return text[: _LONGEST - 4].rstrip("\\") + text[0] + "..."
 
 
-def place_name(key: str) -> str:
+def describe_place(key: str) -> str:
     """An argument's name, or ``options/force`` for a place inside of one."""
     # a name such as "a; to: anything" would read as two arguments
-    return word(key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key)
+    return safe_word(key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key)
 
 
-def limit_words(limit: Limit) -> str:
+def describe_limit(limit: Limit) -> str:
     """``at most 3 calls in any 3600 s``; ``at most 5000 as the sum of amount``."""
-    counted = f"call{'s' * (limit.most != 1)}"
+    counted = f"call{'s' * (limit.at_most != 1)}"
     if limit.argument is not None:
-        counted = f"as the sum of {place_name(limit.argument)}"
+        counted = f"as the sum of {describe_place(limit.argument)}"
     window = f" in any {limit.window} s" if limit.window else ""
-    return f"at most {limit.most} {counted}{window}"
+    return f"at most {limit.at_most} {counted}{window}"
 
 
-def place_words(clauses: Iterable[Clause]) -> str:
+def describe_clauses(clauses: Iterable[Clause]) -> str:
     """What all of these clauses, about one place, together ask for."""
     return _all([_clause(clause) for clause in clauses])
 
 
-def branch_words(branch: Branch) -> str:
+def describe_branch(branch: Branch) -> str:
     """``send_email(to: one of 'a', 'b'; body: anything)``: one way to call one tool."""
     said = {clause.key: "" for clause in branch.clauses if clause.fact != "arg_names"}
-    said |= {key: place_words(clauses) for key, clauses in by_argument(branch.clauses).items()}
+    said |= {key: describe_clauses(clauses) for key, clauses in by_argument(branch.clauses).items()}
     for container in [c.key for c in branch.clauses if c.fact == "arg_fields"]:
         tests = [t for c in branch.clauses if c.fact == "arg_fields" and c.key == container for t in c.tests]
         closed, names = _names(tests)
@@ -75,11 +75,11 @@ def branch_words(branch: Branch) -> str:
         _members(said, container, tests)
     tests = [test for clause in branch.clauses if clause.fact == "arg_names" for test in clause.tests]
     _members(said, "", tests)
-    parts = ["; ".join(f"{place_name(key)}: {text}" for key, text in said.items())]
+    parts = ["; ".join(f"{describe_place(key)}: {text}" for key, text in said.items())]
     parts += [f"names {edges}" for edges in [_edges(tests)] if edges]
     told = ", ".join(part for part in parts if part)
     rest = "" if branch.closes else ", the rest as before" if told else "as before"
-    return f"{word(branch.resource.removeprefix('tool:'))}({told}{rest})"
+    return f"{safe_word(branch.resource.removeprefix('tool:'))}({told}{rest})"
 
 
 def _edges(tests: list[Test]) -> str:
@@ -145,10 +145,10 @@ def _source(source: Source, *, each: bool) -> str:
     """``a value that search_contacts returned at $[*].email, where name is 'Sarah Baker'``."""
     said: Any = parse(source.selector)
     path, where = said["path"], said.get("where", {})
-    told = f"{'a list of values' if each else 'a value'} that {word(source.tool)} returned"
-    told += f" at {path if _PLAIN_PATH.fullmatch(path) and len(path) <= _LONGEST else quoted(path)}"
+    told = f"{'a list of values' if each else 'a value'} that {safe_word(source.tool)} returned"
+    told += f" at {path if _PLAIN_PATH.fullmatch(path) and len(path) <= _LONGEST else quote(path)}"
     asked = [f"{_beside(name)} is {_exact(one)}" for name, one in where.items()]
-    asked += [f"{_beside(name)} starts with {quoted(text)}" for name, text in said.get("starts", {}).items()]
+    asked += [f"{_beside(name)} starts with {quote(text)}" for name, text in said.get("starts", {}).items()]
     asked += [f"{_beside(said[edge])} is the {edge}" for edge in ("largest", "smallest") if edge in said]
     told += f", where {' and '.join(asked)}" if asked else ""
     told += ", if it is the only one" if "unique" in said else ""
@@ -157,11 +157,11 @@ def _source(source: Source, *, each: bool) -> str:
 
 def _exact(value: Json) -> str:
     text = encode(value).decode()
-    return text if not isinstance(value, str) and len(text) <= _LONGEST else quoted(value)
+    return text if not isinstance(value, str) and len(text) <= _LONGEST else quote(value)
 
 
 def _beside(name: str) -> str:
-    return "it" if name == "@" else word(name)
+    return "it" if name == "@" else safe_word(name)
 
 
 _PLAIN_PATH = re.compile(r"[$.*\[\]\w-]+", re.ASCII)
@@ -267,13 +267,13 @@ def _edge(column: str, test: Test) -> str:
     who = f"whose {own}{'s each' if test.each else ''}" if own else f"that{' each' if test.each else ''}"
     does = _EDGES[test.op][test.each]
     if column not in ("path", "location"):
-        return f"{who} {does} {quoted(text)}"
+        return f"{who} {does} {quote(text)}"
     # the fact is closed by one '/': under /data is what starts with /data/
     if test.op == "starts" and text[:1] == "/" and text[-1:] == "/":
-        return f"under {word(text[:-1] or '/')}"
+        return f"under {safe_word(text[:-1] or '/')}"
     if test.op == "ends" and text[-1:] == "/" and len(text) > 1:
-        return f"{who} {does} {word(text[:-1])}"
-    return f"{who}, closed by '/', {does} {quoted(text)}"
+        return f"{who} {does} {safe_word(text[:-1])}"
+    return f"{who}, closed by '/', {does} {quote(text)}"
 
 
 def _among(kind: str, column: str, values: frozenset[str] | frozenset[int]) -> str:
@@ -298,11 +298,11 @@ def _shown(column: str, value: object) -> str:
         return _among("strs", column, value)
     text = str(value)
     if column in ("origin", "program"):
-        return word(text)
+        return safe_word(text)
     if column in ("path", "location"):
         closed = text[:1] == "/" and text[-1:] == "/"
-        return word(text[:-1] or "/") if closed else f"{quoted(text)} (which no path is)"
-    return text if column == "value" and _is_scalar(text) else quoted(value)
+        return safe_word(text[:-1] or "/") if closed else f"{quote(text)} (which no path is)"
+    return text if column == "value" and _is_scalar(text) else quote(value)
 
 
 def _is_scalar(text: str) -> bool:
@@ -314,5 +314,5 @@ def _is_scalar(text: str) -> bool:
             and encode(parse(text)) == text.encode()
             and (text[0] not in "[{")
         )
-    except (Malformed, UnicodeError):
+    except (MalformedError, UnicodeError):
         return False

@@ -22,8 +22,8 @@ __all__ = [
     "label_matches",
     "label_means",
     "label_members",
+    "normalize_labels",
     "plain_label",
-    "texts",
 ]
 
 _AND = "&"
@@ -97,7 +97,7 @@ def label_means(pattern: str, label: str) -> bool:
     return any(label_matches(pattern, one) for one in (label, *label_members(label)))
 
 
-def texts(values: Iterable[str], what: str) -> list[str]:
+def normalize_labels(values: Iterable[str], what: str) -> list[str]:
     """Each of these once, sorted.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import Any
 
 from .grants import tool_name
 
-__all__ = ["MAX_MOST", "MAX_WINDOW", "Limit", "limit", "objects"]
+__all__ = ["MAX_MOST", "MAX_WINDOW", "Limit", "limit", "tool_resources"]
 
 MAX_MOST = 2**53 - 1
 """The largest limit: what every JSON reader counts exactly."""
@@ -34,38 +34,38 @@ _KIND = re.compile(rf"(refund:)?(?:calls(?::({_WINDOW}))?|{_SUM})", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``most`` calls, or at most ``most`` as the sum of one integer argument.
+    """At most ``at_most`` calls, or at most ``at_most`` as the sum of one integer argument.
 
     ``argument`` is what is summed up (None: calls are counted). ``window`` is in seconds: in *any* stretch of
-    that length (0: ever). ``refund``: a call whose tool fails is given back. ``of`` are the objects whose
+    that length (0: ever). ``refund``: a call whose tool fails is given back. ``tools`` are the objects whose
     calls count (None: all); others are not limited.
     """
 
-    most: int
+    at_most: int
     argument: str | None = None
     window: int = 0
     refund: bool = False
-    of: frozenset[str] | None = None
+    tools: frozenset[str] | None = None
 
     @property
-    def kind(self) -> str:
+    def spelling(self) -> str:
         """What is counted, as the token says it: ``calls``, ``calls:3600``, ``sum:amount``."""
         window = f"{self.window}:" if self.window else ""
         counted = f"calls:{window}"[:-1] if self.argument is None else f"sum:{window}{self.argument}"
         return f"refund:{counted}" if self.refund else counted
 
     @classmethod
-    def read(cls, kind: str, most: int, of: frozenset[str] | None) -> Limit | None:
+    def parse(cls, kind: str, at_most: int, tools: frozenset[str] | None) -> Limit | None:
         """The limit that a token states, or None where it states none that this guard can count."""
         found = _KIND.fullmatch(kind)
-        if found is None or not 1 <= most <= MAX_MOST:
+        if found is None or not 1 <= at_most <= MAX_MOST:
             return None
         refund, calls, spends, argument = found.groups()
         if argument and argument[0] == "/" and argument.count("/") == 1:
             return None  # a pointer to an argument itself, which has one key: its name
-        one = cls(most, argument, int(calls or spends or 0), bool(refund), of)
+        one = cls(at_most, argument, int(calls or spends or 0), bool(refund), tools)
         # one spelling: no leading zeros, no window of zero
-        return one if one.kind == kind and one.window <= MAX_WINDOW else None
+        return one if one.spelling == kind and one.window <= MAX_WINDOW else None
 
 
 def limit(
@@ -74,7 +74,7 @@ def limit(
     sum_of: str | None = None,
     at_most: int | None = None,
     per: timedelta | None = None,
-    of: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
+    tools: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
     refund: bool = False,
 ) -> Limit:
     """At most so many calls, or at most so much in all; ``limit(calls=1)`` is single use.
@@ -88,7 +88,8 @@ def limit(
         at_most: the largest sum.
         per: in any stretch of this length, whole seconds; without, as long as the capability lives. What was
             used falls out of the window in steps of a sixtieth of it, never early.
-        of: the tools that are limited, by name or function; without, every object that the capability names.
+        tools: the tools that are limited, by name or function; without, every object that the capability
+            names.
         refund: give back what a call took when its tool raises. The tool may have acted all the same.
 
     Raises:
@@ -105,23 +106,23 @@ def limit(
     window = 0 if per is None else int(per.total_seconds())
     if per is not None and (timedelta(seconds=window) != per or not 1 <= window <= MAX_WINDOW):
         raise ValueError("a window is a timedelta of whole seconds, of a year at most")
-    found = Limit(most, sum_of, window, refund, objects(of))
-    if Limit.read(found.kind, most, found.of) != found:
+    found = Limit(most, sum_of, window, refund, tool_resources(tools))
+    if Limit.parse(found.spelling, most, found.tools) != found:
         raise ValueError(f"sum_of is an argument's name, or a pointer to a field of one: not {sum_of!r}")
     return found
 
 
-def objects(
-    of: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None,
+def tool_resources(
+    tools: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None,
 ) -> frozenset[str] | None:
     """The objects of these tools, None for all.
 
     Raises:
         ValueError: none is named.
     """
-    if of is None:
+    if tools is None:
         return None
-    tools = [of] if isinstance(of, str) or callable(of) else list(of)
+    tools = [tools] if isinstance(tools, str) or callable(tools) else list(tools)
     if not tools:
-        raise ValueError("of names at least one tool: leave it out for all of them")
+        raise ValueError("tools names at least one tool: leave it out for all of them")
     return frozenset(f"tool:{tool_name(one)}" for one in tools)

@@ -13,7 +13,7 @@ own bound, whatever a capability says.
 from __future__ import annotations
 
 from ..call import formats as shapes
-from ..call.canonical import Json, Malformed, encode, plain
+from ..call.canonical import Json, MalformedError, encode, to_json
 from ..call.facts import INT64, fact
 from .clauses import SOURCED, Clause, Source, Test
 from .constraints import Alternatives, Constraint, Place, combine
@@ -43,8 +43,8 @@ def _clause(fact: str, key: str, what: object) -> Clause:
 
 def _plain(value: object) -> Json:
     try:
-        return plain(value)
-    except Malformed as error:
+        return to_json(value)
+    except MalformedError as error:
         raise ValueError(f"a constraint cannot hold this value: {error}") from error
 
 
@@ -213,11 +213,11 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
         return _one(f"a whole number of at most {high}", ("arg_int", tests))
 
     @staticmethod
-    def max_length(most: int) -> Constraint:
+    def max_length(length: int) -> Constraint:
         """A text of at most so many code points, or a list of at most so many elements."""
-        if _whole(most, "most") < 0:
+        if _whole(length, "length") < 0:
             raise ValueError("must.max_length takes no negative length")
-        return _one(f"at most {most} long", ("arg_len", (Test("at_most", most),)))
+        return _one(f"at most {length} long", ("arg_len", (Test("at_most", length),)))
 
     @staticmethod
     def url(*hosts: str, scheme: str = "https", port: int | None = None, under: str = "/") -> Constraint:

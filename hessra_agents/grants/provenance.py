@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..call.canonical import Json, Malformed, encode, parse, plain
+from ..call.canonical import Json, MalformedError, encode, parse, to_json
 from .clauses import Clause, Source
 from .constraints import Constraint
-from .describe import place_words
+from .describe import describe_clauses
 from .grants import tool_name
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ Scalar: TypeAlias = "bool | int | float | str | None"
 class Selector:
     """Which values of a result are meant.
 
-    ``where``, ``starts``, ``largest`` and ``smallest`` are about the fields beside the last name of the path,
-    or, as ``@``, about the value itself. ``unique``: none is meant if there are several. ``untrusted``: also
-    of results that others could write.
+    ``where``, ``starts``, ``largest`` and ``smallest`` are about the fields beside the last name of the
+    path, or, as ``@``, about the value itself. ``unique``: none is meant if there are several.
+    ``untrusted``: also of results that others could write.
 
     Raises:
         ValueError: it is not of this form.
@@ -87,7 +87,11 @@ class Selector:
     @property
     def text(self) -> str:
         """The one text of this selector: canonical JSON, without what it does not say."""
-        said: dict[str, Json] = {"path": self.path, "where": dict(self.where), "starts": dict(self.starts)}
+        said: dict[str, Json] = {
+            "path": self.path,
+            "where": dict(self.where),
+            "starts": dict(self.starts),
+        }
         said |= {"largest": self.largest, "smallest": self.smallest}
         said |= {"unique": self.unique, "untrusted": self.untrusted}
         return encode({name: value for name, value in said.items() if value}).decode()
@@ -180,7 +184,7 @@ def from_result(
     path: str,
     *,
     where: Mapping[str, object] | None = None,
-    starts: Mapping[str, str] | None = None,
+    starts_with: Mapping[str, str] | None = None,
     largest: str | None = None,
     smallest: str | None = None,
     unique: bool = False,
@@ -189,13 +193,13 @@ def from_result(
     """A value that an earlier call of this tool, permitted and completed in this session, returned there.
 
     It joins others with ``&`` and stands in `must.each` and `must.fields`. A guard that is told of no session
-    refuses. In conditions ``@`` is the value itself: ``starts={"@": "External"}``.
+    refuses. In conditions ``@`` is the value itself: ``starts_with={"@": "External"}``.
 
     Args:
         tool: its name, or the function.
         path: where in the result (RFC 9535), of names, indices and ``[*]``: ``$[*].email``.
         where: fields beside the last name of the path, and what they are exactly.
-        starts: fields beside it, and how their texts begin.
+        starts_with: fields beside it, and how their texts begin.
         largest: only where this field, a number or a text, is the largest of all that are left.
         smallest: or the smallest.
         unique: only if there is one such value.
@@ -205,13 +209,13 @@ def from_result(
         ValueError: the path or a condition is of another form.
     """
     try:
-        exact = tuple((name, plain(value)) for name, value in (where or {}).items())
-    except Malformed as error:
+        exact = tuple((name, to_json(value)) for name, value in (where or {}).items())
+    except MalformedError as error:
         raise ValueError(f"where cannot hold this value: {error}") from error
     selector = Selector(
         path,
         exact,  # type: ignore[arg-type]
-        tuple((starts or {}).items()),
+        tuple((starts_with or {}).items()),
         largest,
         smallest,
         unique,
@@ -220,5 +224,5 @@ def from_result(
     source = Source(tool_name(tool), selector.text)
     if len(source.selector) > MAX_TEXT:
         raise ValueError(f"a selector is at most {MAX_TEXT} characters long")
-    words = place_words([Clause("result_of", "it", source)])
+    words = describe_clauses([Clause("result_of", "it", source)])
     return Constraint(words, lambda at: ((Clause("result_of", at.key, source),),))

@@ -15,16 +15,16 @@ from functools import lru_cache
 import anyio
 
 from ..call.call import Call
-from ..call.canonical import Malformed
+from ..call.canonical import MalformedError
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
 from ..keys.trust import Trust
-from ..ledger.protocol import Ledger, Refusal
+from ..ledger.protocol import DeniedCall, Ledger
 from ..tokens.admission import ANCHOR, RESERVED
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
 from ..verify.permit import Permit
-from ..verify.verifier import Possession, check_place, check_time, verify
+from ..verify.verifier import Possession, check_audience, check_time, verify
 from .enforcement import Permitted
 from .remembering import Remembers
 from .session import Session
@@ -47,8 +47,8 @@ class Decider(Remembers):
         audience: str,
         ledger: Ledger | None = None,
         designations: Mapping[str, str] | None = None,
-        require: bool = True,
-        strict: bool = False,
+        require_designations: bool = True,
+        cross_check: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(trust, Trust):
@@ -63,8 +63,8 @@ class Decider(Remembers):
         self.audience = audience
         self._ledger = ledger
         self._designations = dict(designations or {})
-        self._require = require
-        self._strict = strict
+        self._require = require_designations
+        self._strict = cross_check
         self._clock = clock
 
     @property
@@ -101,7 +101,7 @@ class Decider(Remembers):
         except Exception as error:
             raise self._failed(error) from error
 
-    def honoured(self, capability: Capability | str | None) -> Capability:
+    def check_capability(self, capability: Capability | str | None) -> Capability:
         """The capability, if this guard would honour it now: signatures, admission, time and place.
 
         Whether its holder has it is not asked: this tells what to show, and decides on no call.
@@ -111,8 +111,8 @@ class Decider(Remembers):
         """
         found = self.read(capability)
         check_time(found, self.now())
-        check_place(found, self.audience, self._designations, require=self._require)
-        self._check_revoked(found.marks, found.blocks[0].issued)
+        check_audience(found, self.audience, self._designations, require_designations=self._require)
+        self._check_revoked(found.revocation_ids, found.blocks[0].issued)
         return found
 
     def decide(
@@ -144,7 +144,7 @@ class Decider(Remembers):
         *,
         proof: Proof | Possession | str | None = None,
         approvals: Iterable[Approval | str] = (),
-        check: Callable[[Call], object] | None = None,
+        validate: Callable[[Call], object] | None = None,
         session: Session | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard, and that runs inside of the block.
@@ -161,7 +161,7 @@ class Decider(Remembers):
             call: canonical; any object and operation.
             proof: the holder's proof of this call; none for a bearer capability.
             approvals: approvals of this call.
-            check: what the call's own schema says, asked once the capability permits it and before
+            validate: what the call's own schema says, asked once the capability permits it and before
                 anything is used up; raises `Denied`.
             session: what the agent has seen; without one, no argument follows data, and no call that must
                 come before some exposure is permitted.
@@ -171,7 +171,7 @@ class Decider(Remembers):
             Exception: whatever the block raised.
         """
         text = capability.token if isinstance(capability, Capability) else capability
-        return self._permitted(text, call, proof, approvals, check, session=session)
+        return self._permitted(text, call, proof, approvals, validate, session=session)
 
     def _permitted(
         self,
@@ -190,7 +190,7 @@ class Decider(Remembers):
         """Steps 1 to 3: whatever goes wrong in them is a refusal."""
         if isinstance(error, Denied):
             return error.for_tool(name)
-        if isinstance(error, Malformed):
+        if isinstance(error, MalformedError):
             return Denied(Reason.MALFORMED, str(error), tool=name)
         denied = self._failed(error).for_tool(name)
         denied.__cause__ = error
@@ -217,13 +217,13 @@ class Decider(Remembers):
             proof=Proof.parse(proof) if isinstance(proof, str) else proof,
             approvals=[Approval.parse(one) if isinstance(one, str) else one for one in approvals],
             designations=self._designations,
-            require=self._require,
+            require_designations=self._require,
             bounds=bounds,
-            strict=self._strict,
-            results=None if session is None else session.looking(),
+            cross_check=self._strict,
+            results=None if session is None else session.result_lookup(),
             labels=None if session is None else session.labels,
         )
-        self._check_revoked(permit.marks, permit.issued)
+        self._check_revoked(permit.revocation_ids, permit.issued)
         return permit
 
     async def _record_refusal(
@@ -239,7 +239,7 @@ class Decider(Remembers):
             found = None
         with anyio.CancelScope(shield=True):
             try:
-                await ledger.refused(Refusal(denied, self.audience, self.now(), call, found), op)
+                await ledger.record_denial(DeniedCall(denied, self.audience, self.now(), call, found), op)
             except Exception as error:
                 _log.warning("a refusal could not be recorded: %s", error)
 

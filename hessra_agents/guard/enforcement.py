@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from ..call.call import Call
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
-from ..ledger.approval_requests import Request
-from ..ledger.protocol import Outcome, new_op
+from ..ledger.approval_requests import ApprovalRequest
+from ..ledger.protocol import Outcome, new_operation_id
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof, chain_digest
 from ..verify.attestations import MAX_APPROVALS
 from ..verify.matcher import program
 from ..verify.permit import Permit
-from ..verify.verifier import Possession, check_clear
+from ..verify.verifier import Possession, check_exposure
 from .session import Session
-from .telemetry import Telling, telling
+from .telemetry import CallSpan, call_span
 
 if TYPE_CHECKING:
     from .deciding import Decider
@@ -61,15 +61,15 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         self._check = check
         self._bounds = bounds
         self._session = session
-        self._op = new_op() if decider._ledger is not None else b""  # which nobody else asks for
-        self._telling: Telling | None = None
+        self._op = new_operation_id() if decider._ledger is not None else b""  # which nobody else asks for
+        self._telling: CallSpan | None = None
         self._found: Capability | None = None
         self._permit: Permit | None = None
         self._late: Denied | None = None
 
     async def __aenter__(self) -> Permit:
         decider = self._decider
-        self._telling = telling(decider, self._call)
+        self._telling = call_span(decider, self._call)
         try:
             self._permit = await self._admitted()
             self.begin()
@@ -102,7 +102,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
         if self._session is None or self._found is None or not program(self._found).watched:
             return
         try:
-            check_clear(self._found, self._call, self._session.labels)
+            check_exposure(self._found, self._call, self._session.labels)
         except Denied as denied:
             self._late = denied.for_tool(self._call.tool)
             raise
@@ -163,7 +163,7 @@ class Permitted(AbstractAsyncContextManager[Permit]):
                     raise
         if self._check is not None:
             self._check(call)  # nobody is asked about a call that could not run
-        request = await ledger.ask(Request.of(capability, call, now=now), capability)
+        request = await ledger.request_approval(ApprovalRequest.of(capability, call, now=now), capability)
         text = f"this call waits for approval, request {request.id}: make the same call again when it has it"
         if request.state == "rejected":
             text = f"an approver has rejected this call, request {request.id}"

@@ -31,11 +31,11 @@ from typing import Any
 from ..call.call import Call
 from ..errors import Denied, Reason
 from ..keys.keys import KeyPair
-from ..ledger.protocol import new_op
+from ..ledger.protocol import new_operation_id
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
 from ..tools.registry import Registry
-from ..verify.verifier import Possession, check_place
+from ..verify.verifier import Possession, check_audience
 from .deciding import Decider
 from .invocation import Run
 from .session import Session
@@ -58,9 +58,9 @@ class Guard(Decider, Registry):
             the guard could not tell a replay.
         designations: labels that this guard stands for (``{"tenant": "acme"}``); a capability that names
             one of them with another value is refused.
-        require: whether a capability's issuer must have named each of these labels, too. False honours
-            those that are for any value, such as tokens whose issuer designates in a later block.
-        strict: have the Datalog engine decide every call, too, and refuse where it does: about twice the
+        require_designations: whether a capability's issuer must have named each of these labels, too. False
+            honours those that are for any value, such as tokens whose issuer designates in a later block.
+        cross_check: have the Datalog engine decide every call, too, and refuse where it does: about twice the
             time of a call. Without, our own decision stands alone, which the tests hold against the engine.
         clock: Unix seconds.
     """
@@ -91,7 +91,7 @@ class Guard(Decider, Registry):
             Denied: the capability cannot be read, is for another guard, or the key is not its holder's.
         """
         found = self.read(capability)
-        check_place(found, self.audience, self._designations, require=self._require)
+        check_audience(found, self.audience, self._designations, require_designations=self._require)
         if found.holder is not None and key is None:
             raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
         possession = Possession.show(found, key) if key is not None and found.holder is not None else None
@@ -185,21 +185,21 @@ class Running(AbstractAsyncContextManager[Run]):
             tool = guard._tools.get(name) if type(name) is str else None
             found = capability if isinstance(capability, Capability) else guard.read(capability)
             if tool is None:
-                raise Denied(Reason.WRONG_TOOL, "there is no such tool")
+                raise Denied(Reason.NOT_GRANTED, "there is no such tool")
             call = Call.of(name, self._arguments)
         except Exception as error:
             denied = guard._refused(error, name if isinstance(name, str) else "")
-            await guard._record_refusal(denied, None, capability, new_op())
+            await guard._record_refusal(denied, None, capability, new_operation_id())
             raise denied from denied.__cause__
         self._tool = tool
         self._permitted = guard._permitted(
             found, call, self._proof, self._approvals, self._prepare, tool.bounds, session
         )
         await self._permitted.__aenter__()
-        if session is not None and tool.exposes:
+        if session is not None and tool.exposes_labels:
             try:
                 # before it runs: also what it raises, or yields, may hold what it says it holds
-                session.expose(tool.exposes)
+                session.expose(tool.exposes_labels)
             except BaseException as error:
                 await self._permitted.__aexit__(type(error), error, error.__traceback__)
                 raise

@@ -38,7 +38,9 @@ class Run:
         """What the tool returns; all items of a generator, as a list. The session keeps it."""
         result = await self._returned()
         if self._session is not None:
-            self._session.keep(self._tool.name, result, call=self._call, untrusted=self._tool.untrusted)
+            self._session.record_result(
+                self._tool.name, result, call=self._call, untrusted=self._tool.untrusted
+            )
         return result
 
     async def _returned(self) -> Any:

@@ -11,7 +11,7 @@ from ..grants.limits import Limit, limit
 from ..grants.must import must
 from ..tools.tool import Tool
 
-__all__ = ["check_conditions", "exactly"]
+__all__ = ["check_conditions", "exact_call"]
 
 _LEFT_OUT = Constraint("left out", lambda at: ((at.names(Test("lacks", at.name)),),), wants_value=False)
 
@@ -32,7 +32,7 @@ def check_conditions(conditions: Iterable[object], tools: Mapping[str, Tool]) ->
         _check_arguments(tools[one.tool], [name for name, _ in one.constraints])
 
 
-def exactly(tool: Tool, values: Mapping[str, object]) -> tuple[Grant, Limit]:
+def exact_call(tool: Tool, values: Mapping[str, object]) -> tuple[Grant, Limit]:
     """One call with exactly these arguments, once: what is not named is left out.
 
     Raises:

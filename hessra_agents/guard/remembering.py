@@ -9,9 +9,9 @@ import anyio
 
 from ..errors import Denied, Reason
 from ..keys.keys import KeyPair, PublicKey
-from ..ledger.approval_requests import Request
+from ..ledger.approval_requests import ApprovalRequest
 from ..ledger.protocol import Ledger, Outcome
-from ..ledger.revocations import Reach, Revocation
+from ..ledger.revocations import Revocation, RevocationImpact
 from ..tokens.capability import Capability
 from ..verify.permit import Permit
 
@@ -86,24 +86,24 @@ class Remembers(ABC):
         key: PublicKey | None = None,
         root: PublicKey | None = None,
         before: int | None = None,
-    ) -> Reach:
+    ) -> RevocationImpact:
         """What `revoke` would end: live capabilities, their holders, and requests, as far as was seen."""
         what = Revocation.of(block=block, subject=subject, key=key, root=root, before=before)
-        return await self.ledger.reach(what, now=self.now())
+        return await self.ledger.revocation_impact(what, now=self.now())
 
-    async def wait_for_epoch(self, epoch: int, *, within: float = 5.0) -> None:
+    async def wait_for_epoch(self, epoch: int, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as documented
         """Return when this guard knows of all revocations up to this one.
 
         Raises:
             TimeoutError: it does not, within so many seconds.
         """
-        await self.ledger.wait_for_epoch(epoch, within=within)
+        await self.ledger.wait_for_epoch(epoch, timeout=timeout)
 
-    async def requests(self, request: str | None = None) -> list[Request]:
+    async def requests(self, request: str | None = None) -> list[ApprovalRequest]:
         """The calls that wait for approvals, oldest first; or the one with this id, whatever became of it."""
         return await self.ledger.requests(now=self.now(), id=request)
 
-    async def approve(self, request: Request, *, key: KeyPair) -> Request:
+    async def approve(self, request: ApprovalRequest, *, key: KeyPair) -> ApprovalRequest:
         """Vote for a call, as the owner of this key: what is signed is the request as it was shown.
 
         Raises:
@@ -112,7 +112,7 @@ class Remembers(ABC):
         """
         return await self.ledger.vote(request.id, request.approve(key, now=self.now()), now=self.now())
 
-    async def reject(self, request: Request, *, key: KeyPair) -> Request:
+    async def reject(self, request: ApprovalRequest, *, key: KeyPair) -> ApprovalRequest:
         """Vote against a call, which ends the request; raises as `approve`."""
         return await self.ledger.vote(request.id, request.reject(key, now=self.now()), now=self.now())
 

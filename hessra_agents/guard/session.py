@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from ..call.call import Call
-from ..call.canonical import Malformed, encode, parse
+from ..call.canonical import MalformedError, encode, parse
 from ..errors import Denied, Reason
 from ..grants.clauses import Results, Source
 from ..grants.grants import tool_name
-from ..grants.labels import texts
+from ..grants.labels import normalize_labels
 from ..grants.provenance import Selector
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Session:
     """
 
     def __init__(self, labels: Iterable[str] = ()) -> None:
-        self._labels = set(texts(labels, "labels"))
+        self._labels = set(normalize_labels(labels, "labels"))
         self._kept: dict[tuple[str, bytes], _Result] = {}
         self._bytes = 0
         self._found = 0
@@ -94,9 +94,9 @@ class Session:
         Raises:
             TypeError, ValueError: it is no collection of labels.
         """
-        self._labels.update(texts(labels, "labels"))
+        self._labels.update(normalize_labels(labels, "labels"))
 
-    def keep(
+    def record_result(
         self,
         tool: str | Callable[..., Any],
         result: object,
@@ -113,7 +113,7 @@ class Session:
             untrusted: others can write it, so only ``from_result(..., untrusted=True)`` reads it.
         """
         name = tool if isinstance(tool, str) else tool_name(tool)
-        place = (name, os.urandom(16) if call is None else call.text)
+        place = (name, os.urandom(16) if call is None else call.canonical_json)
         if place in self._kept:
             self._forget(place)
         large = isinstance(result, (str, bytes)) and len(result) > MAX_RESULT
@@ -130,7 +130,7 @@ class Session:
         while len(self._kept) > MAX_RESULTS or self._bytes > MAX_KEPT:
             self._forget(next(iter(self._kept)))
 
-    def looking(self) -> Results:
+    def result_lookup(self) -> Results:
         """What tells one decision whether a kept result holds a value where a source says.
 
         It raises `Denied` (``too_large``) where more is to be looked through than `MAX_WORK`.
@@ -151,15 +151,15 @@ class Session:
 
         return holds
 
-    def fork(self, results: Iterable[str | Callable[..., Any]] = ()) -> Session:
+    def fork(self, share_results: Iterable[str | Callable[..., Any]] = ()) -> Session:
         """The session of an agent that this one talks to: results of its own, and the labels of both.
 
         What one of them sees, the other may be told: each label is at once a label of both.
 
         Args:
-            results: tools whose kept results are handed over, as they are now.
+            share_results: tools whose kept results are handed over, as they are now.
         """
-        named = {tool_name(one) for one in results}
+        named = {tool_name(one) for one in share_results}
         child = Session()
         child._labels = self._labels
         child._kept = {
@@ -238,6 +238,6 @@ def _values(text: bytes, selector: str) -> frozenset[bytes]:
     """The values that are meant, by the sha256 of their canonical JSON."""
     try:
         values = Selector.read(selector).values(parse(text))
-    except Malformed:  # a number that is not finite, too many values
+    except MalformedError:  # a number that is not finite, too many values
         return frozenset()
     return frozenset([hashlib.sha256(encode(one)).digest() for one in values])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .remembering import Remembers
 
-__all__ = ["LOOK_EVERY", "Telling", "telling"]
+__all__ = ["LOOK_EVERY", "CallSpan", "call_span"]
 
 _NAME = "hessra_agents"
 _LONGEST = 256
@@ -45,9 +45,9 @@ P = ParamSpec("P")
 _log = logging.getLogger("hessra_agents")
 
 
-def telling(guard: Remembers, call: Call) -> Telling | None:
+def call_span(guard: Remembers, call: Call) -> CallSpan | None:
     """What tells of this call, from now on; None where nobody hears it."""
-    return Telling(guard, call) if "opentelemetry" in sys.modules and _heard() else None
+    return CallSpan(guard, call) if "opentelemetry" in sys.modules and _heard() else None
 
 
 def _heard() -> bool:
@@ -85,7 +85,7 @@ def _look() -> None:
     )
 
 
-class Telling:
+class CallSpan:
     """Tells of one call, whose span is the current one until `end`."""
 
     __slots__ = ("_context", "_guard", "_span", "_token", "_waits")

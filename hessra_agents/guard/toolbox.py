@@ -28,11 +28,11 @@ from ..tokens.statements import Approval, Proof
 from ..tools.json_schema import narrowed, wrapped
 from ..tools.provider_messages import ToolCall, calls_of, result_text
 from ..tools.tool import Tool
-from ..tools.wrappers import dressed, given
+from ..tools.wrappers import argument_binder, with_signature_of
 from ..verify.permit import Permit
 from ..verify.verifier import Possession
 from .enforcement import kept
-from .narrowing import check_conditions, exactly
+from .narrowing import check_conditions, exact_call
 from .session import Session
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         *,
         approvals: Iterable[Approval | str] = (),
-        wait: timedelta | None = None,
+        approval_timeout: timedelta | None = None,
     ) -> Any:
         """Call a tool, and return what it returns (the items of an async generator as a list).
 
@@ -105,16 +105,17 @@ class Toolbox:
             tool: its name, or the function.
             arguments: a mapping, or JSON text as a model wrote it.
             approvals: approvals of this call; those that wait in the guard's ledger are found there.
-            wait: how long to wait for approvals that are missing; without, the refusal comes at once, and
-                its ``request`` names what the approvers are asked. One who stops waiting leaves the request.
+            approval_timeout: how long to wait for approvals that are missing; without, the refusal comes at
+                once, and its ``request`` names what the approvers are asked. One who stops waiting leaves
+                the request.
 
         Raises:
             Denied: the call is refused and the tool did not run.
             Exception: whatever the tool itself raised.
         """
-        if wait is not None and not isinstance(wait, timedelta):
+        if approval_timeout is not None and not isinstance(approval_timeout, timedelta):
             raise TypeError("wait is a timedelta, such as timedelta(minutes=5)")
-        end = anyio.current_time() + wait.total_seconds() if wait else 0
+        end = anyio.current_time() + approval_timeout.total_seconds() if approval_timeout else 0
         seen: set[str] = set()
         approvals = kept(approvals)
         while True:
@@ -122,7 +123,7 @@ class Toolbox:
                 async with self._running(tool, arguments, approvals) as run:
                     return await run.result()
             except Denied as denied:
-                left = end - anyio.current_time() if wait else 0
+                left = end - anyio.current_time() if approval_timeout else 0
                 if denied.request is None or denied.from_tool or left <= 0:
                     raise
                 again = False
@@ -138,7 +139,7 @@ class Toolbox:
         approvals: Iterable[Approval | str] = (),
     ) -> Any:
         receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
-        name = tool if isinstance(tool, str) else self._guard.name_of(tool)
+        name = tool if isinstance(tool, str) else self._guard.registered_name(tool)
         return self._begun(name, receiver, arguments, approvals)
 
     def _begun(self, name: str, receiver: Any, arguments: Any, approvals: Iterable[Any] = ()) -> Any:
@@ -156,11 +157,11 @@ class Toolbox:
         call: Call,
         *,
         approvals: Iterable[Approval | str] = (),
-        check: Callable[[Call], object] | None = None,
+        validate: Callable[[Call], object] | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
         return self._guard._permitted(
-            self._fresh(), call, self._possession, approvals, check, session=self.session
+            self._fresh(), call, self._possession, approvals, validate, session=self.session
         )
 
     def decide(self, call: Call) -> Permit:
@@ -185,9 +186,9 @@ class Toolbox:
         Raises:
             ValueError: the function is no tool of this guard.
         """
-        registered = self._guard.tools[self._guard.name_of(tool)]
+        registered = self._guard.tools[self._guard.registered_name(tool)]
         signature = _called_with(registered)
-        read, receiver = given(signature), getattr(tool, "__self__", None)
+        read, receiver = argument_binder(signature), getattr(tool, "__self__", None)
 
         async def bound(*args: Any, **kwargs: Any) -> Any:
             async with self._begun(registered.name, receiver, read(args, kwargs)) as run:
@@ -200,13 +201,13 @@ class Toolbox:
                     yield item
 
         double = bound_generator if registered.kind == "generator" else bound
-        return dressed(double, registered, signature)
+        return with_signature_of(double, registered, signature)
 
-    def schemas(self, shape: str = "openai") -> list[dict[str, Any]]:
+    def schemas(self, provider: str = "openai") -> list[dict[str, Any]]:
         """JSON schemas of the reachable tools, narrowed to what is granted.
 
         Args:
-            shape: ``openai`` (Chat Completions), ``openai-responses``, ``anthropic`` or ``mcp``.
+            provider: ``openai`` (Chat Completions), ``openai-responses``, ``anthropic`` or ``mcp``.
         """
         patterns = [pattern for block in self._capability.blocks for pattern in block.patterns]
         if not self._capability.blocks[0].patterns:
@@ -214,11 +215,13 @@ class Toolbox:
             patterns += [grant(name).branches(closed=True) for name in self.tools]
         tools = [self._guard.tools[name] for name in self.tools]
         return [
-            wrapped(shape, tool, narrowed(tool.schema, f"tool:{tool.name}", [*patterns, *tool.bounds]))
+            wrapped(provider, tool, narrowed(tool.schema, f"tool:{tool.name}", [*patterns, *tool.bounds]))
             for tool in tools
         ]
 
-    async def answer(self, tool_calls: object, *, wait: timedelta | None = None) -> list[dict[str, Any]]:
+    async def answer(
+        self, tool_calls: object, *, approval_timeout: timedelta | None = None
+    ) -> list[dict[str, Any]]:
         """Run a model's tool calls, side by side, and return their results in order and in their shape.
 
         Takes a list of calls, a message with calls in it, or None; parts that are no calls are passed over.
@@ -234,18 +237,18 @@ class Toolbox:
         answers = [call.answer("error: the call was broken off", error=True) for call in calls]
 
         async def run(index: int, call: ToolCall) -> None:
-            answers[index] = await self._answer(call, wait)
+            answers[index] = await self._answer(call, approval_timeout)
 
         async with anyio.create_task_group() as group:
             for index, call in enumerate(calls):
                 group.start_soon(run, index, call)
         return answers
 
-    async def _answer(self, call: ToolCall, wait: timedelta | None) -> dict[str, Any]:
+    async def _answer(self, call: ToolCall, approval_timeout: timedelta | None) -> dict[str, Any]:
         try:
             if not isinstance(call.arguments, (str, Mapping)):
                 raise Denied(Reason.MALFORMED, "the arguments are not an object", tool=call.name)
-            result = await self.call(call.name, call.arguments, wait=wait)
+            result = await self.call(call.name, call.arguments, approval_timeout=approval_timeout)
             return call.answer(result_text(result), error=False)
         except Exception as error:
             if isinstance(error, Denied) and not error.from_tool:
@@ -261,7 +264,7 @@ class Toolbox:
         ttl: timedelta | None = None,
         designations: Mapping[str, str] | None = None,
         inject: Mapping[str, Any] | None = None,
-        results: Iterable[str | Callable[..., Any]] = (),
+        share_results: Iterable[str | Callable[..., Any]] = (),
     ) -> Toolbox:
         """The toolbox of a sub-agent: its own key, its own expiry, at most these grants.
 
@@ -273,8 +276,8 @@ class Toolbox:
                 them limits, and approvals that each call needs.
             ttl: time from now until it is refused.
             inject: values that the host injects for the sub-agent; this toolbox's own if left out.
-            results: tools whose results so far are handed over, for arguments that follow data; it sees no
-                others but its own. What one of the two is exposed to, the other is, too.
+            share_results: tools whose results so far are handed over, for arguments that follow data; it
+                sees no others but its own. What one of the two is exposed to, the other is, too.
 
         Raises:
             ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
@@ -282,7 +285,7 @@ class Toolbox:
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
             raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
         check_conditions(conditions, self._guard.tools)
-        session = self.session.fork([self._guard.named(one) for one in results])
+        session = self.session.fork([self._guard.tool_name(one) for one in share_results])
         key = KeyPair.generate()
         child = self._capability.delegate(
             *conditions,
@@ -336,8 +339,8 @@ class Toolbox:
         Raises:
             ValueError: the tool is unknown, has no such argument, or cannot be called without another.
         """
-        found = self._guard.tools[self._guard.named(tool)]
-        return self.attenuate(*exactly(found, {**(arguments or {}), **named}), ttl=ttl)
+        found = self._guard.tools[self._guard.tool_name(tool)]
+        return self.attenuate(*exact_call(found, {**(arguments or {}), **named}), ttl=ttl)
 
 
 def _called_with(tool: Tool) -> inspect.Signature:

@@ -135,8 +135,8 @@ class PrivateFolder:
         with _told(self.path):
             return sorted(os.listdir(self.opened))
 
-    def read(self, name: str, most: int) -> bytes:
-        """What a private file of at most ``most`` bytes says."""
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """What a private file of at most ``max_bytes`` bytes says."""
         path = self.path / name
         with _told(path):
             # O_NONBLOCK: opening a pipe would wait for its writer
@@ -146,9 +146,9 @@ class PrivateFolder:
                 if not stat.S_ISREG(about.st_mode):
                     raise KeyFileError(f"{path}: is no regular file")
                 _refuse_shared(path, about, "600")
-                data = file.read(most + 1)
-        if len(data) > most:
-            raise KeyFileError(f"{path}: is larger than {most} bytes, so it is not what belongs here")
+                data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise KeyFileError(f"{path}: is larger than {max_bytes} bytes, so it is not what belongs here")
         return data
 
     def create(self, name: str, data: bytes) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ..call.canonical import Malformed, parse
+from ..call.canonical import MalformedError, parse
 from ..errors import Denied, Reason
 from .keys import PublicKey
 
@@ -121,7 +121,7 @@ class Trust:
             tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
             kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
             return cls(**kinds, without_id=tables["without_id"])
-        except (Malformed, ValueError) as error:
+        except (MalformedError, ValueError) as error:
             raise ValueError(f"{path} is no file of trusted keys: {error}") from error
 
 

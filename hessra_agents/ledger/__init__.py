@@ -5,14 +5,23 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .approval_requests import Request, Vote
+from .approval_requests import ApprovalRequest, ApprovalVote
 from .protocol import Ledger, LedgerError, Outcome
-from .revocations import Reach, Revocation
+from .revocations import Revocation, RevocationImpact
 
 if TYPE_CHECKING:
     from .memory import MemoryLedger
 
-__all__ = ["Ledger", "LedgerError", "MemoryLedger", "Outcome", "Reach", "Request", "Revocation", "Vote"]
+__all__ = [
+    "ApprovalRequest",
+    "ApprovalVote",
+    "Ledger",
+    "LedgerError",
+    "MemoryLedger",
+    "Outcome",
+    "Revocation",
+    "RevocationImpact",
+]
 
 
 def __getattr__(name: str) -> Any:

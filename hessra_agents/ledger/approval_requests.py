@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..call.call import Call, digest
-from ..call.canonical import Malformed
+from ..call.canonical import MalformedError
 from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import APPROVED
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, chain_digest
 
-__all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "Request", "State", "Vote"]
+__all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "ApprovalRequest", "ApprovalVote", "State"]
 
 REQUEST_TTL = 600
 """Seconds that a request waits, unless the capability expires before."""
@@ -33,7 +33,7 @@ State = Literal["open", "rejected", "used"]
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class ApprovalVote:
     """What one approver said: an approval (its text), or, with a signature over the request, a rejection."""
 
     key: PublicKey
@@ -46,7 +46,7 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApprovalRequest:
     """One call that waits for approvals.
 
     ``approvers`` are the handles and keys of whom the capability asks. ``expires`` is in Unix seconds.
@@ -62,23 +62,23 @@ class Request:
     asked: int
     expires: int
     state: State = "open"
-    votes: tuple[Vote, ...] = ()
+    votes: tuple[ApprovalVote, ...] = ()
 
     @classmethod
-    def of(cls, capability: Capability, call: Call, *, now: int) -> Request:
+    def of(cls, capability: Capability, call: Call, *, now: int) -> ApprovalRequest:
         """The request for approvals of this call under this capability."""
         asked = dict.fromkeys(
             (one.value, PublicKey(one.key))
             for block in capability.blocks
             for check in block.attested
             for one in check
-            if one.label == APPROVED and (one.of is None or call.resource in one.of)
+            if one.label == APPROVED and (one.tools is None or call.resource in one.tools)
         )
         return cls(
             os.urandom(8).hex(),
             call.resource,
             call.operation,
-            call.text,
+            call.canonical_json,
             capability.ids,
             capability.subject,
             tuple(asked),
@@ -91,12 +91,12 @@ class Request:
         """The call, read again from its canonical bytes.
 
         Raises:
-            Malformed: they are not canonical.
+            MalformedError: they are not canonical.
         """
         kind, _, tool = self.resource.partition(":")
         found = Call.of(tool, self.text, kind=kind, operation=self.operation)
-        if found.text != self.text:
-            raise Malformed("the arguments of the request are not in their canonical form")
+        if found.canonical_json != self.text:
+            raise MalformedError("the arguments of the request are not in their canonical form")
         return found
 
     @property
@@ -104,7 +104,7 @@ class Request:
         """One digest of the requester's blocks."""
         return chain_digest(self.ids)
 
-    def approve(self, key: KeyPair, *, now: int, until: int | None = None) -> Vote:
+    def approve(self, key: KeyPair, *, now: int, until: int | None = None) -> ApprovalVote:
         """This approver's vote for the call.
 
         Raises:
@@ -115,16 +115,16 @@ class Request:
         # whoever votes twice for one request has approved of one call
         once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
         one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
-        return Vote(key.public, one.token)
+        return ApprovalVote(key.public, one.token)
 
-    def reject(self, key: KeyPair, *, now: int) -> Vote:
+    def reject(self, key: KeyPair, *, now: int) -> ApprovalVote:
         """This approver's vote against the call: one is enough to end the request.
 
         Raises:
             ValueError: the request does not ask this key, or is over.
         """
         self._handle(key.public, now)
-        return Vote(key.public, f"hr1.{key.sign(self._rejection()).hex()}")
+        return ApprovalVote(key.public, f"hr1.{key.sign(self._rejection()).hex()}")
 
     def _handle(self, key: PublicKey, now: int) -> str:
         handle = next((handle for handle, one in self.approvers if one == key), None)
@@ -137,7 +137,7 @@ class Request:
     def _rejection(self) -> bytes:
         return digest("hessra-agents/rejection/1", self.id.encode(), self.call.digest, self.chain)
 
-    def check(self, vote: Vote) -> None:
+    def check(self, vote: ApprovalVote) -> None:
         """Whether a vote is what it says, of somebody who is asked.
 
         Raises:
@@ -156,7 +156,7 @@ class Request:
         if not valid:
             raise ValueError("the vote is not signed for this request")
 
-    def with_vote(self, vote: Vote) -> Request:
+    def with_vote(self, vote: ApprovalVote) -> ApprovalRequest:
         """The request after this vote; the same key's earlier one is replaced."""
         others = tuple(one for one in self.votes if one.key != vote.key)
         state: State = self.state if vote.approves else "rejected"

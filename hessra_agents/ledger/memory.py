@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from ..errors import Denied, Reason
 from ..verify.permit import Permit
 from . import transactions as steps
-from .revocations import Revocation, Revoked
-from .store.connection import Steps, StoreFailed, run
+from .revocations import Revocation, RevocationList
+from .store.connection import Steps, StoreError, run_transaction
 from .store.sqlite import SQLite
 from .stored import StoredLedger
-from .transactions import Seen
+from .transactions import SeenCapability
 
 __all__ = ["MemoryLedger"]
 
@@ -39,48 +39,54 @@ class MemoryLedger(StoredLedger):
             raise ValueError("a ledger remembers at least one statement")
         self._capacity = capacity
         self._held: Counter[bytes] = Counter()
-        revoked = Revoked(float("inf"))  # nobody else writes here
-        super().__init__(lambda _: _AtOnce(MOST_BYTES + 1024 * capacity), None, revoked, poll=0, clear=False)
+        revoked = RevocationList(float("inf"))  # nobody else writes here
+        super().__init__(
+            lambda _: ImmediateExecutor(MOST_BYTES + 1024 * capacity),
+            None,
+            revoked,
+            poll=0,
+            keep_arguments=False,
+        )
 
-    async def admit(self, permit: Permit, op: bytes) -> None:
+    async def admit(self, permit: Permit, operation_id: bytes) -> None:
         """Take what the permit takes; nothing waits in here, so calls cannot come between."""
-        if not permit.spends and not permit.charges and permit.marks[0] in self._known:
-            self.revoked.check(permit.marks, permit.issued)
+        if not permit.spends and not permit.charges and permit.revocation_ids[0] in self._known:
+            self.revoked.check(permit.revocation_ids, permit.issued)
             return
         if permit.time > self._latest:
             # by itself: what is taken back with a refused call would be forgotten and still be there
             self._latest = permit.time
-            for _, name in await self._writer.submit(lambda again: steps.forget(permit.time)):
+            for _, name in await self._writer.submit(lambda again: steps.expire(permit.time)):
                 self._held[bytes(name)[:32]] -= 1
             self._held += Counter()  # drops what is down to nothing
-        await self._writer.submit(lambda again: self._take(permit, op))
+        await self._writer.submit(lambda again: self._take(permit, operation_id))
         for spent in permit.spends:
             self._held[spent.name[:32]] += 1
 
     async def revoke(self, revocation: Revocation, *, reason: str = "") -> int:
         """Take something back for good; nobody polls in here, so it is known at once."""
         epoch = await super().revoke(revocation, reason=reason)
-        await self._writer.submit(lambda again: steps.learn(self.revoked))
+        await self._writer.submit(lambda again: steps.learn_revocations(self.revoked))
         return epoch
 
-    def _take(self, permit: Permit, op: bytes) -> Steps[None]:
-        yield from steps.take(permit, op, self.revoked)
+    def _take(self, permit: Permit, operation_id: bytes) -> Steps[None]:
+        yield from steps.admit(permit, operation_id, self.revoked)
         share = max(2, self._capacity // 4)
         if self._held.total() + len(permit.spends) > self._capacity or any(
             self._held[spent.name[:32]] >= share for spent in permit.spends
         ):
             raise Denied(Reason.UNAVAILABLE, "the guard's memory of used proofs is full")
-        yield from self._note(Seen.of(permit))
+        yield from self._note(SeenCapability.of(permit))
 
     def __len__(self) -> int:
         return self._held.total()
 
 
-class _AtOnce:
+class ImmediateExecutor:
     """Runs steps where they are submitted."""
 
-    def __init__(self, most: int) -> None:
-        self._store = SQLite(None, most=most)
+    def __init__(self, max_bytes: int) -> None:
+        self._store = SQLite(None, max_bytes=max_bytes)
         self._store.open()
         self._lock = threading.Lock()  # for guards that share a ledger across threads
 
@@ -94,11 +100,11 @@ class _AtOnce:
         """Run steps, all or nothing."""
         with self._lock:
             try:
-                return run(self._store, steps(False))
-            except StoreFailed as error:
+                return run_transaction(self._store, steps(False))
+            except StoreError as error:
                 raise Denied(Reason.UNAVAILABLE, "the guard's memory is full") from error
 
-    def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
+    def submit_nowait(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Run steps, all or nothing."""
         with self._lock:
-            run(self._store, steps(False))
+            run_transaction(self._store, steps(False))

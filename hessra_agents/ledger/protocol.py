@@ -23,13 +23,13 @@ from ..call.call import Call
 from ..errors import Denied
 from ..tokens.capability import Capability
 from ..verify.permit import Permit
-from .approval_requests import Request, Vote
-from .revocations import Reach, Revocation, Revoked
+from .approval_requests import ApprovalRequest, ApprovalVote
+from .revocations import Revocation, RevocationImpact, RevocationList
 
-__all__ = ["Ledger", "LedgerError", "Outcome", "Refusal", "new_op"]
+__all__ = ["DeniedCall", "Ledger", "LedgerError", "Outcome", "new_operation_id"]
 
 
-def new_op() -> bytes:
+def new_operation_id() -> bytes:
     """A name for one call: 16 bytes, the time in milliseconds and 80 random bits (as RFC 9562 orders UUIDs).
 
     In the order of time, so that what is written together is together in a store's index.
@@ -52,7 +52,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class DeniedCall:
     """A refused call, for the record. ``call`` and ``capability`` are what could be read of them."""
 
     denied: Denied
@@ -66,18 +66,18 @@ class Ledger(ABC):
     """The memory of one guard, or of several that share a store. All methods may be called from any task."""
 
     keeps_records: ClassVar[bool] = True
-    """Whether decisions and outcomes are kept; if not, `record` and `refused` are not called."""
+    """Whether decisions and outcomes are kept; if not, `record` and `record_denial` are not called."""
 
-    revoked: Revoked
+    revoked: RevocationList
     """What is known of revocations, for questions that wait for nothing."""
 
     @abstractmethod
-    async def admit(self, permit: Permit, op: bytes) -> None:
+    async def admit(self, permit: Permit, operation_id: bytes) -> None:
         """Take what the permit takes, all or nothing, and write that the call is permitted.
 
         Args:
             permit: the decision.
-            op: the name of this one call (`new_op`).
+            operation_id: the name of this one call (`new_operation_id`).
 
         Raises:
             Denied: ``revoked``, ``stale``, ``replayed`` (a proof), ``spent`` (an approval, a limit),
@@ -85,7 +85,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+    def record(self, permit: Permit, operation_id: bytes, outcome: Outcome) -> None:
         """Have the outcome of a call that was admitted written; give back what is to be given back.
 
         Nobody waits for it.
@@ -95,7 +95,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    async def refused(self, refusal: Refusal, op: bytes) -> None:
+    async def record_denial(self, refusal: DeniedCall, operation_id: bytes) -> None:
         """Write that a call was refused.
 
         Raises:
@@ -114,11 +114,11 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    async def reach(self, revocation: Revocation, *, now: int) -> Reach:
+    async def revocation_impact(self, revocation: Revocation, *, now: int) -> RevocationImpact:
         """What a revocation would end, of what this ledger has seen."""
 
     @abstractmethod
-    async def wait_for_epoch(self, epoch: int, *, within: float = 5.0) -> None:
+    async def wait_for_epoch(self, epoch: int, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as documented
         """Wait until this process knows of all revocations up to this one.
 
         Raises:
@@ -126,7 +126,7 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    async def ask(self, request: Request, capability: Capability) -> Request:
+    async def request_approval(self, request: ApprovalRequest, capability: Capability) -> ApprovalRequest:
         """File a request for approvals; the one that is there for the same call, if it still waits.
 
         Raises:
@@ -134,11 +134,11 @@ class Ledger(ABC):
         """
 
     @abstractmethod
-    async def requests(self, *, now: int, id: str | None = None) -> list[Request]:
+    async def requests(self, *, now: int, id: str | None = None) -> list[ApprovalRequest]:
         """The requests that wait, or the one of this id whatever became of it; oldest first."""
 
     @abstractmethod
-    async def vote(self, id: str, vote: Vote, *, now: int) -> Request:
+    async def vote(self, id: str, vote: ApprovalVote, *, now: int) -> ApprovalRequest:
         """Add what an approver says of a request.
 
         Raises:
@@ -171,9 +171,9 @@ class Ledger(ABC):
         where: str | Path,
         *,
         durable: bool = True,
-        clear: bool = False,
-        state: str | Path | None = None,
-        heads: str | Path | None = None,
+        keep_arguments: bool = False,
+        state_dir: str | Path | None = None,
+        checkpoints: str | Path | None = None,
     ) -> Ledger:
         """A ledger that survives: ``hessra.db``, or ``postgresql://...`` where many machines share it.
 
@@ -181,11 +181,12 @@ class Ledger(ABC):
             where: the path of an SQLite file, made if it is not there, or a PostgreSQL address.
             durable: False is faster, and survives the process but not a loss of power
                 (``synchronous=NORMAL``).
-            clear: keep the arguments of calls in clear beside the records, which hold their keyed hashes.
-            state: the folder for the log's key and its outside checkpoints; by default beside the file, for
-                PostgreSQL in the user's state folder.
-            heads: a file of older heads that is kept elsewhere (``hessra-agents log heads`` writes it): the
-                logs must hold those, too.
+            keep_arguments: keep the arguments of calls in clear beside the records, which hold their keyed
+                hashes.
+            state_dir: the folder for the log's key and its outside checkpoints; by default beside the file,
+                for PostgreSQL in the user's state folder.
+            checkpoints: a file of older heads that is kept elsewhere (``hessra-agents log heads`` writes
+                it): the logs must hold those, too.
 
         Raises:
             LedgerError: it cannot be opened, is open to others, was altered, or is not what its last
@@ -193,4 +194,10 @@ class Ledger(ABC):
         """
         from .opening import open_ledger
 
-        return open_ledger(where, durable=durable, clear=clear, state=state, heads=heads)
+        return open_ledger(
+            where,
+            durable=durable,
+            keep_arguments=keep_arguments,
+            state_dir=state_dir,
+            checkpoints=checkpoints,
+        )

@@ -17,21 +17,21 @@ from typing import Any
 from ..call.call import Call
 from ..call.canonical import Json, encode, parse
 from ..verify.permit import Permit
-from .approval_requests import Request, Vote
-from .protocol import Outcome, Refusal
+from .approval_requests import ApprovalRequest, ApprovalVote
+from .protocol import DeniedCall, Outcome
 from .revocations import Revocation
 
 __all__ = [
     "MAX_RECORD",
     "Opening",
     "commitment",
-    "keyed",
-    "of_outcome",
-    "of_permit",
-    "of_refusal",
-    "of_revocation",
-    "of_vote",
-    "opens",
+    "denial_record",
+    "keyed_hash",
+    "matches",
+    "outcome_record",
+    "permit_record",
+    "revocation_record",
+    "vote_record",
 ]
 
 MAX_RECORD = 65_535
@@ -51,12 +51,12 @@ def commitment(opening: Opening) -> str:
     return hashlib.blake2b(opening, digest_size=16).hexdigest()
 
 
-def keyed(salt: bytes, text: bytes) -> str:
+def keyed_hash(salt: bytes, text: bytes) -> str:
     """BLAKE2b of the text under the salt (RFC 7693), 16 bytes in hex."""
     return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()
 
 
-def of_permit(permit: Permit, op: bytes, *, clear: bool) -> tuple[bytes, Opening]:
+def permit_record(permit: Permit, operation_id: bytes, *, keep_arguments: bool) -> tuple[bytes, Opening]:
     """The decision to permit a call."""
     said: dict[str, Any] = {
         "verdict": "permitted",
@@ -70,10 +70,10 @@ def of_permit(permit: Permit, op: bytes, *, clear: bool) -> tuple[bytes, Opening
         said["charges"] = [{"counter": one.counter.hex(), "amount": one.amount} for one in permit.charges]
     if permit.approvers:
         said["approved_by"] = [key.hex() for key in permit.approvers]
-    return _decision(op, permit.time, permit.call, said, clear=clear)
+    return _decision(operation_id, permit.time, permit.call, said, keep_arguments=keep_arguments)
 
 
-def of_refusal(refusal: Refusal, op: bytes, *, clear: bool) -> tuple[bytes, Opening]:
+def denial_record(refusal: DeniedCall, operation_id: bytes, *, keep_arguments: bool) -> tuple[bytes, Opening]:
     """The decision to refuse a call."""
     denied, capability = refusal.denied, refusal.capability
     said: dict[str, Any] = {
@@ -87,18 +87,28 @@ def of_refusal(refusal: Refusal, op: bytes, *, clear: bool) -> tuple[bytes, Open
         said |= {"holder": capability.holder.key.hex() if capability.holder else None}
     if refusal.call is None:
         said |= {"object": _cut(f"tool:{denied.tool}")}
-    return _decision(op, refusal.time, refusal.call, {k: v for k, v in said.items() if v}, clear=clear)
+    return _decision(
+        operation_id,
+        refusal.time,
+        refusal.call,
+        {k: v for k, v in said.items() if v},
+        keep_arguments=keep_arguments,
+    )
 
 
 def _decision(
-    op: bytes, time: int, call: Call | None, said: Mapping[str, Any], *, clear: bool
+    operation_id: bytes, time: int, call: Call | None, said: Mapping[str, Any], *, keep_arguments: bool
 ) -> tuple[bytes, Opening]:
     salt = os.urandom(_SALT)
-    record: dict[str, Any] = {"kind": "decision", "op": op.hex(), "at": time, **said}
+    record: dict[str, Any] = {"kind": "decision", "op": operation_id.hex(), "at": time, **said}
     if call is not None:
-        record |= {"object": call.resource, "operation": call.operation, "call": keyed(salt, call.digest)}
+        record |= {
+            "object": call.resource,
+            "operation": call.operation,
+            "call": keyed_hash(salt, call.digest),
+        }
         record["arguments"] = _arguments(salt, call)
-    opening = salt + (call.text if clear and call is not None else b"")
+    opening = salt + (call.canonical_json if keep_arguments and call is not None else b"")
     record["opening"] = commitment(opening)
     return _encoded(record), opening
 
@@ -107,33 +117,40 @@ def _arguments(salt: bytes, call: Call) -> dict[str, str] | str:
     values = call.values
     if len(values) > _MOST_NAMES:
         return f"{len(values)} arguments"
-    return {name: keyed(salt, name.encode() + b"\0" + encode(value)) for name, value in values.items()}
+    return {name: keyed_hash(salt, name.encode() + b"\0" + encode(value)) for name, value in values.items()}
 
 
-def of_outcome(op: bytes, time: int, outcome: Outcome) -> bytes:
+def outcome_record(operation_id: bytes, time: int, outcome: Outcome) -> bytes:
     """What became of a permitted call."""
-    return f'{{"at":{time},"kind":"outcome","op":"{op.hex()}","outcome":"{outcome}"}}'.encode()
+    return f'{{"at":{time},"kind":"outcome","op":"{operation_id.hex()}","outcome":"{outcome}"}}'.encode()
 
 
-def of_revocation(revocation: Revocation, epoch: int, reason: str, op: bytes, time: int) -> bytes:
+def revocation_record(
+    revocation: Revocation, epoch: int, reason: str, operation_id: bytes, time: int
+) -> bytes:
     """That something was taken back."""
-    said = {"what": revocation.kind, "target": _cut(revocation.words), "epoch": epoch, "reason": _cut(reason)}
-    return _encoded({"kind": "revocation", "op": op.hex(), "at": time, **said})
+    said = {
+        "what": revocation.kind,
+        "target": _cut(revocation.description),
+        "epoch": epoch,
+        "reason": _cut(reason),
+    }
+    return _encoded({"kind": "revocation", "op": operation_id.hex(), "at": time, **said})
 
 
-def of_vote(request: Request, vote: Vote, op: bytes, time: int) -> bytes:
+def vote_record(request: ApprovalRequest, vote: ApprovalVote, operation_id: bytes, time: int) -> bytes:
     """What an approver said of a request."""
     said = {"request": request.id, "by": str(vote.key), "approves": vote.approves}
-    return _encoded({"kind": "vote", "op": op.hex(), "at": time, **said})
+    return _encoded({"kind": "vote", "op": operation_id.hex(), "at": time, **said})
 
 
-def opens(body: bytes, opening: Opening | None, name: str, value: Json) -> bool:
+def matches(body: bytes, opening: Opening | None, name: str, value: Json) -> bool:
     """Whether a record's call carried this value as this argument; False too where its salt was erased."""
     record = parse(body)
     hashes = record.get("arguments") if isinstance(record, dict) else None
     if opening is None or not isinstance(hashes, dict):
         return False
-    return hashes.get(name) == keyed(opening[:_SALT], name.encode() + b"\0" + encode(value))
+    return hashes.get(name) == keyed_hash(opening[:_SALT], name.encode() + b"\0" + encode(value))
 
 
 def _cut(text: str) -> str:

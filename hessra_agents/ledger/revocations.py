@@ -1,10 +1,10 @@
 """Revocations: what was taken back, and how a guard knows in no time and never too late.
 
 A revocation names a block, a subject, a key, a root key, or a moment before which everything was issued.
-There is no way to take one back. `Revoked` is what a guard keeps in memory: a set of marks, so that asking
-costs the same whatever it holds, fed from the store by `epoch`: the number of revocations so far, taken in
-the very transaction that writes one, so that a reader of "everything after epoch n" never passes over a row
-that commits later.
+There is no way to take one back. `RevocationList` is what a guard keeps in memory: a set of marks, so that
+asking costs the same whatever it holds, fed from the store by `epoch`: the number of revocations so far,
+taken in the very transaction that writes one, so that a reader of "everything after epoch n" never passes
+over a row that commits later.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from ..errors import Denied, Reason
 from ..keys.keys import PublicKey
 from ..tokens.capability import Capability
-from ..tokens.revocation_ids import Kind, mark
+from ..tokens.revocation_ids import Kind, revocation_id
 
-__all__ = ["BOUND", "Reach", "Revocation", "Revoked"]
+__all__ = ["BOUND", "Revocation", "RevocationImpact", "RevocationList"]
 
 BOUND = 5.0
 """Seconds after which what a guard knows of revocations is too old."""
@@ -33,7 +33,7 @@ class Revocation:
 
     kind: str
     target: bytes
-    words: str
+    description: str
 
     @classmethod
     def of(
@@ -66,11 +66,11 @@ class Revocation:
         if block is not None:
             if not isinstance(block, str) or not _BLOCK.fullmatch(block):
                 raise ValueError("a block is named by 64 or 128 lower-case hex digits")
-            return cls("block", mark("block", block.encode()), f"block {block}")
+            return cls("block", revocation_id("block", block.encode()), f"block {block}")
         if subject is not None:
             if not isinstance(subject, str) or not subject.isprintable() or "" in subject.split(":"):
                 raise ValueError("a subject is a text such as agent:desk")
-            return cls("subject", mark("subject", subject.encode()), f"subject {subject}")
+            return cls("subject", revocation_id("subject", subject.encode()), f"subject {subject}")
         if before is not None:
             if type(before) is not int or not 0 < before < 1 << 62:
                 raise ValueError("a moment is in Unix seconds")
@@ -79,11 +79,11 @@ class Revocation:
         if not isinstance(named, PublicKey):
             raise ValueError("a key is a PublicKey: key.public, or PublicKey.parse(text)")
         kind: Kind = "key" if key is not None else "root"
-        return cls(kind, mark(kind, named.data), f"{'root ' * (kind == 'root')}key {named}")
+        return cls(kind, revocation_id(kind, named.data), f"{'root ' * (kind == 'root')}key {named}")
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RevocationImpact:
     """What a revocation ends: capabilities that were used here and have not expired, and who holds them.
 
     A capability that no guard of this ledger has seen yet is not counted, and falls all the same.
@@ -95,7 +95,7 @@ class Reach:
     """Calls that wait for an approval."""
 
 
-class Revoked:
+class RevocationList:
     """What a guard knows of revocations.
 
     Asking costs one look into a set for each mark. Past `BOUND` since the store was last read, on the
@@ -114,7 +114,7 @@ class Revoked:
     def __len__(self) -> int:
         return self.epoch
 
-    def learn(self, epoch: int, rows: Iterable[tuple[int, str, bytes]]) -> None:
+    def apply(self, epoch: int, rows: Iterable[tuple[int, str, bytes]]) -> None:
         """Take in the rows (epoch, kind, target) after our own epoch, up to this one.
 
         Raises:
@@ -137,17 +137,17 @@ class Revoked:
         self.epoch = epoch
         self._read = time.monotonic()
 
-    def sure(self) -> None:
+    def commit(self) -> None:
         """What was learned was committed, or is now."""
         self._unsure.clear()
 
-    def unlearn(self) -> None:
+    def rollback(self) -> None:
         """What was learned since then was read in a transaction that was lost, and may never have been."""
         while self._unsure:
             self.epoch, self._before, marks = self._unsure.pop()
             self._marks.difference_update(marks)
 
-    def read(self) -> None:
+    def mark_read(self) -> None:
         """The store was read, and had nothing new."""
         self._read = time.monotonic()
 
@@ -156,7 +156,7 @@ class Revoked:
         """Seconds since the store was last read."""
         return time.monotonic() - self._read
 
-    def knows(self, mark: bytes) -> bool:
+    def contains(self, mark: bytes) -> bool:
         """Whether this is revoked, as far as is known."""
         return mark in self._marks
 

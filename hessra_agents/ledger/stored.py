@@ -14,15 +14,15 @@ from ..tokens.capability import Capability
 from ..verify.permit import Permit
 from . import records
 from . import transactions as steps
-from .approval_requests import Request, Vote
-from .log.appender import Journal
-from .protocol import Ledger, Outcome, Refusal, new_op
-from .revocations import Reach, Revocation, Revoked
+from .approval_requests import ApprovalRequest, ApprovalVote
+from .log.appender import LogAppender
+from .protocol import DeniedCall, Ledger, Outcome, new_operation_id
+from .revocations import Revocation, RevocationImpact, RevocationList
 from .store.connection import Steps
 from .store.writer import Writer
-from .transactions import Seen
+from .transactions import SeenCapability
 
-__all__ = ["FORGET_EVERY", "StoredLedger", "Submits"]
+__all__ = ["FORGET_EVERY", "Executor", "StoredLedger"]
 
 FORGET_EVERY = 10.0
 """Seconds between two times of forgetting what has ended."""
@@ -35,7 +35,7 @@ _MOST_KNOWN = 4096
 T = TypeVar("T")
 
 
-class Submits(Protocol):
+class Executor(Protocol):
     """What runs steps: a `Writer`, or at once in memory."""
 
     async def submit(
@@ -48,7 +48,7 @@ class Submits(Protocol):
         """Run steps, and return what they return."""
         ...
 
-    def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
+    def submit_nowait(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Run steps later, in order."""
         ...
 
@@ -63,80 +63,84 @@ class StoredLedger(Ledger):
 
     def __init__(
         self,
-        writer: Callable[[StoredLedger], Submits],
-        journal: Journal | None,
-        revoked: Revoked,
+        writer: Callable[[StoredLedger], Executor],
+        journal: LogAppender | None,
+        revoked: RevocationList,
         *,
         poll: float,
-        clear: bool,
+        keep_arguments: bool,
     ) -> None:
         self.revoked = revoked
         self._journal = journal
-        self._clear = clear
+        self._clear = keep_arguments
         self._known: dict[bytes, None] = {}
         self._latest = 0
         self._forgot = self._polled = time.monotonic()
         self._poll = poll
-        revoked.sure()
+        revoked.commit()
         self._writer = writer(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(revocations={self.revoked.epoch})"
 
-    async def admit(self, permit: Permit, op: bytes) -> None:
+    async def admit(self, permit: Permit, operation_id: bytes) -> None:
         """Take what the permit takes, and write that the call is permitted, in one transaction."""
-        body, opening = records.of_permit(permit, op, clear=self._clear)
+        body, opening = records.permit_record(permit, operation_id, keep_arguments=self._clear)
         self._latest = max(self._latest, permit.time)
         locks = [one.counter for one in permit.charges] + [one.name for one in permit.spends]
         await self._writer.submit(
-            partial(self._admit, permit, op, body, opening),
+            partial(self._admit, permit, operation_id, body, opening),
             locks=tuple(locks),
-            undo=partial(self._outcome, op, permit.time, Outcome.NOT_RUN),
+            undo=partial(self._outcome, operation_id, permit.time, Outcome.NOT_RUN),
         )
 
-    def _admit(self, permit: Permit, op: bytes, body: bytes, opening: bytes, again: bool) -> Steps[None]:
-        if again and (yield "entry_of", (op, "decision")):
+    def _admit(
+        self, permit: Permit, operation_id: bytes, body: bytes, opening: bytes, again: bool
+    ) -> Steps[None]:
+        if again and (yield "entry_of", (operation_id, "decision")):
             return
-        yield from steps.take(permit, op, self.revoked)
-        if permit.marks[0] not in self._known:
-            yield from self._note(Seen.of(permit))
-        yield from self._append("decision", op, body, opening)
+        yield from steps.admit(permit, operation_id, self.revoked)
+        if permit.revocation_ids[0] not in self._known:
+            yield from self._note(SeenCapability.of(permit))
+        yield from self._append("decision", operation_id, body, opening)
 
-    def _note(self, seen: Seen) -> Steps[None]:
-        if seen.marks[0] not in self._known:
-            yield from steps.note(seen)
+    def _note(self, seen: SeenCapability) -> Steps[None]:
+        if seen.revocation_ids[0] not in self._known:
+            yield from steps.remember_capability(seen)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[seen.marks[0]] = None
+            self._known[seen.revocation_ids[0]] = None
 
-    def _append(self, kind: str, op: bytes, body: bytes, opening: bytes | None = None) -> Steps[None]:
+    def _append(
+        self, kind: str, operation_id: bytes, body: bytes, opening: bytes | None = None
+    ) -> Steps[None]:
         if self._journal is not None:
-            yield from self._journal.append(kind, op, body, opening)
+            yield from self._journal.append(kind, operation_id, body, opening)
 
-    def record(self, permit: Permit, op: bytes, outcome: Outcome) -> None:
+    def record(self, permit: Permit, operation_id: bytes, outcome: Outcome) -> None:
         """Write the outcome with the next commit; give back what is to be given back.
 
         Nobody waits for it: what is lost in a crash is an outcome, and "permitted, no outcome" is said then.
         """
-        self._writer.hand_over(partial(self._outcome, op, permit.time, outcome))
+        self._writer.submit_nowait(partial(self._outcome, operation_id, permit.time, outcome))
 
-    def _outcome(self, op: bytes, time: int, outcome: Outcome, again: bool) -> Steps[None]:
-        if again and (yield "entry_of", (op, "outcome")):
+    def _outcome(self, operation_id: bytes, time: int, outcome: Outcome, again: bool) -> Steps[None]:
+        if again and (yield "entry_of", (operation_id, "outcome")):
             return
-        if outcome is Outcome.NOT_RUN and not (yield "entry_of", (op, "decision")):
+        if outcome is Outcome.NOT_RUN and not (yield "entry_of", (operation_id, "decision")):
             return  # it was never written that it may run
         if outcome in (Outcome.FAILED, Outcome.NOT_RUN):
-            yield from steps.refund(op)
-        yield from self._append("outcome", op, records.of_outcome(op, time, outcome))
+            yield from steps.refund(operation_id)
+        yield from self._append("outcome", operation_id, records.outcome_record(operation_id, time, outcome))
 
-    async def refused(self, refusal: Refusal, op: bytes) -> None:
+    async def record_denial(self, refusal: DeniedCall, operation_id: bytes) -> None:
         """Write that a call was refused."""
-        body, opening = records.of_refusal(refusal, op, clear=self._clear)
+        body, opening = records.denial_record(refusal, operation_id, keep_arguments=self._clear)
 
         def write(again: bool) -> Steps[None]:
-            if again and (yield "entry_of", (op, "decision")):
+            if again and (yield "entry_of", (operation_id, "decision")):
                 return
-            yield from self._append("decision", op, body, opening)
+            yield from self._append("decision", operation_id, body, opening)
 
         await self._writer.submit(write)
 
@@ -144,48 +148,48 @@ class StoredLedger(Ledger):
         """Take something back for good."""
         if len(reason) > 256 or not reason.isprintable():
             raise ValueError("a reason is one line of at most 256 printable characters")
-        op, now = new_op(), int(time.time())
+        op, now = new_operation_id(), int(time.time())
 
         def write(again: bool) -> Steps[int]:
             epoch, new = yield from steps.revoke(revocation, reason, now)
             if new:
-                said = records.of_revocation(revocation, epoch, reason, op, now)
+                said = records.revocation_record(revocation, epoch, reason, op, now)
                 yield from self._append("revocation", op, said)
             return epoch
 
         return await self._writer.submit(write)
 
-    async def reach(self, revocation: Revocation, *, now: int) -> Reach:
+    async def revocation_impact(self, revocation: Revocation, *, now: int) -> RevocationImpact:
         """What a revocation would end."""
-        return await self._writer.submit(lambda again: steps.reach(revocation, now))
+        return await self._writer.submit(lambda again: steps.revocation_impact(revocation, now))
 
-    async def wait_for_epoch(self, epoch: int, *, within: float = 5.0) -> None:
+    async def wait_for_epoch(self, epoch: int, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as documented
         """Wait until all revocations up to this one are known here."""
         try:
-            with anyio.fail_after(within):
+            with anyio.fail_after(timeout):
                 while self.revoked.epoch < epoch:
-                    await self._writer.submit(lambda again: steps.learn(self.revoked))
+                    await self._writer.submit(lambda again: steps.learn_revocations(self.revoked))
                     if self.revoked.epoch < epoch:
                         await anyio.sleep(0.02)
         except Denied as denied:
             raise TimeoutError(f"epoch {epoch} is not known here, only {self.revoked.epoch}") from denied
 
-    async def ask(self, request: Request, capability: Capability) -> Request:
+    async def request_approval(self, request: ApprovalRequest, capability: Capability) -> ApprovalRequest:
         """File a request for approvals."""
-        seen = Seen.of(capability)
-        return await self._writer.submit(lambda again: steps.ask(request, seen, self.revoked))
+        seen = SeenCapability.of(capability)
+        return await self._writer.submit(lambda again: steps.request_approval(request, seen, self.revoked))
 
-    async def requests(self, *, now: int, id: str | None = None) -> list[Request]:
+    async def requests(self, *, now: int, id: str | None = None) -> list[ApprovalRequest]:
         """The requests that wait, or one."""
         return await self._writer.submit(lambda again: steps.requests(now, id))
 
-    async def vote(self, id: str, vote: Vote, *, now: int) -> Request:
+    async def vote(self, id: str, vote: ApprovalVote, *, now: int) -> ApprovalRequest:
         """Add what an approver says."""
-        op = new_op()
+        op = new_operation_id()
 
-        def write(again: bool) -> Steps[Request]:
+        def write(again: bool) -> Steps[ApprovalRequest]:
             found = yield from steps.vote(id, vote, now, self.revoked)
-            yield from self._append("vote", op, records.of_vote(found, vote, op, now))
+            yield from self._append("vote", op, records.vote_record(found, vote, op, now))
             return found
 
         return await self._writer.submit(write)
@@ -199,29 +203,29 @@ class StoredLedger(Ledger):
         if isinstance(self._writer, Writer):
             await self._writer.aclose()
         if self._journal is not None:
-            self._journal.head(now=True)
+            self._journal.write_checkpoint(now=True)
             self._journal.slot.release()
 
-    def lost(self) -> None:
+    def on_rollback(self) -> None:
         """In the writer's thread: a transaction was lost, and what was thought to be written with it."""
         self._known.clear()
-        self.revoked.unlearn()
+        self.revoked.rollback()
         if self._journal is not None:
-            self._journal.lost()
+            self._journal.reset()
 
-    def between(self, writer: Writer) -> None:
+    def on_idle(self, writer: Writer) -> None:
         """In the writer's thread: the log's head, what others revoked, what has ended."""
-        self.revoked.sure()
+        self.revoked.commit()
         if self._journal is not None:
-            self._journal.head()
+            self._journal.write_checkpoint()
         now = time.monotonic()
-        if writer.hinted or now - self._polled >= self._poll:
+        if writer.notified or now - self._polled >= self._poll:
             self._polled = now
             try:
-                writer.run(lambda again: steps.learn(self.revoked))
-                self.revoked.sure()
+                writer.run(lambda again: steps.learn_revocations(self.revoked))
+                self.revoked.commit()
             except Denied as denied:
                 raise RuntimeError(denied.detail) from denied
         if now - self._forgot >= FORGET_EVERY and self._latest:
             self._forgot = now
-            writer.run(lambda again: steps.forget(self._latest - _MARGIN))
+            writer.run(lambda again: steps.expire(self._latest - _MARGIN))

@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from ..errors import Denied, Reason
 from ..keys.keys import PublicKey
 from ..tokens.capability import Capability
-from ..tokens.revocation_ids import mark
+from ..tokens.revocation_ids import revocation_id
 from ..tokens.statements import chain_digest
-from ..verify.permit import Charge, Permit
-from .approval_requests import MOST_OPEN, MOST_SHOWN, Request, State, Vote
-from .revocations import Reach, Revocation, Revoked
+from ..verify.permit import LimitCharge, Permit
+from .approval_requests import MOST_OPEN, MOST_SHOWN, ApprovalRequest, ApprovalVote, State
+from .revocations import Revocation, RevocationImpact, RevocationList
 from .store.connection import Row, Steps
 
 __all__ = [
-    "Seen", "approvals", "ask", "forget", "learn", "note", "reach", "refund", "requests", "revoke", "take",
+    "SeenCapability",
+    "admit",
+    "approvals",
+    "expire",
+    "learn_revocations",
+    "refund",
+    "remember_capability",
+    "request_approval",
+    "requests",
+    "revocation_impact",
+    "revoke",
     "vote",
 ]  # fmt: skip
 
@@ -29,25 +39,25 @@ MAX_MOMENT = 1 << 61
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenCapability:
     """A capability that was used: what a revocation could end."""
 
-    marks: tuple[bytes, ...]
+    revocation_ids: tuple[bytes, ...]
     subject: str
     holder: bytes | None
     issued: int | None
     expires: int
 
     @classmethod
-    def of(cls, found: Permit | Capability) -> Seen:
+    def of(cls, found: Permit | Capability) -> SeenCapability:
         """What is to be remembered of it."""
         if isinstance(found, Permit):
-            return cls(found.marks, found.subject, found.holder, found.issued, found.expires)
+            return cls(found.revocation_ids, found.subject, found.holder, found.issued, found.expires)
         holder = found.holder.key if found.holder else None
-        return cls(found.marks, found.subject, holder, found.blocks[0].issued, found.expires)
+        return cls(found.revocation_ids, found.subject, holder, found.blocks[0].issued, found.expires)
 
 
-def learn(revoked: Revoked) -> Steps[int]:
+def learn_revocations(revoked: RevocationList) -> Steps[int]:
     """Read what was revoked since, and return the moment up to which statements were forgotten.
 
     Raises:
@@ -55,28 +65,28 @@ def learn(revoked: Revoked) -> Steps[int]:
     """
     ((epoch, purged),) = yield "state", ()
     if revoked.epoch == epoch:
-        revoked.read()
+        revoked.mark_read()
         return int(purged)
     try:
         while revoked.epoch < epoch:
             upto = min(epoch, revoked.epoch + _PAGE)
-            revoked.learn(upto, (yield "feed", (revoked.epoch, upto)))
-        revoked.learn(epoch, ())
+            revoked.apply(upto, (yield "feed", (revoked.epoch, upto)))
+        revoked.apply(epoch, ())
     except LookupError as error:
         raise Denied(Reason.UNAVAILABLE, detail=str(error)) from error
     return int(purged)
 
 
-def take(permit: Permit, op: bytes, revoked: Revoked) -> Steps[None]:
+def admit(permit: Permit, operation_id: bytes, revoked: RevocationList) -> Steps[None]:
     """Take all that a permit takes: statements, approvals, limits.
 
     Raises:
         Denied: something of it is not to be had, and nothing was taken.
     """
-    purged = yield from learn(revoked)
-    revoked.check(permit.marks, permit.issued)
+    purged = yield from learn_revocations(revoked)
+    revoked.check(permit.revocation_ids, permit.issued)
     for key in permit.approvers:
-        revoked.check((mark("key", key),), permit.issued)
+        revoked.check((revocation_id("key", key),), permit.issued)
     for one in sorted(permit.spends, key=lambda spent: (spent.kind, spent.name)):
         if one.until <= purged:
             # the clock was set back: this statement may have been used and forgotten
@@ -91,15 +101,15 @@ def take(permit: Permit, op: bytes, revoked: Revoked) -> Steps[None]:
     for key in permit.approvers:
         # whoever was handed this capability, or one that it stems from, is no judge of its calls
         for block in permit.ids:
-            if (yield "delegate", (mark("block", block.encode()), mark("key", key))):
+            if (yield "delegate", (revocation_id("block", block.encode()), revocation_id("key", key))):
                 raise Denied(Reason.NOT_APPROVED, "who was handed a capability does not approve its calls")
     for charge in sorted(permit.charges, key=lambda one: one.counter):
-        yield from _charge(charge, op, permit.time, purged)
+        yield from _charge(charge, operation_id, permit.time, purged)
     if permit.approvers:
         yield "use_request", (permit.call.digest, chain_digest(permit.ids))
 
 
-def _charge(charge: Charge, op: bytes, now: int, purged: int) -> Steps[None]:
+def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> Steps[None]:
     length = max(1, charge.window // 60)
     slot = now // length if charge.window else 0
     first = (now - charge.window) // length if charge.window else 0
@@ -110,24 +120,24 @@ def _charge(charge: Charge, op: bytes, now: int, purged: int) -> Steps[None]:
     if purged >= (now + 1 if charge.window else until):
         raise Denied(Reason.STALE, "what was used of a limit is forgotten: a guard's clock was ahead")
     ((used,),) = yield "used", (charge.counter, first)
-    if int(used) + charge.amount > charge.most:
-        raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.most - int(used), 0)} left")
+    if int(used) + charge.amount > charge.at_most:
+        raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.at_most - int(used), 0)} left")
     yield "charge", (charge.counter, slot, charge.amount, until)
     if charge.refund:
-        yield "refundable", (op, charge.counter, slot, charge.amount, until)
+        yield "refundable", (operation_id, charge.counter, slot, charge.amount, until)
 
 
-def refund(op: bytes) -> Steps[None]:
+def refund(operation_id: bytes) -> Steps[None]:
     """Give back what an operation took and what may be given back; a second time gives nothing."""
-    for counter, slot, amount in (yield "refund", (op,)):
+    for counter, slot, amount in (yield "refund", (operation_id,)):
         yield "give_back", (counter, slot, amount)
 
 
-def note(seen: Seen) -> Steps[None]:
+def remember_capability(seen: SeenCapability) -> Steps[None]:
     """Remember that a capability was used."""
-    name = seen.marks[0]
+    name = seen.revocation_ids[0]
     if (yield "capability", (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires)):
-        for one in dict.fromkeys(seen.marks):
+        for one in dict.fromkeys(seen.revocation_ids):
             yield "mark", (one, name)
 
 
@@ -139,42 +149,44 @@ def revoke(revocation: Revocation, reason: str, now: int) -> Steps[tuple[int, bo
         return int(known[0][0]), False
     # no one sees this number before everything that has a lower one can be seen
     ((epoch,),) = yield "next_epoch", ()
-    yield "revoke", (int(epoch), revocation.kind, revocation.target, revocation.words, reason, now)
+    yield "revoke", (int(epoch), revocation.kind, revocation.target, revocation.description, reason, now)
     yield "hint", ()
     return int(epoch), True
 
 
-def reach(revocation: Revocation, now: int) -> Steps[Reach]:
+def revocation_impact(revocation: Revocation, now: int) -> Steps[RevocationImpact]:
     """What a revocation would end."""
     timed = "_before" if revocation.kind == "before" else ""
     target = int.from_bytes(revocation.target, "big") if timed else revocation.target
     ((capabilities, holders),) = yield f"reach{timed}", (target, now)
     ((waiting,),) = yield f"reach_requests{timed}", (target, now)
-    return Reach(int(capabilities), int(holders), int(waiting))
+    return RevocationImpact(int(capabilities), int(holders), int(waiting))
 
 
-def ask(request: Request, seen: Seen, revoked: Revoked) -> Steps[Request]:
+def request_approval(
+    request: ApprovalRequest, seen: SeenCapability, revoked: RevocationList
+) -> Steps[ApprovalRequest]:
     """File a request, unless one for the same call is there."""
-    yield from learn(revoked)
-    revoked.check(seen.marks, seen.issued)
-    digest, name = request.call.digest, seen.marks[0]
+    yield from learn_revocations(revoked)
+    revoked.check(seen.revocation_ids, seen.issued)
+    digest, name = request.call.digest, seen.revocation_ids[0]
     found = yield "asked", (digest, request.chain, request.asked)
     if found:
         return (yield from _request(found[0]))
     if len(request.text) > MOST_SHOWN:
         raise Denied(Reason.NOT_APPROVED, "the arguments are too long for anybody to approve")
     # by the issuer's block: whoever narrows a capability gets no more of them
-    issued = mark("block", request.ids[0].encode())
+    issued = revocation_id("block", request.ids[0].encode())
     ((waiting,),) = yield "reach_requests", (issued, request.asked)
     if int(waiting) >= MOST_OPEN:
         raise Denied(Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already")
-    yield from note(seen)
+    yield from remember_capability(seen)
     values = (request.id, digest, request.chain, name, _body(request), request.expires, request.asked)
     yield "ask", values
     return request
 
 
-def requests(now: int, id: str | None) -> Steps[list[Request]]:
+def requests(now: int, id: str | None) -> Steps[list[ApprovalRequest]]:
     """The requests that wait, or one."""
     if id is not None and not _ID.fullmatch(id):
         return []  # some texts no store takes
@@ -185,7 +197,7 @@ def requests(now: int, id: str | None) -> Steps[list[Request]]:
     return found
 
 
-def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
+def vote(id: str, vote: ApprovalVote, now: int, revoked: RevocationList) -> Steps[ApprovalRequest]:
     """Add a vote.
 
     Raises:
@@ -198,12 +210,12 @@ def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
     if request.state != "open" or now >= request.expires:
         raise ValueError("this request is over")
     request.check(vote)
-    yield from learn(revoked)
-    held = mark("key", vote.key.data)
-    if revoked.knows(held):
+    yield from learn_revocations(revoked)
+    held = revocation_id("key", vote.key.data)
+    if revoked.contains(held):
         raise ValueError("this key is revoked")
     for block in request.ids:
-        if (yield "delegate", (mark("block", block.encode()), held)):
+        if (yield "delegate", (revocation_id("block", block.encode()), held)):
             raise ValueError("who was handed this capability, or hands it on, does not vote on its calls")
     yield "vote", (id, str(vote.key), vote.statement)
     if not vote.approves:
@@ -211,15 +223,17 @@ def vote(id: str, vote: Vote, now: int, revoked: Revoked) -> Steps[Request]:
     return request.with_vote(vote)
 
 
-def approvals(call: bytes, chain: bytes, now: int, revoked: Revoked) -> Steps[list[str]]:
+def approvals(call: bytes, chain: bytes, now: int, revoked: RevocationList) -> Steps[list[str]]:
     """The approvals for a call that wait to be used; those of keys that were revoked since do not count."""
-    yield from learn(revoked)
+    yield from learn_revocations(revoked)
     rows = yield "approvals", (call, chain, now)
-    found = [(mark("key", PublicKey.parse(str(key)).data), str(statement)) for key, statement in rows]
-    return [statement for held, statement in found if not revoked.knows(held)]
+    found = [
+        (revocation_id("key", PublicKey.parse(str(key)).data), str(statement)) for key, statement in rows
+    ]
+    return [statement for held, statement in found if not revoked.contains(held)]
 
 
-def forget(before: int) -> Steps[list[Row]]:
+def expire(before: int) -> Steps[list[Row]]:
     """Forget what ended by a moment; returns the statements that went."""
     gone = yield "forget_spent", (before,)
     if (yield "forget_used", (before,)) or gone:
@@ -229,7 +243,7 @@ def forget(before: int) -> Steps[list[Row]]:
     return gone
 
 
-def _body(request: Request) -> bytes:
+def _body(request: ApprovalRequest) -> bytes:
     said = {
         "resource": request.resource,
         "operation": request.operation,
@@ -243,15 +257,15 @@ def _body(request: Request) -> bytes:
     return json.dumps(said).encode()
 
 
-def _request(row: Row) -> Steps[Request]:
+def _request(row: Row) -> Steps[ApprovalRequest]:
     id, body, state = row
     votes = yield "votes", (id,)
     return _read(str(id), bytes(body), state, votes)
 
 
-def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> Request:
+def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> ApprovalRequest:
     said = json.loads(body)
-    return Request(
+    return ApprovalRequest(
         id,
         said["resource"],
         said["operation"],
@@ -262,5 +276,5 @@ def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> Request:
         said["asked"],
         said["expires"],
         state,
-        tuple(Vote(PublicKey.parse(key), statement) for key, statement in votes),
+        tuple(ApprovalVote(PublicKey.parse(key), statement) for key, statement in votes),
     )

@@ -2,7 +2,7 @@
 
 One changed line:
 
-    async with Client(presenting("https://files.example/mcp", capability, key=key)) as client:
+    async with Client(with_capability("https://files.example/mcp", capability, key=key)) as client:
         await client.call_tool("read_file", {"path": "/srv/data/a.txt"})
 
 Every request that needs one carries the capability in its ``_meta``, and a fresh proof: one for each request
@@ -26,19 +26,19 @@ from mcp.server import MCPServer, Server
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCNotification, JSONRPCRequest
 
-from ..call.canonical import Malformed
+from ..call.canonical import MalformedError
 from ..keys.keys import KeyPair
 from ..tokens.capability import Capability
-from ..tokens.credential import Held
-from .authorization.requests import CAPABILITY, LISTS, PROOF, act
+from ..tokens.credential import Credential
+from .authorization.requests import CAPABILITY, LISTS, PROOF, requested_call
 from .redaction import keep_tokens_out_of_logs
 
-__all__ = ["presenting"]
+__all__ = ["with_capability"]
 
 Target: TypeAlias = "Transport | StdioServerParameters | Server[Any] | MCPServer | str"
 
 
-def presenting(
+def with_capability(
     server: Target,
     capability: Capability | str,
     *,
@@ -60,15 +60,15 @@ def presenting(
         ValueError: the capability cannot be read, names no guard, or the key is not its holder's.
     """
     text = capability.token if isinstance(capability, Capability) else capability
-    held = Held.of(text, key=key, audience=audience)
+    held = Credential.of(text, key=key, audience=audience)
     keep_tokens_out_of_logs()
     return _presenting(_transport(server), held)
 
 
 @asynccontextmanager
-async def _presenting(transport: Transport, held: Held) -> AsyncIterator[TransportStreams]:
+async def _presenting(transport: Transport, held: Credential) -> AsyncIterator[TransportStreams]:
     async with transport as (read, write):
-        yield read, _Presenting(write, held)
+        yield read, _CapabilityTransport(write, held)
 
 
 def _transport(server: Target) -> Transport:
@@ -81,10 +81,10 @@ def _transport(server: Target) -> Transport:
     return server
 
 
-class _Presenting:
+class _CapabilityTransport:
     """A write stream that puts capability and proof into what goes out."""
 
-    def __init__(self, inner: WriteStream[SessionMessage], held: Held) -> None:
+    def __init__(self, inner: WriteStream[SessionMessage], held: Credential) -> None:
         self._inner = inner
         self._held = held
 
@@ -100,8 +100,8 @@ class _Presenting:
         """The parameters with what is presented; None if the request needs nothing."""
         given = params or {}
         try:
-            call = act(method, given)
-        except Malformed:
+            call = requested_call(method, given)
+        except MalformedError:
             return None  # the guard refuses it, whatever it carries
         if call is None and method not in LISTS:
             return None
@@ -112,7 +112,7 @@ class _Presenting:
     async def aclose(self) -> None:
         await self._inner.aclose()
 
-    async def __aenter__(self) -> _Presenting:
+    async def __aenter__(self) -> _CapabilityTransport:
         return self
 
     async def __aexit__(

@@ -2,13 +2,13 @@
 
 Two lines:
 
-    protection = Protection(Guard(Trust.load("trust.json"), audience="files", ledger=Ledger.memory()))
+    protection = GuardMiddleware(Guard(Trust.load("trust.json"), audience="files", ledger=Ledger.memory()))
     server = MCPServer("files", extensions=[protection], middleware=[protection])
 
 As middleware it decides on every request. As an extension it stands in the hook of tool calls that runs last,
 and lets through exactly the call that was decided on, once: nothing in between can change it. Where it is
-missing as middleware, every tool call is refused. For the low-level `Server`: ``protect(server, guard)``,
-after its handlers are registered.
+missing as middleware, every tool call is refused. For the low-level `Server`, after its handlers are
+registered: ``guard_server(server, guard)``.
 
 What the server's own code calls in its own process (``server.call_tool``) is not decided on.
 """
@@ -34,36 +34,36 @@ from starlette.requests import Request
 from ..errors import Denied, Reason
 from ..guard.guard import Guard
 from ..guard.toolbox import Toolbox
-from .authorization.authorizer import Gate
-from .authorization.denials import Refusals, refusal
+from .authorization.authorizer import RequestAuthorizer
+from .authorization.denials import DenialFormat, refusal
 from .authorization.requests import CAPABILITY, LISTS, OURS, PROOF
-from .proxy.common import questions, whole_list
+from .proxy.common import list_all, own_params
 from .redaction import keep_tokens_out_of_logs
 
 if TYPE_CHECKING:
     from .authorization.pins import Pins
 
-__all__ = ["Protection", "protect"]
+__all__ = ["GuardMiddleware", "guard_server"]
 
 Context = ServerRequestContext[Any, Any]
 
 _CALL = "tools/call"
-_decided: ContextVar[_Decided | None] = ContextVar("hessra_decided", default=None)
+_decided: ContextVar[_AuthorizedCall | None] = ContextVar("hessra_decided", default=None)
 """The tool call that the middleware decided on, for the extension behind it. It carries no authority: without
 it, and for any other call, the extension refuses."""
 
 _log = logging.getLogger("hessra_agents")
 
 
-class Protection(Extension):
+class GuardMiddleware(Extension):
     """A guard for one `MCPServer`: pass it both as an extension and as middleware.
 
     Args:
         guard: whose trust, audience and ledger count.
-        bound: serves requests that carry no capability: see `Gate`.
-        refusals: the form in which refusals are told.
-        bearer_over_http: see `Gate`.
-        pins, kept_meta: see `Gate`.
+        default_toolbox: serves requests that carry no capability: see `RequestAuthorizer`.
+        denial_format: the form in which refusals are told.
+        allow_bearer_over_http: see `RequestAuthorizer`.
+        pins, forwarded_meta: see `RequestAuthorizer`.
     """
 
     identifier = "dev.hessra/capabilities"
@@ -72,16 +72,20 @@ class Protection(Extension):
         self,
         guard: Guard,
         *,
-        bound: Toolbox | None = None,
-        refusals: Refusals = Refusals.RESULT,
-        bearer_over_http: bool = False,
+        default_toolbox: Toolbox | None = None,
+        denial_format: DenialFormat = DenialFormat.RESULT,
+        allow_bearer_over_http: bool = False,
         pins: Pins | None = None,
-        kept_meta: Collection[str] = (),
+        forwarded_meta: Collection[str] = (),
     ) -> None:
-        self.gate = Gate(
-            guard, bound=bound, bearer_over_http=bearer_over_http, pins=pins, kept_meta=kept_meta
+        self.gate = RequestAuthorizer(
+            guard,
+            default_toolbox=default_toolbox,
+            allow_bearer_over_http=allow_bearer_over_http,
+            pins=pins,
+            forwarded_meta=forwarded_meta,
         )
-        self._refusals = Refusals(refusals)
+        self._refusals = DenialFormat(denial_format)
         self._installed = False
         keep_tokens_out_of_logs()
 
@@ -92,11 +96,11 @@ class Protection(Extension):
             ValueError: it is installed already: each server has a protection of its own.
         """
         if self._installed:
-            raise ValueError("a Protection is for one server: make another one")
+            raise ValueError("a GuardMiddleware is for one server: make another one")
         self._installed = True
-        return self.told()
+        return self.capabilities()
 
-    def told(self) -> dict[str, Any]:
+    def capabilities(self) -> dict[str, Any]:
         """What a client may know: where it puts a capability and a proof, and whether it must."""
         return {"capability": CAPABILITY, "proof": PROOF, "required": not self.gate.bound}
 
@@ -105,7 +109,7 @@ class Protection(Extension):
         method, http = ctx.method, ctx.request is not None
 
         async def forward(params: dict[str, Any]) -> HandlerResult:
-            decided = _Decided(self, params) if method == _CALL else None
+            decided = _AuthorizedCall(self, params) if method == _CALL else None
             restored = _decided.set(decided)
             try:
                 result = await call_next(_with(ctx, params))
@@ -117,8 +121,8 @@ class Protection(Extension):
             return await _tools(ctx, call_next)
 
         try:
-            result = await self.gate.run(method, ctx.params, forward, fetch=fetch, http=http)
-            return self.gate.listed(method, ctx.params, _wire(result)) if method in LISTS else result
+            result = await self.gate.handle(method, ctx.params, forward, fetch=fetch, http=http)
+            return self.gate.filter_list(method, ctx.params, _wire(result)) if method in LISTS else result
         except Denied as denied:
             if denied.from_tool:
                 raise
@@ -161,13 +165,13 @@ class Protection(Extension):
         raise MCPError(error["code"], error["message"], error.get("data")) from denied
 
 
-def protect(server: Any, guard: Guard, **options: Any) -> Protection:
+def guard_server(server: Any, guard: Guard, **options: Any) -> GuardMiddleware:
     """Guard a low-level `Server` whose handlers are registered already, or a FastMCP server.
 
     FastMCP's own middleware runs behind the guard: what it changes in a call was not decided on.
 
     Args:
-        options: those of `Protection`.
+        options: those of `GuardMiddleware`.
 
     Raises:
         TypeError: it is another kind of server.
@@ -176,10 +180,12 @@ def protect(server: Any, guard: Guard, **options: Any) -> Protection:
     # FastMCP stands on a low-level server, which it gives no public name
     server = getattr(server, "_mcp_server", server)
     if not isinstance(server, Server):
-        raise TypeError("an MCPServer takes a Protection: MCPServer(..., extensions=[p], middleware=[p])")
-    if any(isinstance(one, Protection) for one in server.middleware):
+        raise TypeError(
+            "an MCPServer takes a GuardMiddleware: MCPServer(..., extensions=[p], middleware=[p])"
+        )
+    if any(isinstance(one, GuardMiddleware) for one in server.middleware):
         raise ValueError("this server is guarded already")
-    protection = Protection(guard, **options)
+    protection = GuardMiddleware(guard, **options)
     entry = server.get_request_handler(_CALL)
     if entry is not None:
         handler = entry.handler
@@ -192,15 +198,15 @@ def protect(server: Any, guard: Guard, **options: Any) -> Protection:
 
         server.add_request_handler(_CALL, entry.params_type, guarded)
     server.middleware.append(protection)
-    server.extensions[Protection.identifier] = protection.told()
+    server.extensions[GuardMiddleware.identifier] = protection.capabilities()
     return protection
 
 
 @dataclass(slots=True)
-class _Decided:
+class _AuthorizedCall:
     """A tool call that may run, once, behind the protection that decided on it."""
 
-    owner: Protection
+    owner: GuardMiddleware
     params: dict[str, Any]
     taken: bool = False
     refused: bool = False
@@ -249,7 +255,7 @@ async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
     async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
         return {"result": _wire(await call_next(_with(replace(ctx, method=method), params)))}
 
-    return await whole_list(ask, "tools/list", questions(ctx.params or {}))
+    return await list_all(ask, "tools/list", own_params(ctx.params or {}))
 
 
 def _wire(result: HandlerResult) -> dict[str, Any]:

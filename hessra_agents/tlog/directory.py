@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .merkle import WIDTH, widths
 
-__all__ = ["FRESH", "BadExport", "Folder", "belongs", "opened", "shown", "tile_name"]
+__all__ = ["FRESH", "ExportDirectory", "ExportError", "belongs", "opened", "shown_name", "tile_name"]
 
 FRESH = ".new"
 """Where a file is while it is written."""
@@ -31,7 +31,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would wait for its writer
 
 
-class BadExport(ValueError):  # noqa: N818 - says what was found, like Denied
+class ExportError(ValueError):
     """An export that is not what a log signed, or a folder that cannot take one. It begins with the file."""
 
 
@@ -57,55 +57,55 @@ def belongs(name: str, size: int) -> bool:
     return width > 0 and name == tile_name(level, index, width)
 
 
-def shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """A name that somebody else chose, safe to print."""
     return name if re.fullmatch(r"[A-Za-z0-9_./-]{1,100}", name) else ascii(name[:100])
 
 
 @contextmanager
-def opened(path: Path, *, create: bool = False) -> Iterator[Folder]:
+def opened(path: Path, *, create: bool = False) -> Iterator[ExportDirectory]:
     """Open an export's folder; made for nobody but this user if it is not there and ``create`` says so."""
     if os.name != "posix":
-        raise BadExport(f"{path}: exports need the folders of a POSIX system")
+        raise ExportError(f"{path}: exports need the folders of a POSIX system")
     with _told(str(path)):
         if create:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the user may name a link
     try:
-        yield Folder(number)
+        yield ExportDirectory(number)
     finally:
         os.close(number)
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class ExportDirectory:
     """An open folder."""
 
     opened: int
     written: set[str] = field(default_factory=set)
 
-    def find(self, name: str, most: int) -> bytes | None:
-        """What a file of at most ``most`` bytes says; None if there is none of this name."""
+    def find(self, name: str, max_bytes: int) -> bytes | None:
+        """What a file of at most ``max_bytes`` bytes says; None if there is none of this name."""
         *above, last = name.split("/")
         with _told(name):
             try:
                 with self._entered(above) as inside, open(os.open(last, _FILE, dir_fd=inside), "rb") as file:
                     about = os.fstat(file.fileno())
                     if not stat.S_ISREG(about.st_mode):
-                        raise BadExport(f"{name}: is no regular file")
-                    if about.st_size > most:
-                        raise BadExport(
-                            f"{name}: has {about.st_size} bytes, more than the {most} it may have"
+                        raise ExportError(f"{name}: is no regular file")
+                    if about.st_size > max_bytes:
+                        raise ExportError(
+                            f"{name}: has {about.st_size} bytes, more than the {max_bytes} it may have"
                         )
                     return file.read(about.st_size)  # `most` would be taken from memory at once
             except FileNotFoundError:
                 return None
 
-    def read(self, name: str, most: int) -> bytes:
+    def read(self, name: str, max_bytes: int) -> bytes:
         """What a file says that has to be there."""
-        data = self.find(name, most)
+        data = self.find(name, max_bytes)
         if data is None:
-            raise BadExport(f"{name}: is missing; look for it in another copy, or export the log again")
+            raise ExportError(f"{name}: is missing; look for it in another copy, or export the log again")
         return data
 
     def write(self, name: str, data: bytes) -> None:
@@ -151,7 +151,7 @@ class Folder:
         """The name of every file, in no order.
 
         Raises:
-            BadExport: there is something that is neither a file nor a folder, such as a symbolic link.
+            ExportError: there is something that is neither a file nor a folder, such as a symbolic link.
         """
         return self._below("", self.opened, 0)
 
@@ -162,9 +162,11 @@ class Folder:
                 if entry.is_file(follow_symlinks=False):
                     yield name
                 elif not entry.is_dir(follow_symlinks=False):
-                    raise BadExport(f"{shown(name)}: is neither a file nor a folder; remove it")
+                    raise ExportError(f"{shown_name(name)}: is neither a file nor a folder; remove it")
                 elif depth == _DEPTH:
-                    raise BadExport(f"{shown(name)}: lies deeper than any file of an export; remove it")
+                    raise ExportError(
+                        f"{shown_name(name)}: lies deeper than any file of an export; remove it"
+                    )
                 else:
                     number = os.open(entry.name, _FOLDER, dir_fd=inside)
                     try:
@@ -195,7 +197,7 @@ class Folder:
         try:
             fcntl.flock(self.opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise BadExport("the folder: another export is writing to it; wait for it") from error
+            raise ExportError("the folder: another export is writing to it; wait for it") from error
         yield  # closing the folder unlocks it
 
 
@@ -212,5 +214,5 @@ def _told(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise BadExport(f"{shown(name)}: is, or lies behind, a symbolic link or a file") from error
-        raise BadExport(f"{shown(name)}: {error.strerror or 'cannot be used'}") from error
+            raise ExportError(f"{shown_name(name)}: is, or lies behind, a symbolic link or a file") from error
+        raise ExportError(f"{shown_name(name)}: {error.strerror or 'cannot be used'}") from error

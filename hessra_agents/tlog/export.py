@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .directory import FRESH, BadExport, Folder, belongs, opened, shown, tile_name
+from .directory import FRESH, ExportDirectory, ExportError, belongs, opened, shown_name, tile_name
 from .export_reader import (
     MAX_BUNDLE,
     MAX_ENTRY,
@@ -32,7 +32,7 @@ from .notes import MAX_NOTE, Checkpoint
 from .proofs import EMPTY, HASH
 from .record_proof import check_proof, entry, prove
 
-__all__ = ["MAX_ENTRY", "BadExport", "check", "check_proof", "entry", "prove", "write"]
+__all__ = ["MAX_ENTRY", "ExportError", "check", "check_proof", "entry", "prove", "write"]
 
 
 def write(
@@ -52,15 +52,15 @@ def write(
         tiles: the tree; every record is held against it.
 
     Raises:
-        BadExport: note, tree and records do not fit together, or the folder holds something else than
+        ExportError: note, tree and records do not fit together, or the folder holds something else than
             an earlier export of this log, whose full files are never changed.
     """
     checkpoint = unverified(note)
     if (checkpoint.origin, checkpoint.size) != (origin, size):
-        raise BadExport("checkpoint: the note is of another log or size than what is exported")
+        raise ExportError("checkpoint: the note is of another log or size than what is exported")
     with _stored(), opened(folder, create=True) as out, out.locked():
         if root(size, tiles) != checkpoint.root:
-            raise BadExport("checkpoint: the note does not name the root of the log's tree")
+            raise ExportError("checkpoint: the note does not name the root of the log's tree")
         before = _earlier(out, checkpoint, tiles)
         there = list(widths(before.size))
         for level, count in enumerate(widths(size)):
@@ -87,35 +87,36 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
             Only this shows a log that was rewritten by somebody who has its key.
 
     Raises:
-        BadExport: a file is missing, surplus or wrong, or the older checkpoint is not extended.
+        ExportError: a file is missing, surplus or wrong, or the older checkpoint is not extended.
     """
     keys = known(keys)
     with opened(folder) as given:
         checkpoint = verified("checkpoint", note_of(given), keys)
         before = None if older is None else verified("the older checkpoint", older, keys)
         if before and before.origin != checkpoint.origin:
-            raise BadExport("the older checkpoint: is of another log")
+            raise ExportError("the older checkpoint: is of another log")
         if before and before.size > checkpoint.size:
-            raise BadExport(
+            raise ExportError(
                 f"checkpoint: is of {checkpoint.size} records, and the log once had {before.size}: it was "
                 "cut, or this is an old copy"
             )
         tree = _rebuilt(given, checkpoint.size, before)
         if tree.root() != checkpoint.root:
-            raise BadExport(
+            raise ExportError(
                 "checkpoint: records and tiles fit together, but not to the signed root: all of them were "
                 "written anew, or the checkpoint is of another export"
             )
         for name in given.files():
             if not belongs(name, checkpoint.size):
-                raise BadExport(
-                    f"{shown(name)}: does not belong to a log of {checkpoint.size} records; an interrupted "
+                raise ExportError(
+                    f"{shown_name(name)}: does not belong to a log of {checkpoint.size} records; an "
+                    "interrupted "
                     "export leaves such files, and the next one removes them"
                 )
     return checkpoint
 
 
-def _rebuilt(given: Folder, size: int, before: Checkpoint | None) -> Tree:
+def _rebuilt(given: ExportDirectory, size: int, before: Checkpoint | None) -> Tree:
     """The tree over the records of an export, every file of it being as the tree says."""
     tree = Tree()
     _check_before(tree, before)
@@ -126,7 +127,7 @@ def _rebuilt(given: Folder, size: int, before: Checkpoint | None) -> Tree:
         for at, record in enumerate(unbundled(bundle, given.read(bundle, MAX_BUNDLE), width)):
             leaf = leaf_hash(record)
             if leaf != row[at * HASH : (at + 1) * HASH]:
-                raise BadExport(
+                raise ExportError(
                     f"{bundle}: record {start + at} is not the one whose hash is in {tile}: one of the two "
                     "was changed"
                 )
@@ -141,32 +142,32 @@ def _rebuilt(given: Folder, size: int, before: Checkpoint | None) -> Tree:
 
 def _check_before(tree: Tree, before: Checkpoint | None) -> None:
     if before is not None and tree.size == before.size and tree.root() != before.root:
-        raise BadExport(
+        raise ExportError(
             f"the older checkpoint: the first {before.size} records are not those that the log signed then: "
             "one of them was changed, or the log has two versions"
         )
 
 
-def _check_tile(given: Folder, tile: Tile) -> None:
+def _check_tile(given: ExportDirectory, tile: Tile) -> None:
     name = tile_name(tile.level, tile.index, tile.width)
     if tile.level and exact_tile(given, name, tile.width) != tile.hashes:
-        raise BadExport(f"{name}: is not the tree over the tiles below it: it was changed")
+        raise ExportError(f"{name}: is not the tree over the tiles below it: it was changed")
 
 
 def _bundle(start: int, records: Iterable[bytes], row: bytes) -> bytes:
     data, at = bytearray(), 0
     for at, record in enumerate(records, 1):
         if len(record) > MAX_ENTRY:
-            raise BadExport(f"record {start + at - 1}: is larger than {MAX_ENTRY} bytes")
+            raise ExportError(f"record {start + at - 1}: is larger than {MAX_ENTRY} bytes")
         if leaf_hash(record) != row[(at - 1) * HASH : at * HASH]:
-            raise BadExport(f"record {start + at - 1}: is not the one in the log's tree")
+            raise ExportError(f"record {start + at - 1}: is not the one in the log's tree")
         data += len(record).to_bytes(2, "big") + record
     if at * HASH != len(row):
-        raise BadExport(f"record {start + at}: is missing in the log")
+        raise ExportError(f"record {start + at}: is missing in the log")
     return bytes(data)
 
 
-def _put(out: Folder, name: str, data: bytes) -> None:
+def _put(out: ExportDirectory, name: str, data: bytes) -> None:
     """Have a file on disk. One that an interrupted export has written already is left as it is."""
     if out.find(name, max(len(data), MAX_BUNDLE)) != data:
         out.write(name, data)
@@ -174,27 +175,27 @@ def _put(out: Folder, name: str, data: bytes) -> None:
         out.written.add(name)
 
 
-def _earlier(out: Folder, checkpoint: Checkpoint, tiles: Tiles) -> Checkpoint:
+def _earlier(out: ExportDirectory, checkpoint: Checkpoint, tiles: Tiles) -> Checkpoint:
     """What the folder holds of this log already."""
     if out.find("checkpoint", MAX_NOTE) is None:
         for name in out.files():
             if name != FRESH and not name.startswith("tile/"):
-                raise BadExport(f"{shown(name)}: the folder is neither empty nor an export")
+                raise ExportError(f"{shown_name(name)}: the folder is neither empty nor an export")
         return Checkpoint(checkpoint.origin, 0, EMPTY)
     before = unverified(note_of(out))
     if before.origin != checkpoint.origin:
-        raise BadExport("checkpoint: the folder holds an export of another log")
+        raise ExportError("checkpoint: the folder holds an export of another log")
     if before.size > checkpoint.size:
-        raise BadExport(
+        raise ExportError(
             f"checkpoint: the folder holds {before.size} records, and the log {checkpoint.size}: it was cut, "
             "or put back from an old copy"
         )
     if root(before.size, tiles) != before.root:
-        raise BadExport("checkpoint: the folder holds records that are not in the log: one was changed")
+        raise ExportError("checkpoint: the folder holds records that are not in the log: one was changed")
     return before
 
 
-def _sweep(out: Folder, size: int) -> None:
+def _sweep(out: ExportDirectory, size: int) -> None:
     """Remove the partial tiles of earlier checkpoints."""
     out.forget(FRESH)
     for name in out.files():
@@ -207,4 +208,4 @@ def _stored() -> Iterator[None]:
     try:
         yield
     except LookupError as error:
-        raise BadExport("the log: a tile that it should have stored is not there") from error
+        raise ExportError("the log: a tile that it should have stored is not there") from error

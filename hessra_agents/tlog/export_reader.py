@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from .directory import BadExport, Folder, tile_name
+from .directory import ExportDirectory, ExportError, tile_name
 from .merkle import WIDTH, widths
-from .notes import MAX_NOTE, BadNote, Checkpoint, parse_verifier_key
+from .notes import MAX_NOTE, Checkpoint, NoteError, parse_verifier_key
 from .proofs import HASH
 
 __all__ = [
-    "MAX_BUNDLE", "MAX_ENTRY", "StoredTiles", "exact_tile", "holding", "known", "note_of", "unbundled",
+    "MAX_BUNDLE", "MAX_ENTRY", "ExportedTiles", "exact_tile", "holding", "known", "note_of", "unbundled",
     "unverified", "verified",
 ]  # fmt: skip
 
@@ -20,10 +20,10 @@ MAX_ENTRY = 65_535
 MAX_BUNDLE = WIDTH * (MAX_ENTRY + 2)
 
 
-class StoredTiles:
+class ExportedTiles:
     """The tiles of an export with so many records."""
 
-    def __init__(self, given: Folder, size: int) -> None:
+    def __init__(self, given: ExportDirectory, size: int) -> None:
         self._given = given
         self._counts = list(widths(size))
 
@@ -33,35 +33,35 @@ class StoredTiles:
         return exact_tile(self._given, tile_name(level, index, stored), stored)[: width * HASH]
 
 
-def note_of(given: Folder) -> str:
+def note_of(given: ExportDirectory) -> str:
     """The signed checkpoint, as it is written."""
     try:
         return given.read("checkpoint", MAX_NOTE).decode()
     except UnicodeDecodeError as error:
-        raise BadExport("checkpoint: is not UTF-8: it was changed") from error
+        raise ExportError("checkpoint: is not UTF-8: it was changed") from error
 
 
 def unverified(note: str) -> Checkpoint:
     """The checkpoint of a note that anybody may have written."""
     try:
         return Checkpoint.unverified(note)
-    except BadNote as error:
-        raise BadExport(f"checkpoint: {error}") from error
+    except NoteError as error:
+        raise ExportError(f"checkpoint: {error}") from error
 
 
-def holding(given: Folder, index: int) -> Checkpoint:
+def holding(given: ExportDirectory, index: int) -> Checkpoint:
     """The unverified checkpoint of an export, which has to have this record."""
     checkpoint = unverified(note_of(given))
     if not 0 <= index < checkpoint.size:
-        raise BadExport(f"checkpoint: is of {checkpoint.size} records, so there is no record {index}")
+        raise ExportError(f"checkpoint: is of {checkpoint.size} records, so there is no record {index}")
     return checkpoint
 
 
-def exact_tile(given: Folder, name: str, width: int) -> bytes:
+def exact_tile(given: ExportDirectory, name: str, width: int) -> bytes:
     """The hashes of a tile of this width."""
     row = given.read(name, width * HASH)
     if len(row) != width * HASH:
-        raise BadExport(f"{name}: has {len(row)} bytes, not {width * HASH}: it was cut")
+        raise ExportError(f"{name}: has {len(row)} bytes, not {width * HASH}: it was cut")
     return row
 
 
@@ -72,11 +72,11 @@ def unbundled(name: str, data: bytes, count: int) -> Iterator[bytes]:
         length = int.from_bytes(data[at : at + 2], "big")
         record = data[at + 2 : at + 2 + length]
         if len(data) < at + 2 or len(record) != length:
-            raise BadExport(f"{name}: ends within its {count} records: it was cut or changed")
+            raise ExportError(f"{name}: ends within its {count} records: it was cut or changed")
         yield record
         at += 2 + length
     if at != len(data):
-        raise BadExport(f"{name}: has {len(data) - at} bytes behind its {count} records: it was changed")
+        raise ExportError(f"{name}: has {len(data) - at} bytes behind its {count} records: it was changed")
 
 
 def known(keys: Iterable[str]) -> list[str]:
@@ -85,8 +85,8 @@ def known(keys: Iterable[str]) -> list[str]:
     for key in keys:
         try:
             parse_verifier_key(key)
-        except BadNote as error:
-            raise BadExport(f"the keys: {error}") from error
+        except NoteError as error:
+            raise ExportError(f"the keys: {error}") from error
     return keys
 
 
@@ -94,5 +94,5 @@ def verified(what: str, note: str, keys: Iterable[str]) -> Checkpoint:
     """The checkpoint of a note that its log signed."""
     try:
         return Checkpoint.verified(note, keys)
-    except BadNote as error:
-        raise BadExport(f"{what}: {error}") from error
+    except NoteError as error:
+        raise ExportError(f"{what}: {error}") from error

@@ -22,7 +22,7 @@ from .proofs import (
     EMPTY,
     HASH,
     MAX_SIZE,
-    BadProof,
+    ProofError,
     check_consistency,
     check_inclusion,
     leaf_hash,
@@ -31,7 +31,8 @@ from .proofs import (
 )
 
 __all__ = [
-    "EMPTY", "MAX_SIZE", "WIDTH", "BadProof", "Tile", "Tiles", "Tree", "check_consistency", "check_inclusion",
+    "EMPTY", "MAX_SIZE", "WIDTH", "ProofError", "Tile", "Tiles", "Tree", "check_consistency",
+    "check_inclusion",
     "consistency", "inclusion", "leaf_hash", "node_hash", "root", "tile_root", "widths",
 ]  # fmt: skip
 
@@ -172,7 +173,7 @@ def inclusion(index: int, size: int, tiles: Tiles) -> list[bytes]:
     _check_size(size)
     if not 0 <= index < size:
         raise ValueError("the tree has no such leaf")
-    stored = _Stored(size, tiles)
+    stored = _TreeTiles(size, tiles)
     proof: list[bytes] = []
     start, stop = 0, size
     while stop - start > 1:
@@ -201,7 +202,7 @@ def consistency(old: int, new: int, tiles: Tiles) -> list[bytes]:
         raise ValueError("the older tree is the larger one")
     if old == 0:
         return []  # every tree extends the empty one
-    stored = _Stored(new, tiles)
+    stored = _TreeTiles(new, tiles)
     proof: list[bytes] = []
     start, stop = 0, new
     while old < stop:
@@ -224,7 +225,7 @@ def tile_root(hashes: bytes) -> bytes:
     return _peaks(hashes)[0]
 
 
-class _Stored:
+class _TreeTiles:
     """Roots of subtrees from stored tiles, each read once."""
 
     def __init__(self, size: int, tiles: Tiles) -> None:

@@ -22,8 +22,16 @@ from ..keys.keys import KeyPair, PublicKey
 from .proofs import EMPTY, HASH, MAX_SIZE
 
 __all__ = [
-    "MAX_NOTE", "BadNote", "Checkpoint", "Signature", "cosign", "parse_verifier_key", "sign", "signatures",
-    "verifier_key", "verify",
+    "MAX_NOTE",
+    "Checkpoint",
+    "NoteError",
+    "Signature",
+    "cosign",
+    "parse_verifier_key",
+    "sign",
+    "signatures",
+    "verifier_key",
+    "verify",
 ]  # fmt: skip
 
 MAX_NOTE = 256 * 1024
@@ -35,7 +43,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
-class BadNote(ValueError):  # noqa: N818 - says what was found, like Denied
+class NoteError(ValueError):
     """A note, a checkpoint or a verifier key that is not to be trusted, or is none."""
 
 
@@ -52,7 +60,7 @@ class Checkpoint:
     """What a log held: its name, how many records, and the root of the tree over them.
 
     Raises:
-        BadNote: a ValueError; no checkpoint has such values.
+        NoteError: a ValueError; no checkpoint has such values.
     """
 
     origin: str
@@ -63,11 +71,11 @@ class Checkpoint:
     def __post_init__(self) -> None:
         lines = (self.origin, *self.extensions)
         if not all(isinstance(line, str) and line and not _unwritable(line) for line in lines):
-            raise BadNote("each line of a checkpoint is a non-empty text without control characters")
+            raise NoteError("each line of a checkpoint is a non-empty text without control characters")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
-            raise BadNote("a checkpoint's size is 0 to 2**63 - 1")
+            raise NoteError("a checkpoint's size is 0 to 2**63 - 1")
         if len(self.root) != HASH or (self.size == 0 and self.root != EMPTY):
-            raise BadNote("a checkpoint's root is the hash of a tree")
+            raise NoteError("a checkpoint's root is the hash of a tree")
 
     @property
     def text(self) -> str:
@@ -80,14 +88,14 @@ class Checkpoint:
         """The checkpoint that a note's text is. Whether anyone signed it is for `verified` to say.
 
         Raises:
-            BadNote: the text is no checkpoint, or is written in another way than it should be.
+            NoteError: the text is no checkpoint, or is written in another way than it should be.
         """
         lines = text.split("\n")
         if len(lines) < 4 or lines.pop() != "":
-            raise BadNote("a checkpoint has three lines: origin, size and root")
+            raise NoteError("a checkpoint has three lines: origin, size and root")
         origin, size, root, *extensions = lines
         if not _SIZE.fullmatch(size):
-            raise BadNote("a checkpoint's size is a decimal number without leading zeros")
+            raise NoteError("a checkpoint's size is a decimal number without leading zeros")
         return cls(origin, int(size), _decoded(root), tuple(extensions))
 
     @classmethod
@@ -95,7 +103,7 @@ class Checkpoint:
         """The checkpoint of a note that anybody may have written.
 
         Raises:
-            BadNote: the note is none, or none of a checkpoint.
+            NoteError: the note is none, or none of a checkpoint.
         """
         return cls.parse(_parsed(note)[0])
 
@@ -104,12 +112,12 @@ class Checkpoint:
         """The checkpoint of a signed note, if the log itself signed it: a key with the log's name.
 
         Raises:
-            BadNote: none of the keys is the log's, or the note is bad (`signatures`).
+            NoteError: none of the keys is the log's, or the note is bad (`signatures`).
         """
         text, found = signatures(note, keys)
         checkpoint = cls.parse(text)
         if Signature(checkpoint.origin) not in found:
-            raise BadNote("the log that the checkpoint names has not signed it with a known key")
+            raise NoteError("the log that the checkpoint names has not signed it with a known key")
         return checkpoint
 
 
@@ -117,12 +125,12 @@ def verifier_key(name: str, public: PublicKey, *, witness: bool = False) -> str:
     """The text that names a signer and its public key; ``witness`` for one that cosigns.
 
     Raises:
-        BadNote: the name is empty or has a space, a plus or a control character; the key is not Ed25519.
+        NoteError: the name is empty or has a space, a plus or a control character; the key is not Ed25519.
     """
     if not _is_name(name):
-        raise BadNote("a signer's name is non-empty, without spaces, plus signs and control characters")
+        raise NoteError("a signer's name is non-empty, without spaces, plus signs and control characters")
     if public.algorithm != "ed25519":
-        raise BadNote("notes are signed with Ed25519 keys")
+        raise NoteError("notes are signed with Ed25519 keys")
     return str(_Verifier(name, _WITNESS if witness else _NOTE, public))
 
 
@@ -130,7 +138,7 @@ def parse_verifier_key(text: str) -> tuple[str, PublicKey]:
     """The name and the key that `verifier_key` wrote.
 
     Raises:
-        BadNote: the text is no such key.
+        NoteError: the text is no such key.
     """
     verifier = _Verifier.parse(text)
     return verifier.name, verifier.public
@@ -140,11 +148,11 @@ def sign(text: str, name: str, key: KeyPair) -> str:
     """The note of this text, signed.
 
     Raises:
-        BadNote: the text does not end in a newline, or has control characters; the name is not one.
+        NoteError: the text does not end in a newline, or has control characters; the name is not one.
     """
     verifier = _Verifier.parse(verifier_key(name, key.public))
     if not text.endswith("\n") or _unwritable(text.replace("\n", "")):
-        raise BadNote("the text of a note ends in a newline and has no control characters")
+        raise NoteError("the text of a note ends in a newline and has no control characters")
     return text + "\n" + verifier.line(key.sign(text.encode()))
 
 
@@ -156,7 +164,7 @@ def cosign(note: str, name: str, key: KeyPair, *, time: int) -> str:
     text, _ = _parsed(note)
     Checkpoint.parse(text)
     if not 0 <= time <= _MAX_TIME:
-        raise BadNote("the time of a cosignature is 0 to 2**63 - 1")
+        raise NoteError("the time of a cosignature is 0 to 2**63 - 1")
     verifier = _Verifier.parse(verifier_key(name, key.public, witness=True))
     return note + verifier.line(time.to_bytes(8, "big") + key.sign(_witnessed(text, time)))
 
@@ -165,7 +173,7 @@ def verify(note: str, keys: Iterable[str]) -> tuple[str, list[str]]:
     """The text of a note, and the names of those of these verifier keys that signed it.
 
     Raises:
-        BadNote: none of them did, one of their signatures is bad, or this is no note.
+        NoteError: none of them did, one of their signatures is bad, or this is no note.
     """
     text, found = signatures(note, keys)
     return text, [signature.name for signature in found]
@@ -175,12 +183,12 @@ def signatures(note: str, keys: Iterable[str]) -> tuple[str, list[Signature]]:
     """Like `verify`, but with the times of witnesses. Each signer is told once, in the order of the note.
 
     Raises:
-        BadNote: as `verify`.
+        NoteError: as `verify`.
     """
     known: dict[tuple[str, bytes], _Verifier] = {}
     for verifier in map(_Verifier.parse, keys):
         if known.setdefault((verifier.name, verifier.id), verifier) != verifier:
-            raise BadNote("two verifier keys have one name and one id")
+            raise NoteError("two verifier keys have one name and one id")
     text, lines = _parsed(note)
     found: dict[_Verifier, Signature] = {}
     for name, data in lines:
@@ -188,7 +196,7 @@ def signatures(note: str, keys: Iterable[str]) -> tuple[str, list[Signature]]:
             verifier = known[name, data[:4]]
             found.setdefault(verifier, verifier.verified(text, data[4:]))
     if not found:
-        raise BadNote("no known key has signed this note")
+        raise NoteError("no known key has signed this note")
     return text, list(found.values())
 
 
@@ -213,13 +221,13 @@ class _Verifier:
         _, _, encoded = rest.partition("+")
         data = _decoded(encoded)
         if not _is_name(name) or len(data) != 33 or data[0] not in (_NOTE, _WITNESS):
-            raise BadNote("this is no verifier key: name+id+key, of an Ed25519 key")
+            raise NoteError("this is no verifier key: name+id+key, of an Ed25519 key")
         try:
             verifier = cls(name, data[0], PublicKey(data[1:]))
         except ValueError as error:
-            raise BadNote("a verifier key without a safe public key") from error
+            raise NoteError("a verifier key without a safe public key") from error
         if str(verifier) != text:
-            raise BadNote("the id of this verifier key is not that of its name and key")
+            raise NoteError("the id of this verifier key is not that of its name and key")
         return verifier
 
     def line(self, signature: bytes) -> str:
@@ -231,10 +239,10 @@ class _Verifier:
             Checkpoint.parse(text)  # a witness signs nothing else
             time, data = int.from_bytes(data[:8], "big"), data[8:]
             if time > _MAX_TIME:
-                raise BadNote("the time of a cosignature is 0 to 2**63 - 1")
+                raise NoteError("the time of a cosignature is 0 to 2**63 - 1")
             message = _witnessed(text, time)
         if not self.public.signed(data, message):
-            raise BadNote("a signature that claims a known key does not hold")
+            raise NoteError("a signature that claims a known key does not hold")
         return Signature(self.name, time)
 
 
@@ -245,12 +253,12 @@ def _witnessed(text: str, time: int) -> bytes:
 def _parsed(note: str) -> tuple[str, Sequence[tuple[str, bytes]]]:
     """The text of a note, and the name and the bytes of each signature line."""
     if len(note) > MAX_NOTE:
-        raise BadNote("a note of more than 256 KiB")
+        raise NoteError("a note of more than 256 KiB")
     if _unwritable(note.replace("\n", "")):
-        raise BadNote("a note has no control characters")
+        raise NoteError("a note has no control characters")
     before, blank, block = note.rpartition("\n\n")
     if not blank or not block.endswith("\n"):
-        raise BadNote("a note is a text, an empty line and lines of signatures")
+        raise NoteError("a note is a text, an empty line and lines of signatures")
     return before + "\n", [_signature(line) for line in block[:-1].split("\n")]
 
 
@@ -259,7 +267,7 @@ def _signature(line: str) -> tuple[str, bytes]:
     name, _, encoded = rest.partition(" ")
     data = _decoded(encoded)
     if dash != "—" or not _is_name(name) or len(data) < 5:
-        raise BadNote("a line of a note is no signature")
+        raise NoteError("a line of a note is no signature")
     return name, data
 
 
@@ -276,7 +284,7 @@ def _decoded(text: str) -> bytes:
     try:
         data = b64decode(text, validate=True)
     except ValueError:
-        raise BadNote("this is no base64") from None
+        raise NoteError("this is no base64") from None
     if b64encode(data).decode() != text:
-        raise BadNote("base64 that is not written in its one way")
+        raise NoteError("base64 that is not written in its one way")
     return data

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 __all__ = [
-    "EMPTY", "HASH", "MAX_SIZE", "BadProof", "check_consistency", "check_inclusion", "leaf_hash", "node_hash",
+    "EMPTY", "HASH", "MAX_SIZE", "ProofError", "check_consistency", "check_inclusion", "leaf_hash",
+    "node_hash",
     "split",
 ]  # fmt: skip
 
@@ -19,7 +20,7 @@ EMPTY = sha256(b"").digest()
 """The root of a tree without leaves."""
 
 
-class BadProof(ValueError):  # noqa: N818 - says what was found, like Denied
+class ProofError(ValueError):
     """A proof does not show what it should, or is no proof."""
 
 
@@ -37,11 +38,11 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
     """Check that the leaf with this hash is the one at ``index`` in the tree with this size and root.
 
     Raises:
-        BadProof: the proof does not show it.
+        ProofError: the proof does not show it.
     """
     _check_given(index, size, hashes=[leaf, root, *proof])
     if index >= size:
-        raise BadProof("the tree has no such leaf")
+        raise ProofError("the tree has no such leaf")
     rest = iter(proof)
 
     def climb(index: int, size: int) -> bytes:
@@ -63,14 +64,14 @@ def check_consistency(
     """Check that the tree with the new size and root begins with all leaves of the old one.
 
     Raises:
-        BadProof: the proof does not show it.
+        ProofError: the proof does not show it.
     """
     _check_given(old_size, new_size, hashes=[old_root, new_root, *proof])
     if old_size > new_size:
-        raise BadProof("the older tree is the larger one")
+        raise ProofError("the older tree is the larger one")
     for size, root in ((old_size, old_root), (new_size, new_root)):
         if size == 0 and root != EMPTY:
-            raise BadProof("this is not the root of an empty tree")
+            raise ProofError("this is not the root of an empty tree")
     rest = iter(proof)
     if old_size == 0:
         return _check_end(True, rest)
@@ -98,18 +99,18 @@ def split(size: int) -> int:
 def _next(rest: Iterator[bytes]) -> bytes:
     for one in rest:
         return one
-    raise BadProof("the proof is too short")
+    raise ProofError("the proof is too short")
 
 
 def _check_end(holds: bool, rest: Iterator[bytes]) -> None:
     if next(rest, None) is not None:
-        raise BadProof("the proof is too long")
+        raise ProofError("the proof is too long")
     if not holds:
-        raise BadProof("the hashes do not lead to the root")
+        raise ProofError("the hashes do not lead to the root")
 
 
 def _check_given(*sizes: int, hashes: list[bytes]) -> None:
     if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes):
-        raise BadProof("sizes and indexes are 0 to 2**63 - 1")
+        raise ProofError("sizes and indexes are 0 to 2**63 - 1")
     if not all(isinstance(one, bytes) and len(one) == HASH for one in hashes):
-        raise BadProof("every hash has 32 bytes")
+        raise ProofError("every hash has 32 bytes")

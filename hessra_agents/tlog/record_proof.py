@@ -16,11 +16,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
-from .directory import BadExport, opened, tile_name
-from .export_reader import MAX_BUNDLE, StoredTiles, holding, known, note_of, unbundled, verified
+from .directory import ExportError, opened, tile_name
+from .export_reader import MAX_BUNDLE, ExportedTiles, holding, known, note_of, unbundled, verified
 from .merkle import WIDTH, inclusion
 from .notes import MAX_NOTE, Checkpoint
-from .proofs import HASH, BadProof, check_inclusion, leaf_hash
+from .proofs import HASH, ProofError, check_inclusion, leaf_hash
 
 __all__ = ["check_proof", "entry", "prove"]
 
@@ -32,18 +32,18 @@ def prove(folder: Path, index: int) -> str:
     """The proof that the log holds record ``index``, for `check_proof` and other readers of C2SP tlog-proof.
 
     Raises:
-        BadExport: there is no such record, or the tiles do not lead to the root in the checkpoint.
+        ExportError: there is no such record, or the tiles do not lead to the root in the checkpoint.
     """
     with opened(folder) as given:
         note = note_of(given)
         checkpoint = holding(given, index)
-        stored = StoredTiles(given, checkpoint.size)
+        stored = ExportedTiles(given, checkpoint.size)
         leaf = stored.hashes(0, index // WIDTH, index % WIDTH + 1)[-HASH:]
         hashes = inclusion(index, checkpoint.size, stored)
         try:
             check_inclusion(leaf, index, checkpoint.size, hashes, checkpoint.root)
-        except BadProof as error:
-            raise BadExport("tile: the tiles do not lead to the root in the checkpoint") from error
+        except ProofError as error:
+            raise ExportError("tile: the tiles do not lead to the root in the checkpoint") from error
     return "\n".join([_FIRST, f"index {index}", *(b64encode(one).decode() for one in hashes), "", note])
 
 
@@ -51,23 +51,23 @@ def check_proof(text: str, entry: bytes, keys: Iterable[str]) -> Checkpoint:
     """Check that a log holds this record, and return the checkpoint that says so.
 
     Raises:
-        BadExport: the text is no proof, or one of another record or by a log without a known key.
+        ExportError: the text is no proof, or one of another record or by a log without a known key.
     """
     if len(text) > _LONGEST:
-        raise BadExport("the proof: is longer than any proof")
+        raise ExportError("the proof: is longer than any proof")
     head, _, note = text.partition("\n\n")
     first, *lines = head.split("\n")
     if lines and lines[0].startswith("extra "):
         _decoded(lines.pop(0)[6:])  # nothing vouches for it, so nothing uses it
     found = re.fullmatch(r"index (0|[1-9][0-9]{0,18})", lines.pop(0)) if lines else None
     if first != _FIRST or found is None:
-        raise BadExport(f"the proof: does not begin with {_FIRST} and an index")
+        raise ExportError(f"the proof: does not begin with {_FIRST} and an index")
     checkpoint = verified("the proof", note, known(keys))
     try:
         hashes = [_decoded(line) for line in lines]
         check_inclusion(leaf_hash(entry), int(found[1]), checkpoint.size, hashes, checkpoint.root)
-    except BadProof as error:
-        raise BadExport(f"the proof: does not show that the log holds this record: {error}") from error
+    except ProofError as error:
+        raise ExportError(f"the proof: does not show that the log holds this record: {error}") from error
     return checkpoint
 
 
@@ -75,7 +75,7 @@ def entry(folder: Path, index: int) -> bytes:
     """One record of an export. Whether the log holds it is for `check`, or `prove` and `check_proof`, to say.
 
     Raises:
-        BadExport: there is no such record, or its file is damaged.
+        ExportError: there is no such record, or its file is damaged.
     """
     with opened(folder) as given:
         start = index // WIDTH * WIDTH
@@ -90,5 +90,5 @@ def _decoded(text: str) -> bytes:
     except ValueError:
         data = b""
     if b64encode(data).decode() != text:
-        raise BadExport("the proof: has a line that is not base64")
+        raise ExportError("the proof: has a line that is not base64")
     return data

@@ -39,9 +39,18 @@ from ..grants.labels import is_text
 from ..grants.limits import Limit
 from .datalog_reader import AT_LEAST, CONTAINS, LESS, NOT, is_variable, read_pattern
 from .format.blocks import MAX_CHECKS, Op, Query, RawBlock, Var
-from .format.protobuf import outside
+from .format.protobuf import outside_profile
 
-__all__ = ["ANCHOR", "APPROVED", "HOLDER", "MAX_CHECKS", "MAX_EACH", "MAX_LIMITS", "Attested", "Block"]
+__all__ = [
+    "ANCHOR",
+    "APPROVED",
+    "HOLDER",
+    "MAX_CHECKS",
+    "MAX_EACH",
+    "MAX_LIMITS",
+    "Block",
+    "RequiredAttestation",
+]
 __all__ += ["Holder", "admit"]
 
 MAX_EACH = 32
@@ -63,16 +72,16 @@ _BELOW, _NOT_BELOW = Op("binary", code=LESS), Op("binary", code=AT_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
-class Attested:
+class RequiredAttestation:
     """A designation that a named key must state: (label, value) by ``key`` (32 bytes, Ed25519).
 
-    An approval may be asked for calls ``of`` some objects only (None: all).
+    An approval may be asked for calls ``tools`` some objects only (None: all).
     """
 
     label: str
     value: str
     key: bytes
-    of: frozenset[str] | None = None
+    tools: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class Block:
     expires: int | None = None
     starts: int | None = None
     designations: tuple[tuple[str, str], ...] = ()
-    attested: tuple[tuple[Attested, ...], ...] = ()
+    attested: tuple[tuple[RequiredAttestation, ...], ...] = ()
     activators: tuple[bytes, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     states: tuple[tuple[str, str], ...] = ()
@@ -143,7 +152,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
     expires: list[int] = []
     starts: list[int] = []
     designations: list[tuple[str, str]] = []
-    attested: list[tuple[Attested, ...]] = []
+    attested: list[tuple[RequiredAttestation, ...]] = []
     activators: list[bytes] = []
     patterns: list[Pattern] = []
     counted: list[tuple[str, Limit]] = []
@@ -172,7 +181,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
         else:
             patterns.append(read_pattern(check, first=first))
     if first and right_checks != 1:
-        raise outside("the first block checks no right, or more than once")
+        raise outside_profile("the first block checks no right, or more than once")
     return Block(
         raw.id,
         raw.signer,
@@ -204,7 +213,7 @@ def _facts(
         elif raw.signer and name == "activation" and kinds == [int]:
             activates = True
         else:
-            raise outside(f"a fact that its block may not state: {name}")
+            raise outside_profile(f"a fact that its block may not state: {name}")
     return tuple(rights), tuple(states), activates
 
 
@@ -212,11 +221,11 @@ def _right_check(query: Query) -> None:
     """``resource($r), operation($o), right($s, $r, $o)``, of three variables."""
     (_, resource), (_, operation), (_, right) = query.body
     if {type(term) for term in resource + operation + right} != {Var} or len(right) != 3:
-        raise outside("another check of a right")
+        raise outside_profile("another check of a right")
     if (resource, operation) != (right[1:2], right[2:]) or len(set(right)) != 3:
-        raise outside("another check of a right")
+        raise outside_profile("another check of a right")
     if query.expressions or query.trusting:
-        raise outside("another check of a right")
+        raise outside_profile("another check of a right")
 
 
 def _time(query: Query) -> tuple[int, bool]:
@@ -230,31 +239,31 @@ def _time(query: Query) -> tuple[int, bool]:
             and comparison in (_BELOW, _NOT_BELOW)
         ):
             return bound.value, comparison == _BELOW
-    raise outside("another check of the time")
+    raise outside_profile("another check of the time")
 
 
 def _designation(query: Query) -> tuple[str, str]:
     ((_, terms),) = query.body
     if [type(term) for term in terms] != [str, str] or query.expressions or terms[0] in RESERVED:
-        raise outside("another designation")
+        raise outside_profile("another designation")
     return str(terms[0]), str(terms[1])
 
 
-def _attested(check: tuple[Query, ...]) -> tuple[Attested, ...]:
+def _attested(check: tuple[Query, ...]) -> tuple[RequiredAttestation, ...]:
     found = []
     check, of = _scope(check)
     for query in check:
         names = [name for name, _ in query.body]
         terms = query.body[0][1] if names == ["designation"] else ()
         if [type(t) for t in terms] != [str, str] or query.expressions or len(query.trusting) != 1:
-            raise outside("another designation by a key")
-        found.append(Attested(str(terms[0]), str(terms[1]), query.trusting[0], of))
+            raise outside_profile("another designation by a key")
+        found.append(RequiredAttestation(str(terms[0]), str(terms[1]), query.trusting[0], of))
     if (len(found) > 1 or of is not None) and any(one.label != APPROVED for one in found):
-        raise outside("a choice of designations")
+        raise outside_profile("a choice of designations")
     if any(one.label == ANCHOR for one in found):
-        raise outside("an audience by a key")
+        raise outside_profile("an audience by a key")
     if any(one.label in RESERVED and not _HANDLE.fullmatch(one.value) for one in found):
-        raise outside("a handle that is not 128 bits in hex")
+        raise outside_profile("a handle that is not 128 bits in hex")
     return tuple(found)
 
 
@@ -262,11 +271,11 @@ def _limit(check: tuple[Query, ...]) -> tuple[str, Limit]:
     (query, *more), of = _scope(check)
     ((_, terms),) = query.body
     if [type(t) for t in terms] != [str, str, int] or query.expressions or query.trusting or more:
-        raise outside("another limit")
+        raise outside_profile("another limit")
     handle, kind, most = terms
-    found = Limit.read(str(kind), most, of)  # type: ignore[arg-type]
+    found = Limit.parse(str(kind), most, of)  # type: ignore[arg-type]
     if found is None or not _HANDLE.fullmatch(str(handle)):
-        raise outside("a limit that cannot be counted")
+        raise outside_profile("a limit that cannot be counted")
     return str(handle), found
 
 
@@ -274,7 +283,7 @@ def _clear(check: tuple[Query, ...]) -> tuple[str, frozenset[str] | None]:
     (query, *more), of = _scope(check)
     ((_, terms),) = query.body
     if len(terms) != 1 or not is_text(terms[0]) or query.expressions or query.trusting or more:
-        raise outside("another question about exposure")
+        raise outside_profile("another question about exposure")
     return str(terms[0]), of
 
 
@@ -291,23 +300,23 @@ def _scope(check: tuple[Query, ...]) -> tuple[tuple[Query, ...], frozenset[str] 
         # of no object at all would be a check that never asks for anything
         if right and objects and isinstance(objects, frozenset) and {type(one) for one in objects} == {str}:
             return check[:-1], objects  # type: ignore[return-value]
-    raise outside("another choice of objects")
+    raise outside_profile("another choice of objects")
 
 
 def _activation(query: Query) -> bytes:
     ((_, terms),) = query.body
     if len(terms) != 1 or not isinstance(terms[0], Var) or query.expressions or len(query.trusting) != 1:
-        raise outside("another check of an activation")
+        raise outside_profile("another check of an activation")
     return query.trusting[0]
 
 
 def _check_first(first: Block) -> None:
     if not first.rights or len({subject for subject, _, _ in first.rights}) != 1:
-        raise outside("the first block names no right, or rights of several subjects")
+        raise outside_profile("the first block names no right, or rights of several subjects")
     if len({resource for _, resource, _ in first.rights}) != len(first.rights):
-        raise outside("one object under two operations, or twice")
+        raise outside_profile("one object under two operations, or twice")
     if first.expires is None:
-        raise outside("the first block does not expire")
+        raise outside_profile("the first block does not expire")
 
 
 def _check_handles(blocks: tuple[Block, ...]) -> None:
@@ -319,22 +328,22 @@ def _check_handles(blocks: tuple[Block, ...]) -> None:
         checks = [one[0] for one in block.attested if one[0].label == HOLDER]
         stated = [value for label, value in block.states if label == HOLDER]
         if any(label in (APPROVED, ANCHOR) for label, _ in block.states):
-            raise outside("a block that states what only a statement earns")
+            raise outside_profile("a block that states what only a statement earns")
         if holder is None:
             valid = not stated and len(checks) <= 1
         else:
             signed = block.signer == holder.key and stated == [holder.handle] and len(block.states) == 1
             valid = (signed and len(checks) == 1) or (not stated and not checks)
         if not valid:
-            raise outside("a change of holder that its holder did not sign")
+            raise outside_profile("a change of holder that its holder did not sign")
         for one in (alternative for check in block.attested for alternative in check):
             if one.label == HOLDER and one.value in owners:
-                raise outside("a handle that was used before")
+                raise outside_profile("a handle that was used before")
             if one.label in RESERVED and owners.setdefault(one.value, (index, one.key)) != (index, one.key):
-                raise outside("a handle that was used before")
+                raise outside_profile("a handle that was used before")
         for handle, _ in block.limits:
             if owners.setdefault(handle, (index, b"")) != (index, b"") or handle in counted:
-                raise outside("a handle that was used before")
+                raise outside_profile("a handle that was used before")
             counted.add(handle)
         if checks:
             holder = Holder(checks[0].value, checks[0].key)

@@ -9,25 +9,25 @@ from datetime import timedelta
 
 from biscuit_auth import BiscuitBuilder, BlockBuilder, Check, Fact
 
-from ..grants.approvals import Approvers
-from ..grants.exposure import Clear
+from ..grants.approvals import ApprovalRule
+from ..grants.exposure import NoExposure
 from ..grants.grants import Grant, pattern
 from ..grants.limits import Limit
-from .admission import ANCHOR, APPROVED, RESERVED, Attested
-from .datalog_writer import add_pattern, attested_check, clear_check, limit_check
+from .admission import ANCHOR, APPROVED, RESERVED, RequiredAttestation
+from .datalog_writer import add_pattern, attested_check, exposure_check, limit_check
 
-__all__ = ["Condition", "designation_fact", "fresh_handle", "moment", "narrow", "seconds"]
+__all__ = ["Condition", "add_conditions", "designation_fact", "new_handle", "ttl_seconds", "unix_now"]
 
-Condition = Grant | Limit | Approvers | Clear
+Condition = Grant | Limit | ApprovalRule | NoExposure
 """What a block may ask for beside times and places."""
 
 
-def fresh_handle() -> str:
+def new_handle() -> str:
     """A name for one holder or approver check: 128 random bits in hex, never used twice."""
     return os.urandom(16).hex()
 
 
-def seconds(ttl: timedelta) -> int:
+def ttl_seconds(ttl: timedelta) -> int:
     """A lifetime in whole seconds, rounded down.
 
     Raises:
@@ -40,7 +40,7 @@ def seconds(ttl: timedelta) -> int:
     return int(ttl.total_seconds())
 
 
-def narrow(
+def add_conditions(
     builder: BiscuitBuilder | BlockBuilder,
     conditions: Iterable[Condition],
     *,
@@ -48,11 +48,11 @@ def narrow(
     audience: str | None,
     designations: Mapping[str, str] | None,
     now: int | None,
-    of: Iterable[str] | None,
+    tools: Iterable[str] | None,
 ) -> None:
     """Write these conditions into a block.
 
-    ``of`` are the objects that the blocks before leave; None for the first block, which closes the names.
+    ``tools`` are the objects that the blocks before leave; None for the first block, which closes the names.
 
     Raises:
         TypeError: something is no condition.
@@ -60,7 +60,7 @@ def narrow(
             are more than one block can hold.
     """
     if ttl is not None:
-        builder.add_check(Check("check if time($time), $time < {n}", {"n": moment(now) + seconds(ttl)}))
+        builder.add_check(Check("check if time($time), $time < {n}", {"n": unix_now(now) + ttl_seconds(ttl)}))
     if ANCHOR in (designations or {}):
         raise ValueError("name the guard by audience, not by a designation")
     for label, value in {**(designations or {}), **({ANCHOR: audience} if audience else {})}.items():
@@ -68,46 +68,46 @@ def narrow(
             raise ValueError(f"the label {label!r} is reserved")
         builder.add_check(Check("check if designation({l}, {v})", {"l": label, "v": value}))
     grants: list[Grant] = []
-    asked: list[Limit | Approvers | Clear] = []
+    asked: list[Limit | ApprovalRule | NoExposure] = []
     for one in conditions:
         match one:
             case Grant():
                 grants.append(one)
             case Limit():
-                builder.add_check(limit_check(fresh_handle(), one))
+                builder.add_check(limit_check(new_handle(), one))
                 asked.append(one)
-            case Approvers():
+            case ApprovalRule():
                 _add_approvals(builder, one)
                 asked.append(one)
-            case Clear():
+            case NoExposure():
                 for labels in one.patterns:
-                    builder.add_check(clear_check(labels, one.of))
+                    builder.add_check(exposure_check(labels, one.tools))
                 asked.append(one)
             case _:
                 made = "a capability is made of grant(...), limit(...), approved_by(...) and clear_of(...)"
                 raise TypeError(f"{made}: not of {type(one).__name__}")
-    named = frozenset(one.resource for one in grants) or frozenset(of or ())
+    named = frozenset(one.resource for one in grants) or frozenset(tools or ())
     for condition in asked:
-        unknown = sorted((condition.of or frozenset()) - named)
+        unknown = sorted((condition.tools or frozenset()) - named)
         if unknown:
             raise ValueError(
                 f"no grant names {unknown[0]}, so nothing of it can be limited, approved or kept clear"
             )
-        if of is None and isinstance(condition, Limit) and condition.argument:
+        if tools is None and isinstance(condition, Limit) and condition.argument:
             _check_sum(condition, condition.argument, grants)
     # a resource that takes no arguments needs no pattern: any verifier of designated resources honours it
     bare = all(one.resource.startswith("resource:") and not one.constraints for one in grants)
-    if grants and not (of is None and bare):
-        add_pattern(builder, pattern(tuple(grants), closed=of is None))
+    if grants and not (tools is None and bare):
+        add_pattern(builder, pattern(tuple(grants), closed=tools is None))
 
 
 def _check_sum(limit: Limit, place: str, grants: Iterable[Grant]) -> None:
     """A tool without the argument would be left without any call that passes."""
     name = _argument_of(place)
     for one in grants:
-        limited = limit.of is None or one.resource in limit.of
+        limited = limit.tools is None or one.resource in limit.tools
         if limited and name not in dict(one.constraints):
-            hint = "name the tools that are limited, of=..."
+            hint = "name the tools that are limited, tools=..."
             raise ValueError(f"{one.tool} has no argument {name!r} to sum up: {hint}")
 
 
@@ -118,11 +118,11 @@ def _argument_of(place: str) -> str:
     return place.split("/")[1].replace("~1", "/").replace("~0", "~")
 
 
-def _add_approvals(builder: BiscuitBuilder | BlockBuilder, asked: Approvers) -> None:
+def _add_approvals(builder: BiscuitBuilder | BlockBuilder, asked: ApprovalRule) -> None:
     # one handle for each key: an approver signs one statement, whatever checks it serves
-    handles = {key: fresh_handle() for key in asked.keys}
+    handles = {key: new_handle() for key in asked.keys}
     for choice in asked.choices():
-        named = [Attested(APPROVED, handles[key], key.data, asked.of) for key in choice]
+        named = [RequiredAttestation(APPROVED, handles[key], key.data, asked.tools) for key in choice]
         builder.add_check(attested_check(named))
 
 
@@ -131,6 +131,6 @@ def designation_fact(label: str, value: str) -> Fact:
     return Fact("designation({l}, {v})", {"l": label, "v": value})
 
 
-def moment(now: int | None) -> int:
+def unix_now(now: int | None) -> int:
     """This time, or the clock's: Unix seconds."""
     return int(time.time() if now is None else now)

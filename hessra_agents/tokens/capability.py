@@ -20,13 +20,13 @@ from ..call.call import Call
 from ..errors import Denied, Reason
 from ..keys.keys import KeyPair, PublicKey
 from ..keys.trust import Trust
-from .admission import APPROVED, HOLDER, Attested, Block, Holder, admit
-from .builder import Condition, designation_fact, fresh_handle, moment, narrow, seconds
+from .admission import APPROVED, HOLDER, Block, Holder, RequiredAttestation, admit
+from .builder import Condition, add_conditions, designation_fact, new_handle, ttl_seconds, unix_now
 from .datalog_writer import attested_check
 from .describe import describe
-from .engine import foreign, rejected
+from .engine import as_bad_signature, reraise_fatal
 from .format.blocks import MAX_BYTES, read_blocks, read_envelope
-from .revocation_ids import marks_of
+from .revocation_ids import revocation_ids
 from .statements import Approval, Proof
 
 __all__ = ["Capability"]
@@ -53,8 +53,8 @@ class Capability:
     """Whose key a call must be proved with; None for a bearer capability."""
     expires: int = field(init=False, repr=False)
     """When the first of its blocks expires, in Unix seconds."""
-    marks: tuple[bytes, ...] = field(init=False, repr=False)
-    """What a revocation may name of it (see `marks`)."""
+    revocation_ids: tuple[bytes, ...] = field(init=False, repr=False)
+    """What a revocation may name of it (see `revocation_ids`)."""
 
     def __post_init__(self) -> None:
         holders = [block.holder for block in self.blocks if block.attested]
@@ -62,7 +62,7 @@ class Capability:
         object.__setattr__(self, "ids", tuple([block.id for block in self.blocks]))
         object.__setattr__(self, "holder", next(filter(None, reversed(holders)), None))
         object.__setattr__(self, "expires", min(expiries))
-        object.__setattr__(self, "marks", marks_of(self.blocks, self.root.data))
+        object.__setattr__(self, "revocation_ids", revocation_ids(self.blocks, self.root.data))
 
     @classmethod
     def parse(cls, token: str, trust: Trust) -> Capability:
@@ -85,7 +85,7 @@ class Capability:
         try:
             biscuit = Biscuit.from_bytes(data, _for_biscuit(root))
         except BaseException as error:
-            raise rejected(error) from foreign(error)
+            raise as_bad_signature(error) from reraise_fatal(error)
         return cls._of(biscuit, root)
 
     @classmethod
@@ -95,7 +95,7 @@ class Capability:
         return cls(biscuit, admit(read_blocks(data, p256_root=root.algorithm != "ed25519")), root)
 
     @classmethod
-    def made(cls, make: Callable[[], Biscuit], root: PublicKey) -> Capability:
+    def build(cls, make: Callable[[], Biscuit], root: PublicKey) -> Capability:
         """The capability that ``make`` builds under this root key, if a guard would read it.
 
         Raises:
@@ -108,10 +108,10 @@ class Capability:
         except (TypeError, ValueError):
             raise
         except BaseException as error:
-            raise ValueError(f"the capability cannot be built: {foreign(error)}") from None
+            raise ValueError(f"the capability cannot be built: {reraise_fatal(error)}") from None
 
-    def _grown(self, make: Callable[[], Biscuit]) -> Capability:
-        return self.made(make, self.root)
+    def _append(self, make: Callable[[], Biscuit]) -> Capability:
+        return self.build(make, self.root)
 
     @property
     def token(self) -> str:
@@ -167,10 +167,16 @@ class Capability:
         builder = BlockBuilder("")
         if not (conditions or ttl is not None or audience or designations):
             raise ValueError("attenuate narrows: name grants, a limit, a ttl, an audience or designations")
-        narrow(
-            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, of=self.tools
+        add_conditions(
+            builder,
+            conditions,
+            ttl=ttl,
+            audience=audience,
+            designations=designations,
+            now=now,
+            tools=self.tools,
         )
-        return self._grown(lambda: self._biscuit.append(builder))
+        return self._append(lambda: self._biscuit.append(builder))
 
     def delegate(
         self,
@@ -200,13 +206,19 @@ class Capability:
         builder = BlockBuilder("")
         if holder is not None:
             builder.add_fact(designation_fact(HOLDER, holder.handle))
-        builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), to.data)]))
-        narrow(
-            builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, of=self.tools
+        builder.add_check(attested_check([RequiredAttestation(HOLDER, new_handle(), to.data)]))
+        add_conditions(
+            builder,
+            conditions,
+            ttl=ttl,
+            audience=audience,
+            designations=designations,
+            now=now,
+            tools=self.tools,
         )
         if holder is None or key is None:
-            return self._grown(lambda: self._biscuit.append(builder))
-        return self._grown(lambda: self._sign(key, builder))
+            return self._append(lambda: self._biscuit.append(builder))
+        return self._append(lambda: self._sign(key, builder))
 
     def _sign(self, key: KeyPair, builder: BlockBuilder) -> Biscuit:
         pair = key.for_biscuit()
@@ -222,7 +234,7 @@ class Capability:
         holder = self.holder
         if holder is None or holder.key != key.public.data:
             raise ValueError("only the holder of a capability proves its calls")
-        signed_at = moment(now)
+        signed_at = unix_now(now)
         return Proof.make(call, ids=self.ids, handle=holder.handle, audience=audience, key=key, now=signed_at)
 
     def approve(
@@ -239,7 +251,7 @@ class Capability:
         asked = [one.value for one in attested if one.label == APPROVED and one.key == key.public.data]
         if not asked:
             raise ValueError("this capability asks for no approval by this key")
-        until = moment(now) + seconds(ttl)
+        until = unix_now(now) + ttl_seconds(ttl)
         handles = dict.fromkeys(asked)
         return tuple(Approval.make(call, ids=self.ids, handle=h, key=key, expires=until) for h in handles)
 

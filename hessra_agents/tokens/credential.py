@@ -1,4 +1,4 @@
-"""`Held`: a capability as its holder has it, in a process that trusts no root key.
+"""`Credential`: a capability as its holder has it, in a process that trusts no root key.
 
 A holder need not check the signatures of what it was handed: the guard does. It needs the ids and the
 handle that a proof signs, and the name of the guard.
@@ -18,10 +18,10 @@ from .admission import ANCHOR, Block, Holder, admit
 from .format.blocks import MAX_BYTES, read_blocks, read_envelope
 from .statements import Proof
 
-__all__ = ["Held", "blocks_of"]
+__all__ = ["Credential", "read_unverified_blocks"]
 
 
-def blocks_of(token: str) -> tuple[Block, ...]:
+def read_unverified_blocks(token: str) -> tuple[Block, ...]:
     """What the blocks of a token say, by the strict reader and admission; no signature is checked.
 
     Raises:
@@ -39,10 +39,10 @@ def blocks_of(token: str) -> tuple[Block, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Credential:
     """A token, the guard that it is for, and the key that proves its calls. ``repr`` shows neither.
 
-    Make one with `Held.of`.
+    Make one with `Credential.of`.
     """
 
     token: str = field(repr=False)
@@ -52,7 +52,7 @@ class Held:
     _key: KeyPair | None = field(repr=False)
 
     @classmethod
-    def of(cls, token: str, *, key: KeyPair | None = None, audience: str | None = None) -> Held:
+    def of(cls, token: str, *, key: KeyPair | None = None, audience: str | None = None) -> Credential:
         """Read a token.
 
         Args:
@@ -64,7 +64,7 @@ class Held:
         """
         token = token.strip()
         try:
-            blocks = blocks_of(token)
+            blocks = read_unverified_blocks(token)
         except Denied as denied:
             raise ValueError(f"this capability cannot be read: {denied}") from denied
         named = [value for label, value in blocks[0].designations if label == ANCHOR]

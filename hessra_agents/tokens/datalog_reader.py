@@ -6,7 +6,7 @@ from ..call.facts import SIGNATURES
 from ..grants.clauses import SOURCED, Branch, Clause, Pattern, Source, Test
 from ..grants.provenance import Selector
 from .format.blocks import Op, Predicate, Query, Var
-from .format.protobuf import outside
+from .format.protobuf import outside_profile
 
 __all__ = ["AT_LEAST", "CONTAINS", "LESS", "NOT", "is_variable", "read_pattern"]
 
@@ -27,16 +27,16 @@ def read_pattern(check: tuple[Query, ...], *, first: bool) -> Pattern:
     branches = tuple([_branch(query) for query in check])
     for branch in branches:
         if first and not branch.closes:
-            raise outside("a first block that leaves argument names open")
+            raise outside_profile("a first block that leaves argument names open")
     return branches
 
 
 def _branch(query: Query) -> Branch:
     if not query.body or query.trusting:
-        raise outside("a check that names no object, or trusts a key")
+        raise outside_profile("a check that names no object, or trusts a key")
     (name, terms), *rest = query.body
     if name != "resource" or len(terms) != 1 or type(terms[0]) is not str:
-        raise outside(f"a check of another shape, on {name}")
+        raise outside_profile(f"a check of another shape, on {name}")
     bound: dict[Var, tuple[int, int]] = {}
     heads = [_head(predicate, index, bound) for index, predicate in enumerate(rest)]
     tests: list[list[Test]] = [[] for _ in heads]
@@ -46,7 +46,7 @@ def _branch(query: Query) -> Branch:
     clauses = [Clause(*head, tuple(found)) for head, found in zip(heads, tests, strict=True)]
     for one in clauses:
         if not one.well_formed():
-            raise outside("a test that does not fit its fact")
+            raise outside_profile("a test that does not fit its fact")
     return Branch(terms[0], tuple(clauses))
 
 
@@ -59,16 +59,16 @@ def _head(
         return name, *_sourced(terms)
     types = SIGNATURES.get(name)
     if types is None:
-        raise outside(f"an unknown predicate: {name}")
+        raise outside_profile(f"an unknown predicate: {name}")
     key = "" if name == "arg_names" else terms[0] if terms else None
     values = terms if name == "arg_names" else terms[1:]
     if type(key) is not str or len(values) != len(types):
-        raise outside(f"{name} with other terms")
+        raise outside_profile(f"{name} with other terms")
     if len(values) == 1 and not isinstance(values[0], (Var, frozenset)):
         return name, key, values[0]
     for position, value in enumerate(values):
         if not isinstance(value, Var) or value in bound:
-            raise outside("a variable that is used twice, or none where one must be")
+            raise outside_profile("a variable that is used twice, or none where one must be")
         bound[value] = (index, position)
     return name, key, None
 
@@ -76,12 +76,12 @@ def _head(
 def _sourced(terms: tuple[object, ...]) -> tuple[str, Source]:
     """Key and source of a value that a session must have seen."""
     if [type(term) for term in terms] != [str, str, str]:
-        raise outside("results with other terms")
+        raise outside_profile("results with other terms")
     key, tool, selector = map(str, terms)
     try:
         Selector.read(selector)
     except ValueError as error:
-        raise outside("a selector of another form") from error
+        raise outside_profile("a selector of another form") from error
     return key, Source(tool, selector)
 
 
@@ -89,10 +89,10 @@ def _test(ops: tuple[Op, ...], bound: dict[Var, tuple[int, int]]) -> tuple[int, 
     """One test of a clause, from an expression in postfix form."""
     lacks = len(ops) == 4 and ops[3] == NOT
     if len(ops) != 3 + lacks or ops[2].kind != "binary":
-        raise outside("another expression")
+        raise outside_profile("another expression")
     left, right, code = ops[0], ops[1], ops[2].code
     if lacks and code != CONTAINS:
-        raise outside("another negation")
+        raise outside_profile("another negation")
     if code == CONTAINS:
         if isinstance(left.value, frozenset) and not lacks:
             return _on(bound, right, "in", left.value)
@@ -109,9 +109,9 @@ def _on(
 ) -> tuple[int, Test]:
     value = variable.value
     if type(value) is not Var or variable.kind != "value" or value not in bound:
-        raise outside("a test on no variable of its branch")
+        raise outside_profile("a test on no variable of its branch")
     if type(operand) not in (str, int, frozenset):
-        raise outside("a test against another kind of value")
+        raise outside_profile("a test against another kind of value")
     clause, index = bound[value]
     return clause, Test(op, operand, index, each)  # type: ignore[arg-type]
 

@@ -22,9 +22,9 @@ from ..call.facts import SIGNATURES
 from ..grants.clauses import Branch, Pattern, Source, Test
 from ..grants.limits import Limit
 from ..keys.keys import PublicKey
-from .admission import Attested
+from .admission import RequiredAttestation
 
-__all__ = ["add_pattern", "attested_check", "clear_check", "limit_check"]
+__all__ = ["add_pattern", "attested_check", "exposure_check", "limit_check"]
 
 _TEXTS = {
     "in": "{{{p}}}.contains({v})",
@@ -44,7 +44,7 @@ def add_pattern(builder: BiscuitBuilder | BlockBuilder, pattern: Pattern) -> Non
     builder.add_check(Check("check if " + " or ".join(queries), params))
 
 
-def attested_check(alternatives: Iterable[Attested]) -> Check:
+def attested_check(alternatives: Iterable[RequiredAttestation]) -> Check:
     """The check that a named key states a designation.
 
     Raises:
@@ -58,7 +58,7 @@ def attested_check(alternatives: Iterable[Attested]) -> Check:
         params |= {f"l{index}": one.label, f"v{index}": one.value}
         keys[f"k{index}"] = PublicKey(one.key).for_biscuit()
         texts.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
-        scopes.add(one.of)
+        scopes.add(one.tools)
     if len(scopes) != 1:
         raise ValueError("one check asks all its keys of the same objects")
     return Check("check if " + " or ".join(texts + _elsewhere(scopes.pop(), params)), params, keys)
@@ -66,21 +66,23 @@ def attested_check(alternatives: Iterable[Attested]) -> Check:
 
 def limit_check(handle: str, limit: Limit) -> Check:
     """The check that a ledger has counted this limit."""
-    params: dict[str, object] = {"h": handle, "k": limit.kind, "n": limit.most}
-    return Check("check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(limit.of, params)]), params)
+    params: dict[str, object] = {"h": handle, "k": limit.spelling, "n": limit.at_most}
+    return Check(
+        "check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(limit.tools, params)]), params
+    )
 
 
-def clear_check(pattern: str, of: frozenset[str] | None) -> Check:
+def exposure_check(pattern: str, tools: frozenset[str] | None) -> Check:
     """The check that the session has seen nothing of what this pattern of labels means."""
     params: dict[str, object] = {"p": pattern}
-    return Check("check if " + " or ".join(["exposure_clear({p})", *_elsewhere(of, params)]), params)
+    return Check("check if " + " or ".join(["exposure_clear({p})", *_elsewhere(tools, params)]), params)
 
 
-def _elsewhere(of: frozenset[str] | None, params: dict[str, object]) -> list[str]:
+def _elsewhere(tools: frozenset[str] | None, params: dict[str, object]) -> list[str]:
     """The last branch of what is asked of some objects only."""
-    if of is None:
+    if tools is None:
         return []
-    params["of"] = set(of)
+    params["of"] = set(tools)
     return ["resource($r), !{of}.contains($r)"]
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import comb
 
-from ..grants.describe import branch_words, limit_words, quoted, word
+from ..grants.describe import describe_branch, describe_limit, quote, safe_word
 from ..grants.limits import Limit
-from .admission import ANCHOR, APPROVED, HOLDER, Attested, Block
+from .admission import ANCHOR, APPROVED, HOLDER, Block, RequiredAttestation
 
-__all__ = ["Asked", "approvals_of", "block_lines", "describe", "refunded", "voters"]
+__all__ = ["ApprovalView", "approvals_of", "block_lines", "describe", "refunded", "voters"]
 
 
 def describe(blocks: tuple[Block, ...]) -> str:
@@ -29,9 +29,9 @@ def describe(blocks: tuple[Block, ...]) -> str:
 def block_lines(block: Block) -> Iterator[str]:
     """What one block says, a line for each of its conditions."""
     if block.rights:
-        yield f"to {word(block.rights[0][0])}"
+        yield f"to {safe_word(block.rights[0][0])}"
         yield "for " + ", ".join(
-            f"{word(resource)} ({word(operation)})" for _, resource, operation in block.rights
+            f"{safe_word(resource)} ({safe_word(operation)})" for _, resource, operation in block.rights
         )
     issued = block.issued if block.rights else None
     if issued is not None:
@@ -41,38 +41,38 @@ def block_lines(block: Block) -> Iterator[str]:
     if block.expires is not None:
         yield f"until {_moment(block.expires)}"
     for label, value in block.designations:
-        shown = quoted(value)
-        yield f"for the guard {shown}" if label == ANCHOR else f"where {word(label)} is {shown}"
+        shown = quote(value)
+        yield f"for the guard {shown}" if label == ANCHOR else f"where {safe_word(label)} is {shown}"
     for check in block.attested:
         label, by = check[0].label, f"by ed25519/{check[0].key.hex()}"
         if label != APPROVED:
-            yield f"held {by}" if label == HOLDER else f"where {word(label)} is stated {by}"
+            yield f"held {by}" if label == HOLDER else f"where {safe_word(label)} is stated {by}"
     for asked in approvals_of(block):
-        yield f"each call{_of(asked.of)} approved by {voters(asked)}"
+        yield f"each call{_of(asked.tools)} approved by {voters(asked)}"
     for _, limit in block.limits:
-        yield f"{limit_words(limit)}{_of(limit.of)}{refunded(limit)}"
+        yield f"{describe_limit(limit)}{_of(limit.tools)}{refunded(limit)}"
     for labels, of in block.clear:
         calls = "" if of is None else f", for calls{_of(of)}"
-        yield f"only while the session has seen nothing of {word(labels)}{calls}"
+        yield f"only while the session has seen nothing of {safe_word(labels)}{calls}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
     for pattern in block.patterns:
         for place, branch in enumerate(pattern):
-            yield f"{'or ' if place else 'only '}{branch_words(branch)}"
+            yield f"{'or ' if place else 'only '}{describe_branch(branch)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Whose approvals a block asks for, ``need`` of these keys; ``of`` are the objects (None: all)."""
+class ApprovalView:
+    """Whose approvals a block asks for, ``need`` of these keys; ``tools`` are the objects (None: all)."""
 
     keys: tuple[str, ...]
     need: int
-    of: frozenset[str] | None
+    tools: frozenset[str] | None
 
 
-def approvals_of(block: Block) -> Iterator[Asked]:
+def approvals_of(block: Block) -> Iterator[ApprovalView]:
     """The approvals that a block asks for, as k of n where its checks say just that."""
-    groups: list[list[frozenset[Attested]]] = []
+    groups: list[list[frozenset[RequiredAttestation]]] = []
     for check in block.attested:
         if check[0].label == APPROVED:
             # the checks of one `approved_by` have handles in common, and no others have
@@ -86,17 +86,17 @@ def approvals_of(block: Block) -> Iterator[Asked]:
         # so many different sets of one size are all the sets of that size
         whole = sizes == {size} and len({*group}) == len(group) == comb(len(members), size)
         if whole and len({*members}) == len(members):
-            yield Asked(members, len(members) - size + 1, *{one.of for one in group[0]})
+            yield ApprovalView(members, len(members) - size + 1, *{one.tools for one in group[0]})
         else:
-            yield from [Asked(_keys(one), 1, *{a.of for a in one}) for one in group]
+            yield from [ApprovalView(_keys(one), 1, *{a.tools for a in one}) for one in group]
 
 
-def _keys(*checks: frozenset[Attested]) -> tuple[str, ...]:
-    found = sorted(frozenset[Attested]().union(*checks), key=lambda one: (one.key, one.value))
+def _keys(*checks: frozenset[RequiredAttestation]) -> tuple[str, ...]:
+    found = sorted(frozenset[RequiredAttestation]().union(*checks), key=lambda one: (one.key, one.value))
     return tuple([f"ed25519/{one.key.hex()}" for one in found])
 
 
-def voters(asked: Asked) -> str:
+def voters(asked: ApprovalView) -> str:
     """``A``, ``A or B``, ``2 of A, B, C``."""
     return " or ".join(asked.keys) if asked.need == 1 else f"{asked.need} of {', '.join(asked.keys)}"
 
@@ -107,7 +107,7 @@ def refunded(limit: Limit) -> str:
 
 
 def _of(objects: frozenset[str] | None) -> str:
-    return "" if objects is None else " of " + ", ".join(word(one) for one in sorted(objects))
+    return "" if objects is None else " of " + ", ".join(safe_word(one) for one in sorted(objects))
 
 
 def _author(index: int, block: Block) -> str:

@@ -15,7 +15,7 @@ from ..errors import Denied, Reason
 from ..grants.clauses import Pattern, Results, Source
 from .admission import ANCHOR
 
-__all__ = ["ENGINE_LIMIT", "authorize", "foreign", "limited", "rejected"]
+__all__ = ["ENGINE_LIMIT", "as_bad_signature", "authorize", "reraise_fatal", "with_time_limit"]
 
 _OVERRUN = "Reached Datalog execution limits"
 
@@ -23,7 +23,7 @@ ENGINE_LIMIT = dt.timedelta(milliseconds=250)
 """The library's own limit, 1 ms, refuses honest calls on a busy machine. Admission bounds the work."""
 
 
-def foreign(error: BaseException) -> BaseException:
+def reraise_fatal(error: BaseException) -> BaseException:
     """The error itself if it must pass; the library's panics derive from BaseException and must not."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
         raise error
@@ -65,16 +65,16 @@ def authorize(
             builder.add_fact(Fact("exposure_clear({p})", {"p": pattern}))
         for fact in _facts(call, patterns, results):
             builder.add_fact(fact)
-        limited(builder).build(biscuit).authorize()
+        with_time_limit(builder).build(biscuit).authorize()
     except AuthorizationError as error:
         overrun = _OVERRUN in str(error)
         detail = "the Datalog engine ran over its limit" if overrun else "the Datalog engine refuses"
         raise Denied(Reason.UNAVAILABLE, detail=detail) from error
     except BaseException as error:
-        raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from foreign(error)
+        raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from reraise_fatal(error)
 
 
-def limited(builder: AuthorizerBuilder) -> AuthorizerBuilder:
+def with_time_limit(builder: AuthorizerBuilder) -> AuthorizerBuilder:
     """The same builder under our time limit."""
     settable: Any = builder  # the type stubs lag behind the library
     limits = settable.limits()
@@ -144,6 +144,6 @@ def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> 
         yield Fact(_TEXTS[name], told)
 
 
-def rejected(error: BaseException) -> Denied:
+def as_bad_signature(error: BaseException) -> Denied:
     """The refusal of a token that the library does not read."""
-    return Denied(Reason.BAD_SIGNATURE, detail=type(foreign(error)).__name__)
+    return Denied(Reason.BAD_SIGNATURE, detail=type(reraise_fatal(error)).__name__)

@@ -9,8 +9,8 @@ from biscuit_auth import BiscuitBuilder, Check, Fact
 
 from ..grants.grants import Grant
 from ..keys.keys import KeyPair, PublicKey
-from .admission import HOLDER, Attested
-from .builder import Condition, fresh_handle, moment, narrow
+from .admission import HOLDER, RequiredAttestation
+from .builder import Condition, add_conditions, new_handle, unix_now
 from .capability import Capability
 from .datalog_writer import attested_check
 
@@ -28,7 +28,7 @@ def issue(
     holder: PublicKey | None = None,
     not_before: int | None = None,
     designations: Mapping[str, str] | None = None,
-    approvals: Iterable[tuple[Attested, ...]] = (),
+    approvals: Iterable[tuple[RequiredAttestation, ...]] = (),
     activator: PublicKey | None = None,
     now: int | None = None,
 ) -> Capability:
@@ -48,17 +48,17 @@ def issue(
         terms = {"s": subject, "r": resource, "o": operation}
         builder.add_fact(Fact("right({s}, {r}, {o})", terms))
     # the moment of issue, too: what was issued before a moment can be revoked by it
-    for start in dict.fromkeys((moment(now), not_before)):
+    for start in dict.fromkeys((unix_now(now), not_before)):
         if start is not None:
             builder.add_check(Check("check if time($t), $t >= {n}", {"n": start}))
     if holder is not None:
-        builder.add_check(attested_check([Attested(HOLDER, fresh_handle(), holder.data)]))
+        builder.add_check(attested_check([RequiredAttestation(HOLDER, new_handle(), holder.data)]))
     for alternatives in approvals:
         builder.add_check(attested_check(alternatives))
     if activator is not None:
         scope = {"k": activator.for_biscuit()}
         builder.add_check(Check("check if activation($a) trusting {k}", {}, scope))
-    narrow(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, of=None)
+    add_conditions(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, tools=None)
     if key_id is not None:
         builder.set_root_key_id(key_id)
-    return Capability.made(lambda: builder.build(key.for_biscuit().private_key), key.public)
+    return Capability.build(lambda: builder.build(key.for_biscuit().private_key), key.public)

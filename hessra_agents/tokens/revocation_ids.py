@@ -18,24 +18,24 @@ from typing import Literal, get_args
 
 from .admission import APPROVED, Block
 
-__all__ = ["KINDS", "Kind", "mark", "marks_of"]
+__all__ = ["KINDS", "Kind", "revocation_id", "revocation_ids"]
 
 Kind = Literal["block", "subject", "key", "root"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def mark(kind: Kind, target: bytes) -> bytes:
+def revocation_id(kind: Kind, target: bytes) -> bytes:
     """The mark of one thing: 16 bytes."""
     return hashlib.sha256(b"hessra-agents/mark/1\0" + kind.encode() + b"\0" + target).digest()[:16]
 
 
-def marks_of(blocks: Iterable[Block], root: bytes) -> tuple[bytes, ...]:
+def revocation_ids(blocks: Iterable[Block], root: bytes) -> tuple[bytes, ...]:
     """The marks of a capability with these blocks, under this root key; the last block's comes first."""
     found = tuple(blocks)
-    names = [mark("block", block.id.encode()) for block in reversed(found)]
+    names = [revocation_id("block", block.id.encode()) for block in reversed(found)]
     subject = found[0].rights[0][0].split(":")
-    names += [mark("subject", ":".join(subject[: n + 1]).encode()) for n in range(len(subject))]
+    names += [revocation_id("subject", ":".join(subject[: n + 1]).encode()) for n in range(len(subject))]
     keys = {block.signer for block in found if block.signer is not None}
     keys |= {one.key for block in found for check in block.attested for one in check if one.label != APPROVED}
-    names += [mark("key", key) for key in sorted(keys)]
-    return (*names, mark("root", root))
+    names += [revocation_id("key", key) for key in sorted(keys)]
+    return (*names, revocation_id("root", root))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..grants.clauses import Branch, Clause, Pattern, Test, by_argument
-from ..grants.describe import place_words
+from ..grants.describe import describe_clauses
 from .tool import Tool
 
 __all__ = ["SHAPES", "narrowed", "wrapped"]
@@ -40,20 +40,20 @@ def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern])
     return schema
 
 
-def wrapped(shape: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, Any]:
+def wrapped(provider: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, Any]:
     """One tool as a provider's API takes it.
 
     Raises:
         ValueError: the shape is not one of `SHAPES`.
     """
     about = {"name": tool.name, "description": tool.description}
-    if shape == "openai":
+    if provider == "openai":
         return {"type": "function", "function": {**about, "parameters": parameters}}
-    if shape == "openai-responses":
+    if provider == "openai-responses":
         return {"type": "function", **about, "parameters": parameters, "strict": False}
-    if shape == "anthropic":
+    if provider == "anthropic":
         return {**about, "input_schema": parameters}
-    if shape == "mcp":
+    if provider == "mcp":
         return {**about, "inputSchema": parameters}
     raise ValueError(f"the shapes are {', '.join(SHAPES)}")
 
@@ -83,7 +83,7 @@ def _tell(field: dict[str, Any], patterns: list[Pattern], resource: str, name: s
     for pattern in patterns:
         ways = [by_argument(b.clauses).get(name, []) for b in pattern if b.resource == resource]
         if any(clause.fact in _WORDED for way in ways for clause in way):
-            said[" or ".join(dict.fromkeys(place_words(way) for way in ways if way))] = None
+            said[" or ".join(dict.fromkeys(describe_clauses(way) for way in ways if way))] = None
     if said:
         told = [field["description"]] if isinstance(field.get("description"), str) else []
         field["description"] = "; ".join([*told, *said])

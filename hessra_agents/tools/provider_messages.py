@@ -27,7 +27,7 @@ __all__ = ["ToolCall", "calls_of", "result_text"]
 class ToolCall:
     """One call as a model asked for it. ``arguments`` are not read yet: JSON text, or a mapping."""
 
-    shape: str
+    provider: str
     id: Any
     name: str
     arguments: Mapping[str, Any] | str
@@ -54,11 +54,11 @@ class ToolCall:
 
     def answer(self, text: str, *, error: bool) -> dict[str, Any]:
         """The result, or the refusal, in the shape in which the call came."""
-        if self.shape == "openai":
+        if self.provider == "openai":
             return {"role": "tool", "tool_call_id": self.id, "content": text}
-        if self.shape == "openai-responses":
+        if self.provider == "openai-responses":
             return {"type": "function_call_output", "call_id": self.id, "output": text}
-        if self.shape == "anthropic":
+        if self.provider == "anthropic":
             return {"type": "tool_result", "tool_use_id": self.id, "content": text, "is_error": error}
         return {"content": [{"type": "text", "text": text}], "isError": error}
 

@@ -8,7 +8,7 @@ from types import MappingProxyType, MethodType
 from typing import Any, TypeVar, cast, overload
 
 from .tool import Tool
-from .wrappers import refusing
+from .wrappers import refusing_wrapper
 
 __all__ = ["Registry"]
 
@@ -27,7 +27,7 @@ class Registry:
         """The registered tools by name."""
         return MappingProxyType(self._tools)
 
-    def name_of(self, tool: Any) -> str:
+    def registered_name(self, tool: Any) -> str:
         """The name of a tool of this guard, given the function that was registered, or its double.
 
         Raises:
@@ -40,13 +40,13 @@ class Registry:
                 continue
         raise ValueError(f"{getattr(tool, '__name__', 'this')!r} is no tool of this guard")
 
-    def named(self, tool: str | Callable[..., Any]) -> str:
+    def tool_name(self, tool: str | Callable[..., Any]) -> str:
         """The name of a tool of this guard, given the name or the function.
 
         Raises:
             ValueError: it is none.
         """
-        name = tool if isinstance(tool, str) else self.name_of(tool)
+        name = tool if isinstance(tool, str) else self.registered_name(tool)
         if name not in self._tools:
             raise ValueError(f"this guard has no tool {name}")
         return name
@@ -59,7 +59,7 @@ class Registry:
         *,
         name: str | None = None,
         inject: Iterable[str] = (),
-        exposes: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
         untrusted: bool = False,
     ) -> Callable[[F], F]: ...
     def tool(  # type: ignore[misc]
@@ -69,7 +69,7 @@ class Registry:
         *,
         name: str | None = None,
         inject: Iterable[str] = (),
-        exposes: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
         untrusted: bool = False,
     ) -> Any:
         """Register a function as a tool and return it guarded: to call it directly is refused.
@@ -81,7 +81,8 @@ class Registry:
             name: the name under which it is granted; the function's own if left out.
             inject: parameters that the host provides (a context, a database handle): hidden from schema,
                 facts and digest, and never settable by the caller.
-            exposes: labels of what its results hold, such as ``PII:email``: whoever calls it has seen that.
+            exposes_labels: labels of what its results hold, such as ``PII:email``: whoever calls it has seen
+                that.
             untrusted: others can write what it returns: a label, too, and no argument follows its results
                 unless a capability says so.
 
@@ -90,8 +91,8 @@ class Registry:
         """
         if function is not None:
             return self.add(function)
-        marks: Any = {"exposes": exposes, "untrusted": untrusted}
-        return lambda found: self.add(found, name=name, inject=inject, **marks)
+        labels: Any = {"exposes_labels": exposes_labels, "untrusted": untrusted}
+        return lambda found: self.add(found, name=name, inject=inject, **labels)
 
     def add(
         self,
@@ -99,7 +100,7 @@ class Registry:
         *,
         name: str | None = None,
         inject: Iterable[str] = (),
-        exposes: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
         untrusted: bool = False,
     ) -> F:
         """Register a function written elsewhere, or a bound method; like `tool`.
@@ -112,20 +113,22 @@ class Registry:
             return cast(F, self._add_bound(function, receiver))
         if hasattr(function, "__hessra_tool__"):
             raise ValueError("this function is guarded already")
-        tool = Tool.of(function, name=name, inject=tuple(inject), exposes=exposes, untrusted=untrusted)
+        tool = Tool.of(
+            function, name=name, inject=tuple(inject), exposes_labels=exposes_labels, untrusted=untrusted
+        )
         if tool.name in self._tools:
             raise ValueError(f"there is a tool named {tool.name!r} already")
-        double = refusing(tool)
+        double = refusing_wrapper(tool)
         self._tools[tool.name] = tool
         self._names |= {function: tool.name, double: tool.name}
         return cast(F, double)
 
     def _add_bound(self, function: Any, receiver: object) -> Any:
         """Give a method that is decorated the object that it is called on by name."""
-        tool = self._tools[self.name_of(function)]
+        tool = self._tools[self.registered_name(function)]
         if not tool.method:
             raise ValueError(f"{tool.name!r} has its object already")
         whole = MethodType(tool.function, receiver)
         found = Tool.of(whole, name=tool.name, inject=tuple(tool.injected))
-        self._tools[tool.name] = replace(found, exposes=tool.exposes, untrusted=tool.untrusted)
+        self._tools[tool.name] = replace(found, exposes_labels=tool.exposes_labels, untrusted=tool.untrusted)
         return function

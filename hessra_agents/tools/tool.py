@@ -29,7 +29,13 @@ from ..grants.exposure import UNTRUSTED
 from ..grants.grants import Grant
 from ..grants.labels import plain_label
 from ..grants.must import must
-from .type_hints import own_bound, reaches, refuse_hidden_readings, refuse_late_readings, unchanged
+from .type_hints import (
+    annotated_constraint,
+    equals_request,
+    is_lossless,
+    refuse_hidden_readings,
+    refuse_late_readings,
+)
 
 __all__ = ["Tool"]
 
@@ -68,8 +74,8 @@ class Tool:
     defaults that are harmless. A default is one object for all calls: a list or dict that the function
     changes stays changed for the next caller.
 
-    ``bounds`` has one pattern for each parameter with a bound of its own. ``exposes`` are the labels of what
-    its results hold; ``untrusted``: others can write them.
+    ``bounds`` has one pattern for each parameter with a bound of its own. ``exposes_labels`` are the labels
+    of what its results hold; ``untrusted``: others can write them.
     """
 
     name: str
@@ -85,7 +91,7 @@ class Tool:
     signature: inspect.Signature
     _adapter: TypeAdapter[dict[str, Any]]
     _compared: frozenset[str]
-    exposes: frozenset[str] = frozenset()
+    exposes_labels: frozenset[str] = frozenset()
     untrusted: bool = False
 
     @classmethod
@@ -95,7 +101,7 @@ class Tool:
         *,
         name: str | None = None,
         inject: tuple[str, ...] = (),
-        exposes: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
         untrusted: bool = False,
     ) -> Tool:
         """Read a function's signature.
@@ -147,7 +153,7 @@ class Tool:
             signature,
             adapter,
             compared,
-            _exposes(exposes, untrusted=untrusted),
+            _exposes(exposes_labels, untrusted=untrusted),
             untrusted,
         )
 
@@ -158,7 +164,7 @@ class Tool:
             Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``; no value is told.
         """
         try:
-            values = self._adapter.validate_json(call.text, strict=True)
+            values = self._adapter.validate_json(call.canonical_json, strict=True)
         except ValidationError as error:
             refused = _refused(self.name, error, self.schema.get("properties", {}))
         else:
@@ -176,7 +182,8 @@ class Tool:
         return [
             name
             for name in names
-            if not reaches(asked[name], values[name]) and not self._writes(name, values[name], asked[name])
+            if not equals_request(asked[name], values[name])
+            and not self._writes(name, values[name], asked[name])
         ]
 
     def _writes(self, name: str, value: object, asked: Json) -> bool:
@@ -185,7 +192,7 @@ class Tool:
             form = self._adapter.dump_python({name: value}, mode="json", by_alias=True, warnings=False)
         except Exception:  # whatever a type's own serializer raises: then it does not
             return False
-        return any(reaches(asked, one) for one in form.values())
+        return any(equals_request(asked, one) for one in form.values())
 
     def arguments(
         self, values: Mapping[str, Any], injected: Mapping[str, Any]
@@ -207,7 +214,7 @@ class Tool:
 
 def _exposes(labels: Iterable[str], *, untrusted: bool) -> frozenset[str]:
     if isinstance(labels, str) or type(untrusted) is not bool:
-        raise TypeError("exposes is a list of labels, and untrusted True or False")
+        raise TypeError("exposes_labels is a list of labels, and untrusted True or False")
     return frozenset(plain_label(one) for one in labels) | ({UNTRUSTED} if untrusted else set())
 
 
@@ -260,7 +267,7 @@ def _compared(name: str, adapter: TypeAdapter[dict[str, Any]]) -> frozenset[str]
         schema = schema["schema"]
     for one, field in schema["fields"].items():
         refuse_hidden_readings(f"{name}: {one}", field)
-    return frozenset(one for one, field in schema["fields"].items() if not unchanged(field["schema"]))
+    return frozenset(one for one, field in schema["fields"].items() if not is_lossless(field["schema"]))
 
 
 def _schema(name: str, adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
@@ -280,7 +287,7 @@ def _bounds(
     found = []
     for one, parameter in parameters.items():
         try:
-            bound = own_bound(hints.get(one))
+            bound = annotated_constraint(hints.get(one))
         except (TypeError, ValueError, NameError, RecursionError) as error:
             raise TypeError(f"{name}: {one}: {error}") from error
         if bound is not None:

@@ -26,16 +26,16 @@ from uuid import UUID
 
 from typing_extensions import is_typeddict
 
-from ..call.canonical import Json, Malformed, encode, plain
+from ..call.canonical import Json, MalformedError, encode, to_json
 from ..grants.constraints import Constraint
 from ..grants.must import must
 
-__all__ = ["own_bound", "reaches", "refuse_hidden_readings", "unchanged"]
+__all__ = ["annotated_constraint", "equals_request", "is_lossless", "refuse_hidden_readings"]
 
 _BARE = [made.__func__ for made in vars(must).values() if isinstance(made, staticmethod)]
 
 
-def own_bound(hint: object) -> Constraint | None:
+def annotated_constraint(hint: object) -> Constraint | None:
     """The bound of a parameter, from its type.
 
     Raises:
@@ -45,16 +45,19 @@ def own_bound(hint: object) -> Constraint | None:
     if origin is Annotated:
         for extra in arguments[1:]:
             _refuse_bare(extra)
-        found = [own_bound(arguments[0]), *(one for one in arguments[1:] if isinstance(one, Constraint))]
+        found = [
+            annotated_constraint(arguments[0]),
+            *(one for one in arguments[1:] if isinstance(one, Constraint)),
+        ]
         joined = [one for one in found if one is not None]
         return functools.reduce(operator.and_, joined) if joined else None
     if origin in (Required, NotRequired):
-        return own_bound(arguments[0])
+        return annotated_constraint(arguments[0])
     for step in ("__value__", "__supertype__"):  # of a type alias, of a NewType
         if hasattr(hint, step):
-            return own_bound(getattr(hint, step))
+            return annotated_constraint(getattr(hint, step))
     if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
-        inner = own_bound(arguments[arguments[0] is NoneType])
+        inner = annotated_constraint(arguments[arguments[0] is NoneType])
         return None if inner is None else _or_null(inner)
     _refuse_deeper(hint)
     return None
@@ -144,7 +147,7 @@ def refuse_late_readings(name: str, schema: object) -> None:
                 refuse_late_readings(name, part)
 
 
-def unchanged(schema: Mapping[str, Any]) -> bool:
+def is_lossless(schema: Mapping[str, Any]) -> bool:
     """Whether values of this pydantic schema can only be what the JSON says, so that none is compared."""
     kind = schema["type"]
     if not schema.get("strict", True):
@@ -154,40 +157,40 @@ def unchanged(schema: Mapping[str, Any]) -> bool:
     if kind == "literal":
         return all(type(value) is str for value in schema["expected"])
     if kind == "nullable":
-        return unchanged(schema["schema"])
+        return is_lossless(schema["schema"])
     if kind == "list":
-        return unchanged(schema.get("items_schema", _ANY))
+        return is_lossless(schema.get("items_schema", _ANY))
     if kind == "dict":
         keys = schema.get("keys_schema", _ANY)
-        return keys["type"] == "str" and unchanged(keys) and unchanged(schema.get("values_schema", _ANY))
+        return keys["type"] == "str" and is_lossless(keys) and is_lossless(schema.get("values_schema", _ANY))
     if kind == "union":
-        return all(unchanged(one[0] if isinstance(one, tuple) else one) for one in schema["choices"])
+        return all(is_lossless(one[0] if isinstance(one, tuple) else one) for one in schema["choices"])
     return kind in ("int", "bool", "none", "any")
 
 
 _ANY = {"type": "any"}
 
 
-def reaches(asked: Json, value: Any) -> bool:
+def equals_request(asked: Json, value: Any) -> bool:
     """Whether a validated value says what was asked.
 
     Other spellings of the same value pass where the type's own constructor reads them (`UUID`, `Decimal`,
     paths) or ISO 8601 does (dates, times); fields that a model fills in itself are its own.
     """
     if isinstance(value, Enum):
-        return reaches(asked, value.value)
+        return equals_request(asked, value.value)
     if isinstance(value, _secrets()):
-        return reaches(asked, value.get_secret_value())
+        return equals_request(asked, value.get_secret_value())
     if getattr(type(value), "__pydantic_root_model__", False):
-        return reaches(asked, value.root)
+        return equals_request(asked, value.root)
     if isinstance(asked, dict):
         members = _members(value)
-        return all(name in members and reaches(one, members[name]) for name, one in asked.items())
+        return all(name in members and equals_request(one, members[name]) for name, one in asked.items())
     if isinstance(asked, list):
         if isinstance(value, (set, frozenset)):
             return _same_elements(asked, value)
         alike = isinstance(value, (list, tuple, deque)) and len(asked) == len(value)
-        return alike and all(map(reaches, asked, value))
+        return alike and all(map(equals_request, asked, value))
     if asked is None or isinstance(asked, bool) or isinstance(value, bool):
         return asked is value
     if isinstance(asked, str):
@@ -206,8 +209,8 @@ def _secrets() -> tuple[type[Any], ...]:
 
 def _same_elements(asked: list[Json], value: set[Any] | frozenset[Any]) -> bool:
     try:
-        return sorted(map(encode, asked)) == sorted(encode(plain(one)) for one in value)
-    except Malformed:
+        return sorted(map(encode, asked)) == sorted(encode(to_json(one)) for one in value)
+    except MalformedError:
         return False
 
 

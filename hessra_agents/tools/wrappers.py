@@ -14,10 +14,10 @@ from typing import Any
 from ..errors import Denied, Reason
 from .tool import Tool
 
-__all__ = ["dressed", "given", "refusing"]
+__all__ = ["argument_binder", "refusing_wrapper", "with_signature_of"]
 
 
-def refusing(tool: Tool) -> Callable[..., Any]:
+def refusing_wrapper(tool: Tool) -> Callable[..., Any]:
     """The tool as it stands in its module: whoever calls it, with no capability, is refused."""
 
     def refuse() -> Denied:
@@ -34,10 +34,10 @@ def refusing(tool: Tool) -> Callable[..., Any]:
         raise refuse()
 
     doubles = {"async": refused, "generator": refused_generator, "sync": refused_sync}
-    return dressed(doubles[tool.kind], tool, tool.signature)
+    return with_signature_of(doubles[tool.kind], tool, tool.signature)
 
 
-def dressed(double: Any, tool: Tool, signature: inspect.Signature) -> Callable[..., Any]:
+def with_signature_of(double: Any, tool: Tool, signature: inspect.Signature) -> Callable[..., Any]:
     """The double with the tool's face, under this signature."""
     functools.update_wrapper(double, tool.function)
     del double.__wrapped__
@@ -49,7 +49,9 @@ def dressed(double: Any, tool: Tool, signature: inspect.Signature) -> Callable[.
     return found
 
 
-def given(signature: inspect.Signature) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+def argument_binder(
+    signature: inspect.Signature,
+) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
     """What reads the arguments of one call. Keywords that fit are what the signature would make of them."""
     told = signature.parameters.values()
     known = frozenset(one.name for one in told if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))

@@ -6,10 +6,10 @@ import hashlib
 
 from ..call.call import Call
 from ..errors import Denied, Reason
-from ..tokens.admission import APPROVED, HOLDER, Attested
+from ..tokens.admission import APPROVED, HOLDER, RequiredAttestation
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval
-from .permit import Spent
+from .permit import UsedStatement
 
 __all__ = ["MAX_APPROVALS", "check_attestations"]
 
@@ -19,19 +19,19 @@ MAX_APPROVALS = 16
 
 def check_attestations(
     capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
-) -> tuple[set[str], tuple[tuple[bytes, Spent], ...]]:
+) -> tuple[set[str], tuple[tuple[bytes, UsedStatement], ...]]:
     """The handles that were approved, and the approvals to remember, each with who approved.
 
     Raises:
         Denied: ``not_approved``, or another reason of the first check that nothing meets.
     """
     asked_here = [
-        [check for check in block.attested if check[0].of is None or call.resource in check[0].of]
+        [check for check in block.attested if check[0].tools is None or call.resource in check[0].tools]
         for block in capability.blocks
     ]
     # an approval that nothing here asks for is not used up
     asked = {(one.value, one.key) for checks in asked_here for check in checks for one in check}
-    approved: dict[str, tuple[bytes, Spent]] = {}
+    approved: dict[str, tuple[bytes, UsedStatement]] = {}
     if len(approvals) > MAX_APPROVALS:
         raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
     for approval in approvals:
@@ -41,7 +41,7 @@ def check_attestations(
     handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
     last = capability.holder
 
-    def met(one: Attested) -> bool:
+    def met(one: RequiredAttestation) -> bool:
         if one.label == HOLDER:
             return one.value in handed_on or (last is not None and one.value == last.handle)
         if one.label == APPROVED:
@@ -65,7 +65,7 @@ def check_attestations(
     return set(approved), tuple(approved.values())
 
 
-def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> Spent:
+def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> UsedStatement:
     involved = {
         one.key for b in capability.blocks for check in b.attested for one in check if one.label == HOLDER
     }
@@ -82,4 +82,4 @@ def _check_approval(approval: Approval, capability: Capability, call: Call, now:
     # not by its signature, of which there could be another spelling
     name = hashlib.sha256(approval.key.data + approval.nonce).digest()
     # no longer than the capability lives: nobody fills a ledger for years
-    return Spent("approval", name, min(approval.expires, capability.expires))
+    return UsedStatement("approval", name, min(approval.expires, capability.expires))

@@ -6,34 +6,34 @@ import sys
 
 from ..call.call import Call, digest
 from ..errors import Denied, Problem, Reason
-from ..grants.describe import limit_words, place_name
+from ..grants.describe import describe_limit, describe_place
 from ..tokens.capability import Capability
-from .permit import Charge
+from .permit import LimitCharge
 
-__all__ = ["check_limits"]
+__all__ = ["limit_charges"]
 
 
-def check_limits(
+def limit_charges(
     capability: Capability, call: Call
-) -> tuple[tuple[Charge, ...], tuple[tuple[str, str, int], ...]]:
+) -> tuple[tuple[LimitCharge, ...], tuple[tuple[str, str, int], ...]]:
     """What the call takes of each limit, and the limits as the engine is told them.
 
     Raises:
         Denied: ``constraint`` or ``missing_argument``, where there is nothing that could be added up.
     """
-    charges: list[Charge] = []
+    charges: list[LimitCharge] = []
     counted: list[tuple[str, str, int]] = []
     until = sys.maxsize
     for block in capability.blocks:
         # what derives from a block expires no later than it, so its budget need not be kept longer
         until = min(until, block.expires or until)
         for handle, one in block.limits:
-            if one.of is None or call.resource in one.of:
+            if one.tools is None or call.resource in one.tools:
                 name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
                 amount = 1 if one.argument is None else _amount(call, one.argument)
-                words = limit_words(one)
-                charges.append(Charge(name, amount, one.most, one.window, one.refund, until, words))
-                counted.append((handle, one.kind, one.most))
+                words = describe_limit(one)
+                charges.append(LimitCharge(name, amount, one.at_most, one.window, one.refund, until, words))
+                counted.append((handle, one.spelling, one.at_most))
     return tuple(charges), tuple(counted)
 
 
@@ -43,10 +43,10 @@ def _amount(call: Call, argument: str) -> int:
     if values is None:
         missing = call.fact("arg_scalar", argument) is None and call.fact("arg_json", argument) is None
         reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
-        problem = Problem(reason, place_name(argument), "a whole number, whose sum is limited")
+        problem = Problem(reason, describe_place(argument), "a whole number, whose sum is limited")
         raise Denied(reason, problems=[problem])
     amount = values[0]
     if type(amount) is not int or amount < 0:
-        problem = Problem(Reason.CONSTRAINT, place_name(argument), "at least 0, its sum is limited")
+        problem = Problem(Reason.CONSTRAINT, describe_place(argument), "at least 0, its sum is limited")
         raise Denied(Reason.CONSTRAINT, problems=[problem])
     return amount

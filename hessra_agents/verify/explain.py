@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..call.call import Call
-from ..call.facts import is_there
+from ..call.facts import has
 from ..errors import Problem, Reason
 from ..grants.clauses import Branch, Clause, Pattern, Results
-from ..grants.describe import place_name, place_words, word
+from ..grants.describe import describe_clauses, describe_place, safe_word
 
 __all__ = ["ORDER", "explain"]
 
-ORDER = (Reason.WRONG_TOOL, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.CONSTRAINT)
+ORDER = (Reason.NOT_GRANTED, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.CONSTRAINT)
 """Which of several failures gives a refusal its code."""
 
 
@@ -21,7 +21,7 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
     """The problems of the branches that come nearest to the call; none if one branch matches."""
     candidates = [branch for branch in pattern if branch.resource == call.resource]
     if not candidates:
-        return [Problem(Reason.WRONG_TOOL, allowed="the capability does not name this tool", block=block)]
+        return [Problem(Reason.NOT_GRANTED, allowed="the capability does not name this tool", block=block)]
     failing = [(branch, branch.failing(call, results)) for branch in candidates]
     if not all(clauses for _, clauses in failing):
         return []
@@ -45,26 +45,26 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
 def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
     if clause.fact in ("arg_names", "arg_fields"):
         return _names(branch, clause, call)
-    allowed = place_words([c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields"])
-    reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
-    return [(reason, place_name(clause.key), allowed)]
+    allowed = describe_clauses([c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields"])
+    reason = Reason.CONSTRAINT if has(call.values, clause.key) else Reason.MISSING_ARGUMENT
+    return [(reason, describe_place(clause.key), allowed)]
 
 
 def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
     values = call.fact(clause.fact, clause.key)
-    prefix = f"{place_name(clause.key)}/" if clause.key else ""
+    prefix = f"{describe_place(clause.key)}/" if clause.key else ""
     if values is None:
-        reason = Reason.CONSTRAINT if is_there(call.values, clause.key) else Reason.MISSING_ARGUMENT
-        return [(reason, place_name(clause.key), "an object")]
+        reason = Reason.CONSTRAINT if has(call.values, clause.key) else Reason.MISSING_ARGUMENT
+        return [(reason, describe_place(clause.key), "an object")]
     there = values[0]
     found: list[tuple[Reason, str, str]] = []
     assert isinstance(there, frozenset)
     for test in clause.tests:
         if test.op == "in" and isinstance(test.operand, frozenset):
             extra = sorted(str(name) for name in there - test.operand)[:_MOST_NAMES]
-            found += [(Reason.UNNAMED_ARGUMENT, prefix + word(name), "") for name in extra]
+            found += [(Reason.UNNAMED_ARGUMENT, prefix + safe_word(name), "") for name in extra]
         elif test.op == "has" and test.operand not in there:
-            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{word(str(test.operand))}", "anything"))
+            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "anything"))
         elif test.op == "lacks" and test.operand in there:
-            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{word(str(test.operand))}", "left out"))
+            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "left out"))
     return found

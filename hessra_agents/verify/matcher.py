@@ -19,7 +19,7 @@ from ..grants.clauses import Branch, Clause, Pattern, Results, Test
 from ..tokens.admission import ANCHOR, HOLDER
 from ..tokens.capability import Capability
 
-__all__ = ["Program", "matches", "program"]
+__all__ = ["CompiledCapability", "matches", "program"]
 
 Holds: TypeAlias = "Callable[[Call, dict[str, Json], Results | None], bool]"
 Compiled: TypeAlias = "tuple[tuple[tuple[Holds, ...], ...], ...]"
@@ -27,7 +27,7 @@ Compiled: TypeAlias = "tuple[tuple[tuple[Holds, ...], ...], ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class CompiledCapability:
     """What the blocks of one capability say, in the form in which a call asks for it.
 
     ``guard`` is the one guard that is named, where nothing else of its place is asked for. ``settled``:
@@ -54,14 +54,14 @@ class Program:
 
 
 @lru_cache(maxsize=256)
-def program(capability: Capability) -> Program:
+def program(capability: Capability) -> CompiledCapability:
     """The program of a capability: no verdict, and kept by the capability's identity."""
     blocks = capability.blocks
     rights = {resource: operation for _, resource, operation in blocks[0].rights}
     named = {pair for block in blocks for pair in block.designations}
     ((label, value),) = named if len(named) == 1 else ((None, None),)
     anchored = label == ANCHOR and named == set(blocks[0].designations)
-    return Program(
+    return CompiledCapability(
         max([block.starts for block in blocks if block.starts is not None], default=0),
         value if anchored else None,
         rights,

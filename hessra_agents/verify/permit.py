@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ..call.call import Call
 from ..tokens.capability import Capability
 
-__all__ = ["Charge", "Permit", "Spent"]
+__all__ = ["LimitCharge", "Permit", "UsedStatement"]
 
 _SEAL = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class UsedStatement:
     """A statement that may be used once: its name, and when it may be forgotten (Unix seconds)."""
 
     kind: str
@@ -22,16 +22,16 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class LimitCharge:
     """What one call takes of one limit.
 
     ``counter`` names the budget: everything that derives from the block with the limit has the same. Of it
-    at most ``most`` may be used, in any ``window`` seconds (0: ever); ``until`` it may be forgotten.
+    at most ``at_most`` may be used, in any ``window`` seconds (0: ever); ``until`` it may be forgotten.
     """
 
     counter: bytes
     amount: int
-    most: int
+    at_most: int
     window: int
     refund: bool
     until: int
@@ -54,8 +54,8 @@ class Permit:
     capability: Capability
     audience: str
     time: int
-    spends: tuple[Spent, ...]
-    charges: tuple[Charge, ...] = ()
+    spends: tuple[UsedStatement, ...]
+    charges: tuple[LimitCharge, ...] = ()
     approvers: tuple[bytes, ...] = ()
     _seal: object = None
 
@@ -85,9 +85,9 @@ class Permit:
         return holder.key if holder else None
 
     @property
-    def marks(self) -> tuple[bytes, ...]:
+    def revocation_ids(self) -> tuple[bytes, ...]:
         """All that a revocation may name."""
-        return self.capability.marks
+        return self.capability.revocation_ids
 
     @property
     def issued(self) -> int | None:

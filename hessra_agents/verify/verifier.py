@@ -32,7 +32,7 @@ from types import MappingProxyType
 from ..call.call import Call
 from ..errors import Denied, Problem, Reason
 from ..grants.clauses import Pattern, Results
-from ..grants.describe import word
+from ..grants.describe import safe_word
 from ..grants.labels import label_means
 from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import ANCHOR, APPROVED, HOLDER, RESERVED
@@ -40,12 +40,12 @@ from ..tokens.capability import Capability
 from ..tokens.engine import authorize
 from ..tokens.statements import Approval, Proof
 from .attestations import check_attestations
-from .charges import check_limits
+from .charges import limit_charges
 from .explain import ORDER, explain
-from .matcher import Program, matches, program
-from .permit import _SEAL, Permit, Spent
+from .matcher import CompiledCapability, matches, program
+from .permit import _SEAL, Permit, UsedStatement
 
-__all__ = ["PROOF_WINDOW", "Possession", "check_place", "check_time", "verify"]
+__all__ = ["PROOF_WINDOW", "Possession", "check_audience", "check_time", "verify"]
 
 PROOF_WINDOW = 30
 """Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
@@ -87,9 +87,9 @@ def verify(
     proof: Proof | Possession | None = None,
     approvals: Iterable[Approval] = (),
     designations: Mapping[str, str] = _NOTHING,
-    require: bool = True,
+    require_designations: bool = True,
     bounds: tuple[Pattern, ...] = (),
-    strict: bool = False,
+    cross_check: bool = False,
     results: Results | None = None,
     labels: Collection[str] | None = None,
 ) -> Permit:
@@ -103,9 +103,9 @@ def verify(
         proof: the holder's, if the capability has a holder.
         approvals: of this call, if the capability asks for any.
         designations: labels and values that the guard states beside its name.
-        require: whether the issuer must have named each of those labels, too.
+        require_designations: whether the issuer must have named each of those labels, too.
         bounds: the tool's own patterns, whatever the capability says.
-        strict: ask the Datalog engine, too, and refuse where it does.
+        cross_check: ask the Datalog engine, too, and refuse where it does.
         results: tells which values the session has seen, and where; without, none.
         labels: what the session has seen, by its names; None where nobody knows.
 
@@ -117,18 +117,18 @@ def verify(
         # where the program cannot say yes, the step itself tells what is wrong
         moment = now if found.starts <= now < capability.expires else check_time(capability, now)
         if designations or found.guard != audience:
-            check_place(capability, audience, designations, require=require)
+            check_audience(capability, audience, designations, require_designations=require_designations)
         handle, spends = _check_possession(capability, call, proof, audience, now)
         if found.rights.get(call.resource) != call.operation:
             _check_right(capability, call)
         _check_arguments(found, capability, call, bounds, results)
-        clear = check_clear(capability, call, labels) if found.watched else []
-        charges, counted = check_limits(capability, call) if found.limited else ((), ())
+        clear = check_exposure(capability, call, labels) if found.watched else []
+        charges, counted = limit_charges(capability, call) if found.limited else ((), ())
         approved: set[str] = set()
-        votes: tuple[tuple[bytes, Spent], ...] = ()
+        votes: tuple[tuple[bytes, UsedStatement], ...] = ()
         if approvals or not found.settled:
             approved, votes = check_attestations(capability, call, tuple(approvals), now)
-        if strict:
+        if cross_check:
             earned = [(HOLDER, handle)] if handle else []
             earned += [(APPROVED, one) for one in approved]
             authorize(
@@ -165,8 +165,8 @@ def check_time(capability: Capability, now: int) -> int:
     return moment
 
 
-def check_place(
-    capability: Capability, audience: str, designations: Mapping[str, str], *, require: bool
+def check_audience(
+    capability: Capability, audience: str, designations: Mapping[str, str], *, require_designations: bool
 ) -> None:
     """Step 2: the capability is for this guard.
 
@@ -183,7 +183,7 @@ def check_place(
             what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
             raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
     missing = designations.keys() - first
-    if missing and require:
+    if missing and require_designations:
         raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {min(missing)} it is for")
 
 
@@ -198,7 +198,7 @@ def _stated(capability: Capability, designations: Mapping[str, str]) -> list[tup
 
 def _check_possession(
     capability: Capability, call: Call, proof: Proof | Possession | None, audience: str, now: int
-) -> tuple[str | None, tuple[Spent, ...]]:
+) -> tuple[str | None, tuple[UsedStatement, ...]]:
     """Step 3: the last handle, and the proof to remember."""
     holder = capability.holder
     if holder is None:
@@ -220,7 +220,7 @@ def _check_possession(
     key = _public(holder.key)
     if not proof.signed_by(key, ids=capability.ids, handle=holder.handle, audience=audience):
         raise Denied(Reason.NOT_HOLDER, "the proof was not made by this capability's holder for this guard")
-    used = Spent("proof", holder.key + proof.nonce, proof.time + PROOF_WINDOW + 1)
+    used = UsedStatement("proof", holder.key + proof.nonce, proof.time + PROOF_WINDOW + 1)
     return holder.handle, (used,)
 
 
@@ -230,11 +230,11 @@ def _check_right(capability: Capability, call: Call) -> None:
         kind = call.resource.partition(":")[0]
         names = [name.partition(":")[2] for name in capability.tools if name.startswith(f"{kind}:")]
         granted = ", ".join(names) or "none"
-        raise Denied(Reason.WRONG_TOOL, f"the capability does not name this {kind}, granted: {granted}")
+        raise Denied(Reason.NOT_GRANTED, f"the capability does not name this {kind}, granted: {granted}")
 
 
 def _check_arguments(
-    found: Program,
+    found: CompiledCapability,
     capability: Capability,
     call: Call,
     bounds: tuple[Pattern, ...],
@@ -260,7 +260,7 @@ def _check_arguments(
     raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
 
 
-def check_clear(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
+def check_exposure(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
     """Step 5, of the session: the patterns of labels that are asked for, of which it has seen nothing.
 
     Raises:
@@ -277,6 +277,6 @@ def check_clear(capability: Capability, call: Call, labels: Collection[str] | No
     for pattern in clear:
         seen = [label for label in labels or () if label_means(pattern, label)]
         if seen:
-            text = f"the session has seen {word(pattern)}, which rules out this call"
+            text = f"the session has seen {safe_word(pattern)}, which rules out this call"
             raise Denied(Reason.EXPOSED, text, detail=f"seen: {', '.join(sorted(seen))}")
     return clear

@@ -611,17 +611,17 @@ async def _(world: World) -> None:
     await world.call(world.issue(audience="files").attenuate(audience="mail"))
 
 
-@attack("a resource of the tool's name", "wrong_tool")
+@attack("a resource of the tool's name", "not_granted")
 async def _(world: World) -> None:
     await world.call(world.issue(Grant("resource:now", "invoke", ())), "now", {})
 
 
-@attack("another operation on the tool", "wrong_tool")
+@attack("another operation on the tool", "not_granted")
 async def _(world: World) -> None:
     await world.call(world.issue(Grant("tool:now", "read", ())), "now", {})
 
 
-@attack("a tool that a delegation dropped", "wrong_tool")
+@attack("a tool that a delegation dropped", "not_granted")
 async def _(world: World) -> None:
     wide = world.issue(grant("send_email", to=ANA, body="hi"), grant("read_file", path="/a"))
     await world.call(wide.attenuate(grant("read_file")))
@@ -1075,7 +1075,7 @@ async def test_a_tools_name_is_exactly_a_text(world: World) -> None:
         def __hash__(self) -> int:
             return hash("read_file")
 
-    with world.refuses("wrong_tool"):
+    with world.refuses("not_granted"):
         await world.guard.toolbox(world.issue()).call(Name("send_email"), MAIL)
 
 

@@ -67,8 +67,8 @@ def test_a_capability_ends_with_its_ttl() -> None:
 
 def test_no_capability_lives_longer_than_the_longest_ttl() -> None:
     """The bound itself is issued and one second more is not; 24 hours unless the authority says else."""
-    for root, longest in ((authority(), 24 * HOUR), (authority(longest_ttl=MINUTE), MINUTE)):
-        assert root.longest_ttl == longest
+    for root, longest in ((authority(), 24 * HOUR), (authority(max_ttl=MINUTE), MINUTE)):
+        assert root.max_ttl == longest
         assert root.issue("agent:desk", MAIL, ttl=longest).expires == NOW + longest.total_seconds()
         with pytest.raises(ValueError, match="ttl is at most"):
             root.issue("agent:desk", MAIL, ttl=longest + timedelta(seconds=1))
@@ -193,7 +193,7 @@ def test_no_text_shows_a_private_key_or_a_passphrase(tmp_path: Path) -> None:
     error(lambda: root.rotate("activate"))
     error(lambda: root.rotate("retire"))
     error(lambda: Authority.open(tmp_path / "keys", passphrase=words + "!").issue("a", MAIL, ttl=MINUTE))
-    error(lambda: Authority.open(tmp_path / "keys", passphrase=words, publish=HOUR))
+    error(lambda: Authority.open(tmp_path / "keys", passphrase=words, propagation_delay=HOUR))
     (tmp_path / "keys" / "keyring.json").write_text("{}")
     error(lambda: root.issue("agent:desk", MAIL, ttl=MINUTE))
     (tmp_path / "keys").chmod(0o755)

@@ -29,8 +29,8 @@ class Desk:
     def __init__(self) -> None:
         self.now = START
         self.root = Authority.ephemeral(
-            publish=timedelta(seconds=PUBLISH),
-            longest_ttl=timedelta(seconds=LONGEST),
+            propagation_delay=timedelta(seconds=PUBLISH),
+            max_ttl=timedelta(seconds=LONGEST),
             clock=lambda: self.now,
         )
         self.published = [(START, self.root.trust)]

@@ -150,8 +150,8 @@ def test_private_keys_without_a_keyring_are_not_taken_for_garbage(tmp_path: Path
 def test_the_waits_of_a_folder_are_fixed_when_it_is_made(tmp_path: Path) -> None:
     """Another lifetime than the one that its rotations wait for is an error; none given means that one."""
     path, hour = tmp_path / "keys", timedelta(hours=1)
-    assert Authority.open(path, longest_ttl=hour).longest_ttl == hour
-    assert Authority.open(path).longest_ttl == hour
+    assert Authority.open(path, max_ttl=hour).max_ttl == hour
+    assert Authority.open(path).max_ttl == hour
     for options in ({"longest_ttl": timedelta(hours=24)}, {"publish": hour}):
         with pytest.raises(ValueError, match="was made with"):
             Authority.open(path, **options)  # type: ignore[arg-type]

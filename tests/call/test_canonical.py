@@ -21,7 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
 
-from hessra_agents.call.canonical import MAX_BYTES, MAX_VALUES, Malformed, encode, parse, plain, written
+from hessra_agents.call.canonical import (
+    MAX_BYTES,
+    MAX_VALUES,
+    MalformedError,
+    encode,
+    parse,
+    to_json,
+    to_json_and_text,
+)
 
 # RFC 8785, appendix B: the bits of a double and its text
 NUMBERS = """
@@ -44,21 +52,21 @@ NUMBERS = """
 def test_doubles_print_as_in_javascript(bits: str, text: str) -> None:
     """And a text that is a double prints as the same double does."""
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
-    assert encode(plain(value)).decode() == text
+    assert encode(to_json(value)).decode() == text
     assert encode(parse(repr(value))).decode() == text
 
 
 def test_a_number_has_one_value_and_one_type() -> None:
     """However it was written. An integer keeps all digits, where RFC 8785 rounds; a bool is none."""
-    for one in (plain(1.0), parse("1.0"), parse("1e0"), parse("10e-1")):
+    for one in (to_json(1.0), parse("1.0"), parse("1e0"), parse("10e-1")):
         assert type(one) is int
         assert one == 1
     for exact in (9007199254740993, 2**64 + 1, -(10**399), 10**400 - 1):
-        assert parse(encode(plain(exact))) == exact
-    assert [type(plain(value)) for value in (2.0**53, 2.0**53 + 2, -0.0, True)] == [int, int, int, bool]
-    assert [type(plain(value)) for value in (1e20, 1e21, 9e18)] == [int, float, int]
-    assert plain(1e20) == 10**20, "what prints alike is alike"
-    with pytest.raises(Malformed):
+        assert parse(encode(to_json(exact))) == exact
+    assert [type(to_json(value)) for value in (2.0**53, 2.0**53 + 2, -0.0, True)] == [int, int, int, bool]
+    assert [type(to_json(value)) for value in (1e20, 1e21, 9e18)] == [int, float, int]
+    assert to_json(1e20) == 10**20, "what prints alike is alike"
+    with pytest.raises(MalformedError):
         encode(float("nan"))
     assert encode([1e-7, 123456789.123, 2.0**53 + 2]) == b"[1e-7,123456789.123,9007199254740994]"
 
@@ -100,7 +108,7 @@ def each(table: dict[str, list[Any]]) -> list[Any]:
 @pytest.mark.parametrize("text", each(REFUSED_TEXT))
 def test_text_with_two_readings_is_refused(text: str | bytes) -> None:
     """What some reader of JSON takes differently, or not at all, is malformed."""
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse(text)
 
 
@@ -125,7 +133,7 @@ def test_deep_text_does_not_reach_the_recursive_decoder() -> None:
     with contextlib.ExitStack() as after:
         after.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         sys.setrecursionlimit(10**8)
-        with pytest.raises(Malformed, match="inside each other"):
+        with pytest.raises(MalformedError, match="inside each other"):
             parse("[" * MAX_BYTES)
 
 
@@ -160,7 +168,7 @@ FORMS: list[tuple[Any, Any, str]] = [
 def test_pydantic_reads_an_equal_value_back_in_strict_mode(kind: Any, value: Any, text: str) -> None:
     """So a tool that takes such a type gets what its caller gave; a decimal context changes nothing."""
     with localcontext(prec=2, capitals=0):
-        assert encode(plain(value)) == text.encode() == encode(parse(text))
+        assert encode(to_json(value)) == text.encode() == encode(parse(text))
     assert TypeAdapter(kind).validate_json(text, strict=True) == value
 
 
@@ -193,10 +201,10 @@ def test_a_model_goes_by_the_names_it_is_read_from() -> None:
     """Not by those it is written with: the same model must come back from its canonical bytes."""
     mail = Mail.model_validate({"from": "ana", "cc": 3, "extra": [1]})
     expected = '{"cc":3,"extra":[1],"from":"ana","hidden":2,"price":"1.10"}'
-    assert encode(plain(mail)).decode() == expected
+    assert encode(to_json(mail)).decode() == expected
     part = TypeAdapter(Part).validate_python({"serial-no": 1})
     for model in (mail, ByName(price=1), pydantic.RootModel[list[Mail]]([mail]), part):
-        assert TypeAdapter(type(model)).validate_json(encode(plain(model)), strict=True) == model
+        assert TypeAdapter(type(model)).validate_json(encode(to_json(model)), strict=True) == model
 
 
 class Text(str):
@@ -211,7 +219,7 @@ class Text(str):
 
 def test_subclasses_become_the_exact_type() -> None:
     """The text that is checked is the one that is kept, whatever the subclass answers."""
-    fresh = plain({Text("key"): Text("value"), "size": type("Celsius", (float,), {})(1.5)})
+    fresh = to_json({Text("key"): Text("value"), "size": type("Celsius", (float,), {})(1.5)})
     assert fresh == {"key": "value", "size": 1.5}
     assert isinstance(fresh, dict)
     assert [type(each) for item in fresh.items() for each in item] == [str, str, str, float]
@@ -246,29 +254,29 @@ REFUSED_VALUES: dict[str, list[object]] = {
 def test_a_value_without_a_json_form_is_refused(value: object) -> None:
     """At any place, and before a large one is walked as a whole."""
     for held in (value, {"a": [value]}, Held(value=value)):
-        for form in (plain, written):
-            with pytest.raises(Malformed):
+        for form in (to_json, to_json_and_text):
+            with pytest.raises(MalformedError):
                 form(held)
 
 
 def test_the_largest_values_have_a_form() -> None:
     """The count that refuses a large value early never exceeds its canonical bytes."""
     for value in (["é" * ((MAX_BYTES - 4) // 2)], "\x01" * (MAX_BYTES // 6)):
-        assert MAX_BYTES - 8 <= len(encode(plain(value))) <= MAX_BYTES
+        assert MAX_BYTES - 8 <= len(encode(to_json(value))) <= MAX_BYTES
 
 
 def test_the_number_of_values_is_bounded() -> None:
     """A megabyte of empty lists would hold the interpreter for long."""
-    assert plain([0] * MAX_VALUES) == [0] * MAX_VALUES
+    assert to_json([0] * MAX_VALUES) == [0] * MAX_VALUES
     for value in ([0] * (MAX_VALUES + 1), [[0] * 300 for _ in range(300)]):
-        with pytest.raises(Malformed, match="values"):
-            plain(value)
+        with pytest.raises(MalformedError, match="values"):
+            to_json(value)
 
 
 def test_a_form_shares_nothing_with_its_value() -> None:
     """What the caller changes afterwards is not changed in what was checked."""
     to, options = ["ana"], {"force": False}
-    fresh = plain({"to": to, "options": options})
+    fresh = to_json({"to": to, "options": options})
     to.append("eve")
     options["force"] = True
     assert fresh == {"to": ["ana"], "options": {"force": False}}
@@ -276,8 +284,8 @@ def test_a_form_shares_nothing_with_its_value() -> None:
 
 def test_the_message_names_the_place_and_not_the_value() -> None:
     """Nor a name that could carry a line break into a log."""
-    with pytest.raises(Malformed) as fault:
-        plain({"to": [1, {"canary\n": "canary\ud800"}]})
+    with pytest.raises(MalformedError) as fault:
+        to_json({"to": [1, {"canary\n": "canary\ud800"}]})
     assert str(fault.value) == "/to/1/*: a lone surrogate"
 
 
@@ -292,14 +300,14 @@ VALUES = st.recursive(
 def test_canonical_bytes_are_a_fixed_point(value: object) -> None:
     """Reading and writing them again changes nothing; every value has them or is malformed."""
     try:
-        fresh = plain(value)
-    except Malformed:
-        with pytest.raises(Malformed):
-            written(value)
+        fresh = to_json(value)
+    except MalformedError:
+        with pytest.raises(MalformedError):
+            to_json_and_text(value)
         return
     text = encode(fresh)
-    assert written(value) == (fresh, text)
-    assert encode(parse(text)) == encode(plain(fresh)) == text
+    assert to_json_and_text(value) == (fresh, text)
+    assert encode(parse(text)) == encode(to_json(fresh)) == text
     assert json.loads(text, parse_int=float) == json.loads(json.dumps(fresh), parse_int=float)
 
 
@@ -309,5 +317,5 @@ TEXTS = st.text('[]{}",:\\u0deE+-.19 \ud800') | VALUES.map(lambda value: json.du
 @given(st.binary() | TEXTS)
 def test_any_text_is_read_or_malformed(text: str | bytes) -> None:
     """Nothing else is raised, and what is read has canonical bytes."""
-    with contextlib.suppress(Malformed):
-        assert encode(plain(parse(text))) == encode(parse(text))
+    with contextlib.suppress(MalformedError):
+        assert encode(to_json(parse(text))) == encode(parse(text))

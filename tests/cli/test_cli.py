@@ -214,7 +214,7 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         block 0, by the issuer: allows it
         by: read_file(path: a path under /srv/data)
         block 1, narrowed by somebody who had it, signed by nobody: does not allow it
-        the capability does not name this tool [wrong_tool]
+        the capability does not name this tool [not_granted]
         names only send_email
         signatures were not checked, so anybody may have written this: give --trust FILE
         [1]

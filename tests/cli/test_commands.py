@@ -214,12 +214,12 @@ def test_a_length_of_time_has_units(text: str, seconds: int) -> None:
 )
 def test_time_left_has_two_units(seconds: int, words: str) -> None:
     """Enough to see whether it is a minute or a day."""
-    assert reading.left(seconds) == words
+    assert reading.format_duration(seconds) == words
 
 
 def test_a_time_beyond_every_calendar_is_a_number() -> None:
     """A token may say any 64-bit number."""
-    assert reading.moment(1 << 62) == f"second {1 << 62}"
+    assert reading.format_time(1 << 62) == f"second {1 << 62}"
 
 
 def test_the_first_page_is_help(line: Line) -> None:

@@ -23,7 +23,7 @@ from hessra_agents.cli.demo.claims import claims
 from hessra_agents.cli.demo.live import MAX_TURNS
 from hessra_agents.cli.demo.shop import CANARY, TICKET, Shop
 from hessra_agents.cli.demo.tools import Tools
-from hessra_agents.cli.demo.transcript import Message, Stolen, filled, load
+from hessra_agents.cli.demo.transcript import Stolen, TranscriptMessage, filled, load
 from hessra_agents.tools.provider_messages import ToolCall, result_text
 
 KEY = "sk-test-0123456789abcdef"
@@ -46,7 +46,7 @@ def test_the_demo_passes() -> None:
     assert text.splitlines()[-1] == (
         "26 calls: 9 permitted, 17 refused, 26 as expected; 5 of 5 claims about the shop hold"
     )
-    for reason in ("constraint", "unnamed_argument", "malformed", "wrong_tool", "not_holder", "expired"):
+    for reason in ("constraint", "unnamed_argument", "malformed", "not_granted", "not_holder", "expired"):
         assert f"refused {reason} " in text
 
 
@@ -73,14 +73,14 @@ def test_the_messages_are_what_the_providers_send() -> None:
     anthropic = pytest.importorskip("anthropic.types")
     shapes = set()
     for turn in load().turns:
-        for call in turn.calls if isinstance(turn, Message) else []:
+        for call in turn.calls if isinstance(turn, TranscriptMessage) else []:
             kind = {
                 "function": chat.ChatCompletionMessageFunctionToolCall,
                 "tool_use": anthropic.ToolUseBlock,
             }
             read = kind.get(call["type"], responses.ResponseFunctionToolCall).model_validate(call)
             assert read.model_dump(exclude_none=True) == call
-            shapes.add(ToolCall.of(read).shape)
+            shapes.add(ToolCall.of(read).provider)
     assert shapes == {"openai", "openai-responses", "anthropic"}
 
 
@@ -192,7 +192,7 @@ async def unguarded(shop: Shop) -> dict[str, str]:
     tools = {tool.__name__: tool for tool in Tools(shop).all()}
     results: dict[str, str] = {}
     for turn in load().turns:
-        calls = turn.calls if isinstance(turn, Message) else []
+        calls = turn.calls if isinstance(turn, TranscriptMessage) else []
         wanted = [ToolCall.of(filled(call, str(shop.root), results)) for call in calls]
         if isinstance(turn, Stolen):
             wanted = [ToolCall("direct", "stolen", turn.tool, turn.arguments)]

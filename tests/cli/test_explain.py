@@ -23,7 +23,7 @@ from hessra_agents import (
 )
 from hessra_agents.cli import inputs
 from hessra_agents.cli import token_view as reading
-from hessra_agents.tokens.admission import ANCHOR, APPROVED, Attested, Block
+from hessra_agents.tokens.admission import ANCHOR, APPROVED, Block, RequiredAttestation
 from tests.cli.test_commands import CALL, NOW, Line
 
 
@@ -55,7 +55,7 @@ def test_explain_and_verify_agree(line: Line, call: str, audience: str) -> None:
     mail = grant("send_email", to=must.email("acme.com"), body=must.anything())
     line.save("wide", "agent:desk", path, mail, grant("ping"))
     line.save("twice", "agent:desk", mail, grant("send_email", to="bo@acme.com"))
-    line.save("early", "agent:desk", mail, not_before=inputs.moment("2027-01-15T08:05:00Z", ""))
+    line.save("early", "agent:desk", mail, not_before=inputs.timestamp("2027-01-15T08:05:00Z", ""))
     for name in ("wide", "twice", "early", "bearer"):
         narrow = f"attenuate --trust trust.json --grants grants.toml --ttl 1m --audience mail --token {name}"
         Path(f"{name}-narrow").write_text(line(narrow).out)
@@ -68,7 +68,7 @@ def test_explain_and_verify_agree(line: Line, call: str, audience: str) -> None:
 
 def test_explain_knows_the_time(line: Line) -> None:
     """Which block ended, or has not begun."""
-    line.save("later", "agent:desk", grant("ping"), not_before=inputs.moment("2027-01-15T08:05:00Z", ""))
+    line.save("later", "agent:desk", grant("ping"), not_before=inputs.timestamp("2027-01-15T08:05:00Z", ""))
     assert (
         "block 0 starts at 2027-01-15 08:05:00 UTC [not_yet_valid]" in line("explain ping --token later").out
     )
@@ -102,12 +102,16 @@ def test_what_other_keys_must_say_is_told(line: Line) -> None:
         rights=(("agent:desk", "tool:ping", "invoke"), ("agent:desk", "prompt:hello", "get")),
         expires=NOW + 60,
         designations=((ANCHOR, "mail"),),
-        attested=((Attested(APPROVED, "0" * 32, one), Attested(APPROVED, "0" * 32, two)),),
+        attested=(
+            (RequiredAttestation(APPROVED, "0" * 32, one), RequiredAttestation(APPROVED, "0" * 32, two)),
+        ),
         activators=(two,),
     )
-    second = Block("01", one, attested=((Attested("team", "desk", two),),), states=(("team", "desk"),))
-    found = reading.Reading((first, second, Block("02", None)))
-    line.patch.setattr(reading.Reading, "of", lambda *_: found)
+    second = Block(
+        "01", one, attested=((RequiredAttestation("team", "desk", two),),), states=(("team", "desk"),)
+    )
+    found = reading.TokenView((first, second, Block("02", None)))
+    line.patch.setattr(reading.TokenView, "of", lambda *_: found)
 
     inspected = line("inspect", "token").out
     explained = line("explain ping", "token")
@@ -139,9 +143,9 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
         grant("pay", amount=must.anything()),
         grant("ping"),
         limit(calls=50, refund=True),
-        limit(sum_of="amount", at_most=500, per=timedelta(days=1), of="pay"),
-        approved_by(ana, bo, of="pay"),
-        not_before=inputs.moment("2027-01-15T08:05:00Z", ""),
+        limit(sum_of="amount", at_most=500, per=timedelta(days=1), tools="pay"),
+        approved_by(ana, bo, tools="pay"),
+        not_before=inputs.timestamp("2027-01-15T08:05:00Z", ""),
     )
 
     block = json.loads(line("inspect --json --token bounded").out)["blocks"][0]
@@ -172,7 +176,7 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
 def test_inspect_tells_what_only_a_session_knows(line: Line) -> None:
     """Where a value comes from, with every condition, and what must not have been seen."""
     edge = from_result("bills", "$[*].iban", where={"from": "gym"}, smallest="due", untrusted=True)
-    line.save("follows", "agent:desk", grant("pay", to=edge), clear_of("PII:*", of="pay"))
+    line.save("follows", "agent:desk", grant("pay", to=edge), clear_of("PII:*", tools="pay"))
 
     block = json.loads(line("inspect --json --token follows").out)["blocks"][0]
     said = [one.strip() for one in line("inspect --token follows").out.splitlines()]
@@ -209,7 +213,9 @@ async def test_a_grant_file_says_where_a_value_comes_from(bank: tuple[Guard, str
         with pytest.raises(Denied, match="constraint"):
             await guard.call(token, "pay", order, session=nothing)
 
-    session.keep("read_bills", [{"from": "landlord", "iban": "DE02"}, {"from": "gym", "iban": "FR14"}])
+    session.record_result(
+        "read_bills", [{"from": "landlord", "iban": "DE02"}, {"from": "gym", "iban": "FR14"}]
+    )
 
     assert await guard.call(token, "pay", order, session=session) == "paid"
     with pytest.raises(Denied, match="constraint"):
@@ -222,7 +228,7 @@ async def test_a_grant_file_says_what_must_not_have_been_seen(bank: tuple[Guard,
     """What was allowed is refused from then on."""
     guard, token = bank
     session, order = Session(), {"iban": "DE02", "cents": 90_000}
-    session.keep("read_bills", [{"from": "landlord", "iban": "DE02"}])
+    session.record_result("read_bills", [{"from": "landlord", "iban": "DE02"}])
     assert await guard.call(token, "pay", order, session=session) == "paid"
 
     session.expose([label])
@@ -240,7 +246,7 @@ def test_a_first_block_without_bounds_takes_no_arguments(line: Line) -> None:
         ((first,), "ping", "it names no guard [wrong_audience]"),
         ((first,), """ping '{"a": 1}'""", "argument 'a' is not named [unnamed_argument]"),
     ):
-        line.patch.setattr(reading.Reading, "of", lambda *_, found=blocks: reading.Reading(found))
+        line.patch.setattr(reading.TokenView, "of", lambda *_, found=blocks: reading.TokenView(found))
         done = line(f"explain {call}", "token")
         assert done.code == 1
         assert text in done.out

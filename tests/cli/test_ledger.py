@@ -456,7 +456,7 @@ def test_a_password_is_in_no_message(shell: Shell, dsn: str) -> None:
 
 def test_postgresql_is_named_by_a_file_or_the_environment(shell: Shell, dsn: str) -> None:
     """The same commands on a server; others see neither address nor password."""
-    guarded(dsn, three_calls, state=shell.folder / "state")
+    guarded(dsn, three_calls, state_dir=shell.folder / "state")
     (shell.folder / "address").write_text(dsn + "\n")
     shell.environment["HESSRA_LEDGER"] = dsn
     shell.play("""

@@ -23,11 +23,11 @@ from hessra_agents import Authority, Capability, KeyPair, grant, must
 from hessra_agents.cli.commands import mcp, mcp_config
 from hessra_agents.grants.grant_file.reader import read_grants
 from hessra_agents.keys.keyfile import write_key
-from hessra_agents.mcp import presenting
+from hessra_agents.mcp import with_capability
 from hessra_agents.mcp.authorization.pins import Pins
 from hessra_agents.mcp.proxy.common import VERSION
 
-ROOT = Path(mcp.__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 US = [sys.executable, "-m", "hessra_agents.cli", "mcp"]
 ODD = str(ROOT / "tests/support/odd_server.py")
 ERAS = ["legacy", "2026-07-28"]
@@ -125,7 +125,7 @@ async def decides(client: Client) -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_client_presents_through_the_proxy(place: Place, era: str) -> None:
     server = place.parameters(place.proxy())
-    async with Client(presenting(server, place.held, key=place.key), mode=era) as client:
+    async with Client(with_capability(server, place.held, key=place.key), mode=era) as client:
         await decides(client)
     async with Client(server, mode=era) as client:
         assert "carries no capability" in text_of(await client.call_tool("add", {"a": 2, "b": 3}))
@@ -310,9 +310,9 @@ async def test_http_stands_in_front_of_a_command_and_of_http(
             await decides(client)
         outer = place.proxy("--listen", "127.0.0.1:0", "--upstream", inner, command=[])[:-1]
         with listening(place, outer) as url:
-            async with Client(presenting(url, place.held, key=place.key), mode=era) as client:
+            async with Client(with_capability(url, place.held, key=place.key), mode=era) as client:
                 await decides(client)
-            async with Client(presenting(url, place.bearer), mode=era) as client:
+            async with Client(with_capability(url, place.bearer), mode=era) as client:
                 refused = await client.call_tool("add", {"a": 1, "b": 1})
                 assert "over HTTP a capability needs a holder" in text_of(refused)
 

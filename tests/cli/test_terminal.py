@@ -99,7 +99,7 @@ def test_whatever_fails_inside_is_one_line_without_its_text(line: Line) -> None:
         def fails(*_: object, error: BaseException = error) -> None:
             raise error
 
-        line.patch.setattr(reading.Reading, "of", fails)
+        line.patch.setattr(reading.TokenView, "of", fails)
         done = line("inspect --token bearer")
         assert (done.code, done.out, len(done.said)) == (3, "", 1)
         assert done.said[0].startswith(f"hessra-agents: failed: {type(error).__name__} in hessra_agents.cli")
@@ -112,7 +112,7 @@ def test_an_interruption_is_told_as_the_shell_tells_it(line: Line) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    line.patch.setattr(reading.Reading, "of", interrupted)
+    line.patch.setattr(reading.TokenView, "of", interrupted)
 
     assert line("inspect --token bearer").code == 130
 

@@ -50,15 +50,15 @@ def check(scene: Scene, permitted: Iterable[str]) -> Left:
 
 def check_logs(scene: Scene) -> None:
     """Each log's tree is that of its records; its head covers the first of them, as RFC 6962 counts."""
-    with Logs(scene.where, state=scene.state) as logs:
+    with Logs(scene.where, state_dir=scene.state) as logs:
         assert [text for one in verify(logs) for text in one.findings] == []
         for log in logs.all():
             leaves = [leaf_hash(record.body) for record in logs.records(log)]
             assert len(leaves) == log.size
-            if log.head is not None:
-                assert plain_root(leaves[: log.head.size]) == log.head.root
+            if log.checkpoint is not None:
+                assert plain_root(leaves[: log.checkpoint.size]) == log.checkpoint.root
 
 
 async def opens(scene: Scene) -> None:
     """The ledger opens and closes."""
-    await Ledger.open(scene.where, state=scene.state).aclose()
+    await Ledger.open(scene.where, state_dir=scene.state).aclose()

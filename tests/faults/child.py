@@ -66,7 +66,7 @@ class Child:
     async def open(self, where: str, state: str, durable: bool = True) -> None:
         """Open the ledger."""
         try:
-            self._ledger = Ledger.open(where, state=state, durable=durable)
+            self._ledger = Ledger.open(where, state_dir=state, durable=durable)
         except LedgerError as error:
             self.say(refused=str(error))
         except BaseException:

@@ -14,7 +14,7 @@ from hessra_agents import Denied, KeyPair, Ledger, grant, limit, must
 from hessra_agents.ledger import LedgerError
 from hessra_agents.ledger.log.reader import Logs
 from hessra_agents.ledger.log.verify import verify
-from hessra_agents.ledger.store.connection import StoreFailed
+from hessra_agents.ledger.store.connection import StoreError
 from tests.support.world import World
 
 Damage = Callable[[bytearray, random.Random], str]
@@ -53,7 +53,7 @@ class Filled:
 
     async def fill(self, calls: int, *, log: bool) -> None:
         """So many calls; ``log`` keeps what was written in the write-ahead log, as after a crash."""
-        world = World(ledger=Ledger.open(self.folder / "hessra.db", state=self.folder / "log"))
+        world = World(ledger=Ledger.open(self.folder / "hessra.db", state_dir=self.folder / "log"))
         world.authority, world.guard.trust = self.world.authority, self.world.authority.trust
         pay = grant("pay", amount=must.anything())
         self.held = self.world.issue(pay, limit(sum_of="amount", at_most=10_000_000), holder=KEY.public)
@@ -95,7 +95,7 @@ class Filled:
         where, state = folder / "hessra.db", folder / "log"
         found = contents(folder / "hessra.db", copy=True)
         try:
-            ledger = Ledger.open(where, state=state)
+            ledger = Ledger.open(where, state_dir=state)
         except LedgerError:
             return OPENING
         world = World(ledger=ledger)
@@ -108,10 +108,10 @@ class Filled:
         finally:
             await ledger.aclose()
         try:
-            with Logs(where, state=state) as logs:
+            with Logs(where, state_dir=state) as logs:
                 if any(one.findings for one in verify(logs)):
                     return VERIFYING
-        except (LedgerError, StoreFailed, ValueError):
+        except (LedgerError, StoreError, ValueError):
             return VERIFYING
         if found == self.contents:
             return UNUSED

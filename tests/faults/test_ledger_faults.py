@@ -28,8 +28,8 @@ import pytest
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, approved_by, limit
 from hessra_agents.ledger import LedgerError, stored
 from hessra_agents.ledger.log.reader import Logs
-from hessra_agents.ledger.store.connection import StoreFailed
-from hessra_agents.tokens.revocation_ids import mark
+from hessra_agents.ledger.store.connection import StoreError
+from hessra_agents.tokens.revocation_ids import revocation_id
 from tests.faults import COUNTED, PATIENCE, SAID, SOAK, times
 from tests.faults.checking import check, left
 from tests.faults.damage import CALLING, OPENING, UNCHECKED, UNUSED, VERIFYING, Damage, Filled, cut, flip
@@ -406,7 +406,7 @@ def test_two_processes_write_two_logs(disk: Path) -> None:
         other.does("call", calls=2)
         one.does("close")
         other.does("close")
-        with Logs(scene.where, state=scene.state) as logs:
+        with Logs(scene.where, state_dir=scene.state) as logs:
             assert [log.size for log in logs.all()] == [4, 4]
     check(scene, one.permitted | other.permitted)
 
@@ -488,7 +488,7 @@ async def test_what_works_without_the_store_and_what_is_refused(
 ) -> None:
     """Reading and attenuating work; what has to be remembered is ``unavailable`` in time, and not done."""
     world, approver = store.world(), KeyPair.generate()
-    held, asking = world.issue(limit(calls=3)), world.issue(approved_by(approver.public, of="send_email"))
+    held, asking = world.issue(limit(calls=3)), world.issue(approved_by(approver.public, tools="send_email"))
     await world.call(held)
     await until(lambda: store.sql("select 1 from entry where kind = 'outcome'"))
     waits: dict[str, float] = {}
@@ -507,13 +507,15 @@ async def test_what_works_without_the_store_and_what_is_refused(
                 group.start_soon(refused, "an approval", partial(world.call, asking))
                 group.start_soon(refused, "a record", partial(world.call, world.issue()))
                 group.start_soon(refused, "a revocation", partial(world.guard.revoke, held))
-        assert world.guard.honoured(held).subject == "agent:desk", "what is known holds up to the bound"
+        assert world.guard.check_capability(held).subject == "agent:desk", (
+            "what is known holds up to the bound"
+        )
         Capability.parse(held.attenuate(limit(calls=1)).token, world.guard.trust)
         if how != "full":  # what only reads goes on there
             monkeypatch.setattr(world.ledger.revoked, "_bound", 0.05)
             await until(lambda: world.ledger.revoked.age > 0.05)
             with world.refuses("stale"):
-                world.guard.honoured(held)
+                world.guard.check_capability(held)
     monkeypatch.undo()
     with anyio.fail_after(PATIENCE):
         await again(partial(world.call, world.issue()))
@@ -544,7 +546,7 @@ async def test_a_revocation_that_was_never_written_is_not_known(store: Store) ->
     def lost() -> None:
         reached.set()
         go.wait(PATIENCE)
-        raise StoreFailed("the disk is full")
+        raise StoreError("the disk is full")
 
     async def refused(attempt: Callable[[], Awaitable[object]]) -> None:
         with pytest.raises(Denied, match="unavailable"):
@@ -677,7 +679,7 @@ async def test_no_revocation_is_missed_whatever_becomes_of_the_news(dsn: str, tm
     with anyio.fail_after(PATIENCE):
         for one in (world, other):
             await again(partial(one.guard.wait_for_epoch, len(named)))
-    marks = [mark("subject", name.encode()) for name in named]
+    marks = [revocation_id("subject", name.encode()) for name in named]
     for one in (world, other):
         assert one.ledger.revoked.epoch == len(named)
         for found in marks:
@@ -729,7 +731,7 @@ async def test_a_revocation_that_commits_late_holds_up_the_next(dsn: str, tmp_pa
             early = group.create_task(world.guard.revoke(subject="agent:early"))
             await until(lambda: place.sql("select 1 from pg_locks where not granted") or early.done())
             assert not early.done()
-            row = (1, "subject", mark("subject", b"agent:late"), "subject agent:late", "", 0)
+            row = (1, "subject", revocation_id("subject", b"agent:late"), "subject agent:late", "", 0)
             await other.execute("insert into revocation values ($1, $2, $3, $4, $5, $6)", *row)
             await late.commit()
         assert early.result() == 2

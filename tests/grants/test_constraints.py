@@ -14,7 +14,7 @@ import pytest
 
 from hessra_agents import Call, Grant, grant, must
 from hessra_agents.grants.constraints import Constraint
-from hessra_agents.grants.describe import branch_words
+from hessra_agents.grants.describe import describe_branch
 
 
 def allows(constraint: object, value: object) -> bool:
@@ -184,13 +184,13 @@ def test_a_grant_is_read_in_words() -> None:
     one = grant("send", to=must.email("x.de"), n=must.optional(must.between(1, 2)), tags=must.subset_of("a"))
     assert isinstance(one, Grant)
     assert "to: one mail address: any at x.de" in str(one)
-    words = [branch_words(branch) for branch in one.branches(closed=True)]
+    words = [describe_branch(branch) for branch in one.branches(closed=True)]
     assert (
         words[0]
         == "send(to: one mail address at 'x.de'; tags: at least 1 long and a list of texts out of 'a')"
     )
     assert "n: a whole number of at least 1 and at most 2" in words[1]
-    assert "the rest as before" in branch_words(one.branches(closed=False)[0])
+    assert "the rest as before" in describe_branch(one.branches(closed=False)[0])
     assert str(must.one_of(*range(20))).endswith("or 12 more")
     for row in TABLE:
         if isinstance(row.constraint, Constraint):

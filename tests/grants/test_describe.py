@@ -14,8 +14,8 @@ from hessra_agents import Capability, grant, must
 from hessra_agents.call.call import Call
 from hessra_agents.call.facts import SIGNATURES
 from hessra_agents.grants.clauses import TESTS, Branch, Clause, Operand, Test
-from hessra_agents.grants.describe import branch_words, place_name, place_words, quoted, word
-from hessra_agents.tokens.admission import ANCHOR, Attested, Block
+from hessra_agents.grants.describe import describe_branch, describe_clauses, describe_place, quote, safe_word
+from hessra_agents.tokens.admission import ANCHOR, Block, RequiredAttestation
 from hessra_agents.tokens.describe import describe
 from hessra_agents.tools.json_schema import narrowed
 from hessra_agents.tools.tool import Tool
@@ -63,7 +63,7 @@ def test_every_clause_that_is_admitted_has_words_of_its_own() -> None:
     """On one line, of a bounded length, and never those of another test."""
     said: dict[tuple[str, str], Clause] = {}
     for clause in CLAUSES:
-        text = place_words([clause])
+        text = describe_clauses([clause])
         assert text
         assert text.isprintable()
         assert len(text) < 1000
@@ -89,9 +89,9 @@ def test_every_clause_that_is_admitted_has_words_of_its_own() -> None:
 
 def test_a_branch_tells_every_clause() -> None:
     """Also what `must` never writes: names by how they begin, objects that stay open."""
-    assert len({branch_words(Branch("tool:t", (clause,))) for clause in CLAUSES}) > 400
+    assert len({describe_branch(Branch("tool:t", (clause,))) for clause in CLAUSES}) > 400
     for clause in CLAUSES:
-        text = branch_words(Branch("tool:t", (clause,)))
+        text = describe_branch(Branch("tool:t", (clause,)))
         assert text.isprintable()
         assert text.startswith("t(")
         assert text.endswith((")", ", the rest as before)", "as before)"))
@@ -111,7 +111,7 @@ PATHS = [
 @pytest.mark.parametrize(("test", "text"), PATHS, ids=lambda value: str(value))
 def test_a_path_is_under_only_where_its_components_are(test: Test, text: str) -> None:
     """What is *in* a set, or ends somehow, is not under anything; half a component is none."""
-    assert place_words([Clause("arg_path", "x", None, (test,))]) == text
+    assert describe_clauses([Clause("arg_path", "x", None, (test,))]) == text
 
 
 WORDS = [
@@ -135,7 +135,7 @@ WORDS = [
 )
 def test_what_must_does_not_write_is_told(clause: Clause, text: str) -> None:
     """Another library may narrow a token by other tests."""
-    assert place_words([clause]) == text
+    assert describe_clauses([clause]) == text
 
 
 HONEST = [
@@ -154,7 +154,7 @@ def test_honest_words_stay_readable(constraint: Any, text: str) -> None:
     """What is one plain word has no quotes."""
     (branch,) = grant("t", x=constraint).branches(closed=True)
     assert (
-        branch_words(branch)
+        describe_branch(branch)
         .replace("at least 2 long and at most 2 long", "exactly 2 long")
         .startswith(f"t({text}")
     )
@@ -174,7 +174,7 @@ NAMES = [
 @pytest.mark.parametrize(("tests", "text"), NAMES, ids=lambda value: str(value) if type(value) is str else "")
 def test_names_are_told_as_they_are_decided(tests: tuple[Test, ...], text: str) -> None:
     """All tests on names must hold; what contradicts itself is told as that."""
-    assert branch_words(Branch("tool:t", (Clause("arg_names", "", None, tests),))) == text
+    assert describe_branch(Branch("tool:t", (Clause("arg_names", "", None, tests),))) == text
 
 
 EVIL = (
@@ -193,7 +193,7 @@ def looks_clean(text: str) -> None:
 @given(st.text())
 def test_any_text_is_one_word_or_in_quotes(text: str) -> None:
     """Of at most 81 characters, printable, with quotes that are closed."""
-    for told in (word(text), quoted(text), place_name(text)):
+    for told in (safe_word(text), quote(text), describe_place(text)):
         assert told.isprintable()
         assert 0 < len(told) <= 81
         if not re.fullmatch(r"[!#-&*-:=?-Z^_a-z~]+", told):
@@ -210,7 +210,7 @@ def test_no_operand_breaks_its_line(clause: Clause, text: str) -> None:
         for t in clause.tests
     ]
     changed = Clause(clause.fact, clause.key, None if tests else put, tuple(tests))
-    told = place_words([changed])
+    told = describe_clauses([changed])
     assert told.isprintable()
     assert len(told) < 300
 
@@ -245,7 +245,7 @@ def test_a_description_quotes_every_text() -> None:
         rights=((EVIL, f"tool:{EVIL}", EVIL),),
         expires=1,
         designations=((ANCHOR, EVIL), (EVIL, EVIL)),
-        attested=((Attested(EVIL, EVIL, key),),),
+        attested=((RequiredAttestation(EVIL, EVIL, key),),),
         patterns=((Branch(f"tool:{EVIL}", (Clause("arg_str", EVIL, EVIL),)),),),
     )
     text = describe((first,))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hessra_agents import Grant, KeyPair, approved_by, clear_of, from_result, grant, limit, must
 from hessra_agents.grants.constraints import Constraint
 from hessra_agents.grants.grant_file.reader import _READERS, read_conditions, read_grants
-from hessra_agents.grants.grant_file.writer import Entry, comment, exact, one_of, written
+from hessra_agents.grants.grant_file.writer import GrantEntry, comment, exact, one_of, write_grants
 from hessra_agents.grants.grants import method, pattern, prompt, resource
 
 SAME = {
@@ -62,7 +62,7 @@ SAME = {
         from_result("find", "$.a", where={"n": "x", "m": None})
     ),
     "{ from_result = { tool = 'find', path = '$', starts = { '@' = 'y' } } }": (
-        from_result("find", "$", starts={"@": "y"})
+        from_result("find", "$", starts_with={"@": "y"})
     ),
     "{ from_result = { tool = 'find', path = '$.a', largest = 'n', unique = true, untrusted = true } }": (
         from_result("find", "$.a", largest="n", unique=True, untrusted=True)
@@ -126,16 +126,18 @@ ANA, BO = KeyPair.generate().public, KeyPair.generate().public
 CONDITIONS = {
     "[[limit]]\ncalls = 5": limit(calls=5),
     "[[limit]]\ncalls = 3\nper = '1h30m'\nof = ['pay', 'read']\nrefund = true": limit(
-        calls=3, per=timedelta(minutes=90), of=["pay", "read"], refund=True
+        calls=3, per=timedelta(minutes=90), tools=["pay", "read"], refund=True
     ),
     "[[limit]]\nsum_of = 'amount'\nat_most = 5000\nper = '1d'\nrefund = false": limit(
         sum_of="amount", at_most=5000, per=timedelta(days=1)
     ),
     "[[limit]]\nsum_of = '/order/amount'\nat_most = 1": limit(sum_of="/order/amount", at_most=1),
     f"[[approval]]\nkeys = ['{ANA}']": approved_by(ANA),
-    f"[[approval]]\nkeys = ['{ANA}', '{BO}']\nneed = 2\nof = ['pay']": approved_by(ANA, BO, need=2, of="pay"),
+    f"[[approval]]\nkeys = ['{ANA}', '{BO}']\nneed = 2\nof = ['pay']": approved_by(
+        ANA, BO, need=2, tools="pay"
+    ),
     "[[clear]]\nlabels = ['PII:*']": clear_of("PII:*"),
-    "[[clear]]\nlabels = ['a', 'untrusted']\nof = ['pay']": clear_of("a", "untrusted", of="pay"),
+    "[[clear]]\nlabels = ['a', 'untrusted']\nof = ['pay']": clear_of("a", "untrusted", tools="pay"),
 }
 
 
@@ -329,7 +331,7 @@ names = texts.filter(lambda name: name and name[0] != "/")
 @given(names, st.dictionaries(names, json, max_size=4), texts)
 def test_what_is_written_is_what_is_read(name: str, arguments: dict[str, Any], words: str) -> None:
     """Names and values of any kind; notes, whatever they say, stay in their comment."""
-    entry = Entry(
+    entry = GrantEntry(
         "tool",
         name,
         {one: exact(value) for one, value in arguments.items()},
@@ -338,7 +340,7 @@ def test_what_is_written_is_what_is_read(name: str, arguments: dict[str, Any], w
         omitted={f"{words}, not granted": words},
     )
 
-    (found,) = read_grants(written([entry], head=[words]))
+    (found,) = read_grants(write_grants([entry], head=[words]))
 
     assert found.branches(closed=True) == grant(name, arguments).branches(closed=True)
 
@@ -346,7 +348,7 @@ def test_what_is_written_is_what_is_read(name: str, arguments: dict[str, Any], w
 @given(st.lists(json.filter(lambda value: not isinstance(value, (list, dict))), min_size=1, max_size=5))
 def test_a_choice_is_read_as_it_is_written(values: list[Any]) -> None:
     """Null and numbers among them."""
-    (found,) = read_grants(written([Entry("prompt", "p", {"x": one_of(values)})]))
+    (found,) = read_grants(write_grants([GrantEntry("prompt", "p", {"x": one_of(values)})]))
 
     assert found.branches(closed=True) == prompt("p", x=must.one_of(*values)).branches(closed=True)
 
@@ -362,7 +364,7 @@ def test_a_comment_is_one_line_of_what_can_be_seen(words: str) -> None:
 
 def test_a_grant_file_is_written_to_be_read() -> None:
     """This is how it looks."""
-    entry = Entry(
+    entry = GrantEntry(
         "tool",
         "read file",
         {"path": {"under": "/srv"}, "odd name": one_of(["a", None])},
@@ -371,7 +373,7 @@ def test_a_grant_file_is_written_to_be_read() -> None:
         omitted={"all": True},
     )
 
-    assert written([entry], head=["from a session"]) == (
+    assert write_grants([entry], head=["from a session"]) == (
         "# from a session\n"
         '\n[[grant]]\n# what it does\ntool = "read file"\n[grant.arguments]\n'
         "# wider than what was seen\n"

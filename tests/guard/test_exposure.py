@@ -41,20 +41,20 @@ pytestmark = pytest.mark.anyio
 ROOT = KeyPair.generate()
 CONTEXTS = Trust({1: KeyPair.generate().public}, context={2: ROOT.public})
 READS = ("customers", "salaries", "inbox", "page", "broken", "stream")
-CLEAR = clear_of("PII:*", of="send_email")
+CLEAR = clear_of("PII:*", tools="send_email")
 
 
 class Desk(World):
     """A world with tools whose results expose whoever calls them."""
 
     def __init__(self) -> None:
-        super().__init__(strict=True)
+        super().__init__(cross_check=True)
 
-        @self.guard.tool(exposes=["PII:email", "PII:name"])
+        @self.guard.tool(exposes_labels=["PII:email", "PII:name"])
         async def customers() -> str:
             return "ana"
 
-        @self.guard.tool(exposes=["salary"])
+        @self.guard.tool(exposes_labels=["salary"])
         async def salaries() -> str:
             return "5000"
 
@@ -66,11 +66,11 @@ class Desk(World):
         async def page() -> str:
             return "a page"
 
-        @self.guard.tool(exposes=["PII:email"])
+        @self.guard.tool(exposes_labels=["PII:email"])
         async def broken() -> str:
             raise RuntimeError("ana@acme.com")
 
-        @self.guard.tool(exposes=["PII:email"])
+        @self.guard.tool(exposes_labels=["PII:email"])
         async def stream() -> AsyncIterator[str]:
             yield "ana"
             yield "bo"
@@ -127,7 +127,7 @@ async def test_only_what_is_asked_about_rules_it_out(desk: Desk) -> None:
 )
 async def test_labels_are_matched_as_hessra_matches_them(tool: str, labels: list[str], desk: Desk) -> None:
     """A pattern crosses everything; any of several rules it out."""
-    box = desk.box(clear_of(*labels, of="send_email"))
+    box = desk.box(clear_of(*labels, tools="send_email"))
     await box.call(tool, {})
     with desk.refuses("exposed"):
         await mail(box)
@@ -135,7 +135,7 @@ async def test_labels_are_matched_as_hessra_matches_them(tool: str, labels: list
 
 async def test_a_member_of_a_compound_label_counts(desk: Desk) -> None:
     """Whoever has seen a conjunction has seen each of its parts."""
-    box = desk.box(clear_of("bank", of="send_email"), session=Session(["PII:SSN&bank"]))
+    box = desk.box(clear_of("bank", tools="send_email"), session=Session(["PII:SSN&bank"]))
     with desk.refuses("exposed"):
         await mail(box)
 
@@ -353,7 +353,7 @@ async def test_what_is_seen_while_a_call_waits_for_a_thread_counts(tmp_path: Pat
         def send_draft() -> None:
             sent.append("the draft")
 
-        of = clear_of("PII:*", of=send_draft)
+        of = clear_of("PII:*", tools=send_draft)
         box = world.guard.toolbox(world.issue(grant(send_draft), of, limit(calls=1, refund=True)))
 
         async def send() -> None:
@@ -400,7 +400,7 @@ async def test_labels_stay_with_a_method_that_is_given_its_object() -> None:
     world = World()
 
     class Shop:
-        @world.guard.tool(name="orders", exposes=["PII:email"])
+        @world.guard.tool(name="orders", exposes_labels=["PII:email"])
         async def orders(self) -> str:
             return "ana"
 
@@ -414,10 +414,10 @@ def nothing() -> None:
     """A tool."""
 
 
-@pytest.mark.parametrize("marks", [{"exposes": "PII"}, {"untrusted": "yes"}, {"untrusted": None}])
+@pytest.mark.parametrize("marks", [{"exposes_labels": "PII"}, {"untrusted": "yes"}, {"untrusted": None}])
 def test_marks_of_another_type_are_refused(marks: dict[str, Any], world: World) -> None:
     """One text would be taken for its letters."""
-    with pytest.raises(TypeError, match="exposes is a list of labels"):
+    with pytest.raises(TypeError, match="exposes_labels is a list of labels"):
         world.guard.tool(**marks)(nothing)
 
 
@@ -425,7 +425,7 @@ def test_marks_of_another_type_are_refused(marks: dict[str, Any], world: World) 
 def test_a_tool_declares_plain_labels(label: str, world: World) -> None:
     """No patterns, and no conjunction that nobody checked."""
     with pytest.raises(ValueError, match="a label is"):
-        world.guard.tool(exposes=[label])(nothing)
+        world.guard.tool(exposes_labels=[label])(nothing)
 
 
 @pytest.mark.parametrize("labels", [(), ("",), ("a\nb",), ("x" * 257,)])
@@ -438,7 +438,7 @@ def test_a_condition_names_labels(labels: tuple[str, ...]) -> None:
 def test_a_condition_of_a_tool_that_is_not_granted_is_refused(desk: Desk) -> None:
     """With a mistyped name the tool would be left without it."""
     with pytest.raises(ValueError, match="no grant names tool:send_mail"):
-        desk.box(clear_of("PII:*", of="send_mail"))
+        desk.box(clear_of("PII:*", tools="send_mail"))
 
 
 def test_it_is_told_in_words(desk: Desk) -> None:

@@ -65,13 +65,13 @@ async def test_the_toolbox_holds_the_tools_that_the_capability_reaches(world: Wo
     desk = world.guard.toolbox(world.issue())
     assert desk.tools == ("send_email",)
     assert await desk.call("send_email", MAIL) == f"sent to {ANA}"
-    with world.refuses("wrong_tool", "send_email"):
+    with world.refuses("not_granted", "send_email"):
         await desk.call("read_file", {"path": "/etc/passwd"})
 
 
 async def test_an_unknown_tool_is_refused_like_an_ungranted_one(world: World) -> None:
     """A name that no tool has is a refusal, not a crash."""
-    with world.refuses("wrong_tool"):
+    with world.refuses("not_granted"):
         await world.call(world.issue(), "launch", {})
 
 
@@ -199,7 +199,7 @@ async def test_types_are_strict(world: World) -> None:
 
 async def test_a_refused_call_is_refused_for_the_grant_before_its_spelling(world: World) -> None:
     """An ungranted tool is told as such even when its arguments are wrong, too."""
-    with world.refuses("wrong_tool"):
+    with world.refuses("not_granted"):
         await world.call(world.issue(), "pay", {"amount": "many"})
 
 

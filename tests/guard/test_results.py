@@ -48,7 +48,7 @@ class Desk(World):
     """A world with tools whose results are worth following; `answers` is what they return."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**({"strict": True} | options))
+        super().__init__(**({"cross_check": True} | options))
         self.answers: Any = [SARAH, EVE]
         ran = self.ran
 
@@ -153,16 +153,16 @@ CASES = {
         {"path": "$[*].id", "where": {"ok": None}}, [{"id": 1}, {"id": 2, "ok": None}], [2], [1]
     ),
     "all conditions": Case(
-        {"path": "$[*].id", "where": {"size": 5}, "starts": {"on": "2024-06"}}, FILES, [], [1, 2]
+        {"path": "$[*].id", "where": {"size": 5}, "starts_with": {"on": "2024-06"}}, FILES, [], [1, 2]
     ),
-    "starts": Case({"path": "$[*].id", "starts": {"on": "2024-06"}}, FILES, [2], [1]),
-    "starts of a number": Case({"path": "$[*].id", "starts": {"size": "5"}}, FILES, [], [1, 2]),
+    "starts": Case({"path": "$[*].id", "starts_with": {"on": "2024-06"}}, FILES, [2], [1]),
+    "starts of a number": Case({"path": "$[*].id", "starts_with": {"size": "5"}}, FILES, [], [1, 2]),
     "itself": Case(
-        {"path": "$[*]", "starts": {"@": "External"}}, ["External_0", "all"], ["External_0"], ["all"]
+        {"path": "$[*]", "starts_with": {"@": "External"}}, ["External_0", "all"], ["External_0"], ["all"]
     ),
     "largest": Case({"path": "$[*].id", "largest": "size"}, FILES, [2], [1]),
     "largest of what is left": Case(
-        {"path": "$[*].id", "starts": {"on": "2024-05"}, "largest": "size"}, FILES, [1], [2]
+        {"path": "$[*].id", "starts_with": {"on": "2024-05"}, "largest": "size"}, FILES, [1], [2]
     ),
     "smallest": Case({"path": "$[*].id", "smallest": "size"}, FILES, [1], [2]),
     "latest": Case({"path": "$[*].id", "largest": "on"}, FILES, [2], [1]),
@@ -260,14 +260,14 @@ async def _(desk: Desk) -> None:
 async def _(desk: Desk) -> None:
     box = desk.box()
     await box.call("search_contacts", {})
-    child = box.delegate("agent:desk:mailer", grant("mail"), results=["search_files"])
+    child = box.delegate("agent:desk:mailer", grant("mail"), share_results=["search_files"])
     await child.call("mail", TO_SARAH)
 
 
 @attack("a value that the parent sees after it has handed over")
 async def _(desk: Desk) -> None:
     box = desk.box()
-    child = box.delegate("agent:desk:mailer", grant("mail"), results=["search_contacts"])
+    child = box.delegate("agent:desk:mailer", grant("mail"), share_results=["search_contacts"])
     await box.call("search_contacts", {})
     await child.call("mail", TO_SARAH)
 
@@ -404,13 +404,13 @@ async def test_a_child_follows_what_it_is_handed_and_what_it_sees(desk: Desk) ->
     """The pairs of the attacks above."""
     box = desk.box()
     await box.call("search_contacts", {})
-    handed = box.delegate("agent:desk:mailer", grant("mail"), results=["search_contacts"])
+    handed = box.delegate("agent:desk:mailer", grant("mail"), share_results=["search_contacts"])
     assert await handed.call("mail", TO_SARAH) == "sent"
     own = box.delegate("agent:desk:own", grant("mail"), grant("search_contacts"))
     await own.call("search_contacts", {})
     assert await own.call("mail", TO_SARAH) == "sent"
     with pytest.raises(ValueError, match="no tool search_contact"):
-        box.delegate("agent:desk:typo", grant("mail"), results=["search_contact"])
+        box.delegate("agent:desk:typo", grant("mail"), share_results=["search_contact"])
 
 
 async def test_a_capability_may_say_that_it_trusts_what_others_write(desk: Desk) -> None:
@@ -489,7 +489,7 @@ async def test_a_call_elsewhere_is_followed_once_its_result_is_handed_in(desk: D
         async with desk.guard.permit(token, call, session=session):
             pass
     async with desk.guard.permit(token, Call.of("search_contacts", {}), session=session) as permit:
-        session.keep("search_contacts", [SARAH], call=permit.call)
+        session.record_result("search_contacts", [SARAH], call=permit.call)
     async with desk.guard.permit(token, call, session=session):
         pass
     assert desk.guard.decide(token, call, session=session).call == call
@@ -525,28 +525,28 @@ async def test_a_tool_may_bound_itself_by_earlier_results(desk: Desk) -> None:
 def seen(session: Session, value: str) -> bool:
     """Whether an argument could follow this text."""
     (branch,) = grant("x", x=from_result("t", "$[*]")).branches(closed=True)
-    return not branch.failing(Call.of("x", {"x": value}), session.looking())
+    return not branch.failing(Call.of("x", {"x": value}), session.result_lookup())
 
 
 def test_a_session_is_bounded() -> None:
     """The oldest fall out, by number and by size; what is too large never comes in."""
     session = Session()
     for number in range(MAX_RESULTS + 1):
-        session.keep("t", [f"{number}"])
+        session.record_result("t", [f"{number}"])
     assert not seen(session, "0")
     assert seen(session, "1")
     assert seen(session, f"{MAX_RESULTS}")
-    session.keep("t", ["x" * MAX_RESULT])
+    session.record_result("t", ["x" * MAX_RESULT])
     assert seen(session, "1")  # it came not in, so nothing fell out
     for _ in range(MAX_KEPT // MAX_RESULT):
-        session.keep("t", ["y" * (MAX_RESULT - 20)])
+        session.record_result("t", ["y" * (MAX_RESULT - 20)])
     assert not seen(session, f"{MAX_RESULTS}")
 
 
 def test_a_session_shows_no_result() -> None:
     """Not in its repr."""
     session = Session(["PII:email"])
-    session.keep("t", ["secret"])
+    session.record_result("t", ["secret"])
     assert repr(session) == "Session(1 results, labels=['PII:email'])"
 
 
@@ -554,7 +554,7 @@ def test_what_a_serializer_raises_is_no_result() -> None:
     """A cycle has no JSON form."""
     session, cycle = Session(), ["a"]
     cycle.append(cycle)  # type: ignore[arg-type]
-    session.keep("t", cycle)
+    session.record_result("t", cycle)
     assert not seen(session, "a")
 
 
@@ -598,9 +598,9 @@ WRONG: list[dict[str, Any]] = [
     {"where": {"a": object()}},
     {"where": {"": 1}},
     {"where": {"a": float("nan")}},
-    {"starts": {"a": ""}},
-    {"starts": {"a": 1}},
-    {"starts": {f"f{i}": "x" for i in range(9)}},
+    {"starts_with": {"a": ""}},
+    {"starts_with": {"a": 1}},
+    {"starts_with": {f"f{i}": "x" for i in range(9)}},
     {"largest": ""},
     {"largest": 1},
     {"unique": 1},
@@ -755,7 +755,7 @@ def test_words_tell_it_on_one_line() -> None:
         "a tool; to: anything",
         "$['x; to: anything'].id",
         where={"a\nb": "c\nd", "n": 1},
-        starts={"@": "x"},
+        starts_with={"@": "x"},
         largest="size",
         unique=True,
         untrusted=True,

@@ -57,7 +57,7 @@ async def test_a_sub_agent_never_exceeds_its_parent(world: World) -> None:
     assert wide.tools == ("send_email",)
     with world.refuses("constraint"):
         await wide.call("send_email", MAIL | {"to": EVE})
-    with world.refuses("wrong_tool"):
+    with world.refuses("not_granted"):
         await wide.call("read_file", {"path": "/etc/shadow"})
 
 
@@ -228,7 +228,7 @@ async def test_a_models_calls_are_answered_in_their_own_shape(world: World, shap
     good, refused, unknown = await world.guard.toolbox(world.issue()).answer(calls)
     assert told(good) == f"sent to {ANA}"
     assert told(refused).startswith("refused: send_email: argument 'to' is not allowed")
-    assert "[wrong_tool]" in told(unknown)
+    assert "[not_granted]" in told(unknown)
     assert [ran[0] for ran in world.ran] == ["send_email"]
     if shape == "anthropic":
         assert (good["tool_use_id"], good["is_error"], refused["is_error"]) == ("c1", False, True)

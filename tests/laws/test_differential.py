@@ -1,6 +1,6 @@
 """Our decision and the Datalog engine's, over random authority and random calls: no difference.
 
-The engine is the definition. Where we permit, `verify(..., strict=True)` asks it and refuses as
+The engine is the definition. Where we permit, `verify(..., cross_check=True)` asks it and refuses as
 ``unavailable`` if it would not; where we refuse, the engine is told here what the guard knows, and has to
 refuse, too. Where a guard asks for more than Datalog can say, `more_than_the_engine` names what.
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 
 from hessra_agents import Approval, Call, Capability, Denied, KeyPair, Reason, Session
-from hessra_agents.call.canonical import encode, flat, plain
+from hessra_agents.call.canonical import encode, to_json, to_json_fast
 from hessra_agents.grants.clauses import Results
 from hessra_agents.grants.labels import label_means
 from hessra_agents.tokens.admission import APPROVED, HOLDER
@@ -45,7 +45,7 @@ class Told:
 
     @property
     def results(self) -> Results | None:
-        return None if self.session is None else self.session.looking()
+        return None if self.session is None else self.session.result_lookup()
 
     @property
     def labels(self) -> frozenset[str] | None:
@@ -108,8 +108,8 @@ def differs(capability: Capability, call: Call, known: Told) -> tuple[Reason | N
             proof=known.proof,
             approvals=known.approvals,
             designations=known.designations,
-            require=known.require,
-            strict=True,
+            require_designations=known.require,
+            cross_check=True,
             results=known.results,
             labels=known.labels,
         )
@@ -161,7 +161,7 @@ def engine(capability: Capability, call: Call, known: Told) -> bool:
             designations=earned,
             patterns=[pattern for block in capability.blocks for pattern in block.patterns],
             limits=[
-                (handle, one.kind, one.most)
+                (handle, one.spelling, one.at_most)
                 for block in capability.blocks
                 for handle, one in block.limits
                 if countable(one.argument, call)
@@ -208,23 +208,23 @@ def test_our_decision_and_the_datalog_engine_never_differ() -> None:
         verdicts += decided(seed)
     assert verdicts.total() == TOKENS * CALLS
     assert verdicts[None] > 0.2 * verdicts.total()
-    for reason in (Reason.CONSTRAINT, Reason.MISSING_ARGUMENT, Reason.UNNAMED_ARGUMENT, Reason.WRONG_TOOL,
+    for reason in (Reason.CONSTRAINT, Reason.MISSING_ARGUMENT, Reason.UNNAMED_ARGUMENT, Reason.NOT_GRANTED,
                    Reason.NOT_APPROVED, Reason.NOT_HOLDER, Reason.EXPIRED, Reason.NOT_YET_VALID,
                    Reason.WRONG_AUDIENCE, Reason.WRONG_CALL, Reason.EXPOSED):  # fmt: skip
         assert verdicts[reason] > 0.0005 * verdicts.total(), (reason, verdicts)
 
 
 def test_the_short_way_to_canonical_arguments_is_the_long_way() -> None:
-    """What `flat` makes of the arguments of most calls is what the rules make of them, to the byte."""
+    """What `to_json_fast` makes of most arguments is what the rules make of them, to the byte."""
     rng, short = Random(0), 0
     letters = [chr(code) for code in range(128)] + ["\u00e9", "\U0001f600", "\ud800"]
     for _ in range(5_000):
         texts = ["".join(rng.choices(letters, k=rng.randint(0, 3))) for _ in range(4)]
         values = [*texts, rng.randint(-(2**54), 2**54), rng.choice((True, False, None, 0, 1, -1, 0.5, [1]))]
         given = {rng.choice(texts): rng.choice(values) for _ in range(rng.randint(0, 4))}
-        found = flat(given)
+        found = to_json_fast(given)
         if found is not None:
             short += 1
-            assert repr(found[0]) == repr(plain(given))
-            assert found[1] == encode(plain(given))
+            assert repr(found[0]) == repr(to_json(given))
+            assert found[1] == encode(to_json(given))
     assert short > 1_000

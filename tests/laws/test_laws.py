@@ -31,7 +31,7 @@ from hessra_agents import (
     must,
 )
 from hessra_agents.call.call import digest
-from hessra_agents.call.canonical import Malformed
+from hessra_agents.call.canonical import MalformedError
 from hessra_agents.call.facts import SIGNATURES
 from hessra_agents.grants.constraints import Constraint
 from hessra_agents.tokens.builder import Condition
@@ -117,18 +117,18 @@ calls: st.SearchStrategy[Call] = st.builds(
 scopes = st.none() | st.sampled_from([("send",), ("pay",), TOOLS])
 windows = st.sampled_from([None, timedelta(seconds=1), timedelta(days=366)])
 limits = st.one_of(
-    st.builds(limit, calls=st.integers(1, 9), per=windows, of=scopes, refund=st.booleans()),
+    st.builds(limit, calls=st.integers(1, 9), per=windows, tools=scopes, refund=st.booleans()),
     st.builds(
         limit,
         sum_of=st.sampled_from([*NAMES, "/a/f", "/b/a~1b", "/c/0"]),
         at_most=st.sampled_from([1, 2**53 - 1]),
         per=windows,
-        of=scopes,
+        tools=scopes,
     ),
 )
 approvals = st.integers(1, 3).flatmap(
     lambda n: st.builds(
-        lambda need, of: approved_by(*(key.public for key in APPROVERS[:n]), need=need, of=of),
+        lambda need, of: approved_by(*(key.public for key in APPROVERS[:n]), need=need, tools=of),
         st.integers(1, n),
         scopes,
     )
@@ -249,7 +249,7 @@ def engine(capability: Capability, call: Call, voters: Sequence[KeyPair] = ()) -
             audience="here",
             designations=[*([("holder", holder.handle)] if holder else []), *earned],
             patterns=[pattern for block in capability.blocks for pattern in block.patterns],
-            limits=[(handle, one.kind, one.most) for handle, one in counted],
+            limits=[(handle, one.spelling, one.at_most) for handle, one in counted],
         )
     except Denied:
         return False
@@ -296,7 +296,7 @@ def test_limits_and_approvals_only_narrow_and_the_engine_agrees(
                 continue
             assert not refused
             charges = permitted(capability, key, call, voters=voters).charges
-            takes = {(one.counter, one.amount, one.most, one.window) for one in charges}
+            takes = {(one.counter, one.amount, one.at_most, one.window) for one in charges}
             assert len(takes) == len(charges)
             assert takes >= taken
             taken = takes
@@ -340,12 +340,12 @@ def test_digest_and_facts_are_total_and_stable(arguments: dict[str, Any]) -> Non
     """Every value is Malformed, or has one digest and its facts, whatever the order of its names."""
     try:
         call = Call.of("t", arguments)
-    except Malformed:
+    except MalformedError:
         return
     again = Call.of("t", json.dumps(arguments, indent=2))
     turned = Call.of("t", dict(reversed(arguments.items())))
     assert call.digest == again.digest == turned.digest
-    assert call.text == again.text
+    assert call.canonical_json == again.canonical_json
     for name in [*arguments, "/x/0", "/x/1:", "/a/b/c"]:
         for predicate in SIGNATURES:
             assert call.fact(predicate, name) == again.fact(predicate, name)

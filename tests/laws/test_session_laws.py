@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hessra_agents import Call, Capability, Denied, KeyPair, Session, clear_of, from_result, grant, must
 from hessra_agents.grants.clauses import Results
 from hessra_agents.grants.constraints import Constraint
-from hessra_agents.grants.exposure import Clear
+from hessra_agents.grants.exposure import NoExposure
 from hessra_agents.grants.labels import label_means
 from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.engine import authorize
@@ -24,7 +24,7 @@ follows = st.builds(
     from_result,
     st.sampled_from(["a", "b"]),
     st.sampled_from(["$", "$[*]"]),
-    starts=st.sampled_from([{}, {"@": "x"}]),
+    starts_with=st.sampled_from([{}, {"@": "x"}]),
     untrusted=st.booleans(),
 )
 asked = st.one_of(
@@ -37,7 +37,7 @@ asked = st.one_of(
 )
 bounds = st.fixed_dictionaries({"x": asked})
 scopes = st.sampled_from([None, "t", "u"])
-conditions = st.lists(st.builds(clear_of, st.sampled_from(["l:*", "l:1", "m"]), of=scopes), max_size=1)
+conditions = st.lists(st.builds(clear_of, st.sampled_from(["l:*", "l:1", "m"]), tools=scopes), max_size=1)
 seen = st.sampled_from([None, (), ("n",), ("l:1",), ("l:2&m",)])
 kept = st.lists(
     st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["x", ["x"], ["x", "y"]]), st.booleans()),
@@ -50,7 +50,7 @@ calls = values.map(lambda value: Call.of("t", {"x": value}))
 
 @given(st.lists(st.tuples(bounds, conditions), min_size=1, max_size=2), kept, seen, calls)
 def test_the_engine_decides_as_we_do(
-    blocks: list[tuple[dict[str, Constraint], list[Clear]]],
+    blocks: list[tuple[dict[str, Constraint], list[NoExposure]]],
     results: list[tuple[str, Any, bool]],
     labels: tuple[str, ...] | None,
     call: Call,
@@ -64,8 +64,8 @@ def test_the_engine_decides_as_we_do(
         capability = capability.attenuate(*one, now=NOW)
     session = Session(labels or ())
     for tool, result, untrusted in results:
-        session.keep(tool, result, untrusted=untrusted)
-    looking = session.looking()
+        session.record_result(tool, result, untrusted=untrusted)
+    looking = session.result_lookup()
     try:
         verify(capability, call, now=NOW, audience="here", results=looking, labels=labels)
         ours = True

@@ -29,8 +29,8 @@ from hessra_agents import (
     limit,
     must,
 )
-from hessra_agents.ledger import Request
-from hessra_agents.mcp import Protection
+from hessra_agents.ledger import ApprovalRequest
+from hessra_agents.mcp import GuardMiddleware
 from tests.support.world import ANA, EVE, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ def desk(world: World, *, need: int = 1, **options: Any) -> Toolbox:
     return world.guard.toolbox(world.issue(people, **options))
 
 
-async def asked(world: World) -> Request:
+async def asked(world: World) -> ApprovalRequest:
     """The request that waits, once one does."""
     while not (found := await world.guard.requests()):
         await anyio.lowlevel.checkpoint()
@@ -76,7 +76,7 @@ async def test_a_waiting_call_runs_when_it_is_approved(world: World) -> None:
         async with anyio.create_task_group() as group:
 
             async def agent() -> None:
-                results.append(await desk(world, need=2).call("send_email", MAIL, wait=LONG))
+                results.append(await desk(world, need=2).call("send_email", MAIL, approval_timeout=LONG))
 
             group.start_soon(agent)
             request = await asked(world)
@@ -99,7 +99,7 @@ async def test_a_rejection_ends_the_wait(world: World) -> None:
                 await world.guard.reject(request, key=BEN)
 
             group.start_soon(people)
-            denied = await refused(box, wait=LONG)
+            denied = await refused(box, approval_timeout=LONG)
     assert "rejected" in str(denied)
     assert (await refused(box)).request == denied.request
     assert (world.ran, await world.guard.requests()) == ([], [])
@@ -111,14 +111,14 @@ async def test_a_vote_before_the_wait_is_seen(world: World) -> None:
     await refused(box)
     await world.guard.approve(await asked(world), key=ANN)
     with anyio.fail_after(20):
-        assert await box.call("send_email", MAIL, wait=LONG) == f"sent to {ANA}"
+        assert await box.call("send_email", MAIL, approval_timeout=LONG) == f"sent to {ANA}"
 
 
 async def test_a_wait_ends_at_its_deadline(world: World) -> None:
     """With the same refusal as without one; a deadline of nothing is none."""
     for wait in (timedelta(0), timedelta(seconds=-1), timedelta(milliseconds=150)):
         with anyio.fail_after(20):
-            denied = await refused(desk(world), wait=wait)
+            denied = await refused(desk(world), approval_timeout=wait)
         assert denied.reason is Reason.NOT_APPROVED
         assert denied.request
 
@@ -127,7 +127,7 @@ async def test_a_cancelled_wait_is_cancelled(world: World) -> None:
     """Nothing runs; the request stays, and its approval serves the same call later."""
     box = desk(world)
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+        group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
         request = await asked(world)
         group.cancel_scope.cancel()
     await world.guard.approve(request, key=CAT)
@@ -141,7 +141,7 @@ async def test_one_approval_makes_one_call(world: World) -> None:
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for _ in range(2):
-                group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+                group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
             first = await asked(world)
             await world.guard.approve(first, key=ANN)
             while (again := await asked(world)).id == first.id:
@@ -207,7 +207,7 @@ async def test_a_request_that_expires_is_asked_again(world: World) -> None:
     box = desk(world, ttl=timedelta(hours=1))
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+            group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
             first = await asked(world)
             world.now = first.expires
             second = await asked(world)
@@ -223,7 +223,7 @@ async def test_a_store_that_is_away_ends_no_wait(tmp_path: Path) -> None:
     box = desk(world)
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: box.call("send_email", MAIL, wait=LONG))
+            group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
             request = await asked(world)
             ledger.away = True
             while ledger.refused < 2:
@@ -243,7 +243,7 @@ class Flaky:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    async def requests(self, **options: Any) -> list[Request]:
+    async def requests(self, **options: Any) -> list[ApprovalRequest]:
         if self.away:
             self.refused += 1
             raise Denied(Reason.UNAVAILABLE)
@@ -258,7 +258,7 @@ async def test_a_guard_without_a_ledger_asks_nobody(world: World) -> None:
     async def send_email(to: str, body: str) -> str:
         return to + body
 
-    denied = await refused(guard.toolbox(world.issue(approved_by(ANN.public))), wait=LONG)
+    denied = await refused(guard.toolbox(world.issue(approved_by(ANN.public))), approval_timeout=LONG)
     assert (denied.reason, denied.request) == (Reason.NOT_APPROVED, None)
     with pytest.raises(ValueError, match="keeps no ledger"):
         await guard.requests()
@@ -269,7 +269,7 @@ async def test_nobody_is_asked_about_a_call_that_could_not_run(world: World) -> 
     box = world.guard.toolbox(world.issue(grant("pay", amount=must.anything()), approved_by(ANN.public)))
     for arguments in ({"amount": "much"}, {"amount": 1, "currency": "USD"}):
         with anyio.fail_after(20), pytest.raises(Denied) as caught:
-            await box.call("pay", arguments, wait=LONG)
+            await box.call("pay", arguments, approval_timeout=LONG)
         assert caught.value.request is None
     assert await world.guard.requests() == []
 
@@ -340,7 +340,7 @@ async def test_a_model_reads_what_to_do(world: World) -> None:
 
 async def test_an_answer_may_wait(world: World) -> None:
     """The calls of one message wait side by side: one that needs nobody is not held up by one that does."""
-    mail = approved_by(ANN.public, of="send_email")
+    mail = approved_by(ANN.public, tools="send_email")
     box = world.guard.toolbox(
         world.issue(grant("now"), grant("send_email", to=ANA, body=must.anything()), mail)
     )
@@ -353,7 +353,7 @@ async def test_an_answer_may_wait(world: World) -> None:
         async with anyio.create_task_group() as group:
 
             async def agent() -> None:
-                answers.extend(await box.answer(calls, wait=LONG))
+                answers.extend(await box.answer(calls, approval_timeout=LONG))
 
             group.start_soon(agent)
             request = await asked(world)
@@ -367,7 +367,7 @@ async def test_an_mcp_client_reads_the_request(world: World) -> None:
     """A server that is guarded tells the request's id; once it is approved, the same call runs."""
     guard = Guard(world.authority.trust, audience="mail", ledger=Ledger.memory(), clock=lambda: world.now)
     box = guard.toolbox(world.issue(approved_by(ANN.public)))
-    protection = Protection(guard, bound=box)
+    protection = GuardMiddleware(guard, default_toolbox=box)
     server = MCPServer("mail", extensions=[protection], middleware=[protection], log_level="CRITICAL")
 
     @server.tool()
@@ -398,7 +398,7 @@ async def test_revoking_ends_the_wait(world: World) -> None:
                 await world.guard.approve(request, key=ANN)
 
             group.start_soon(people)
-            assert (await refused(box, wait=LONG)).reason is Reason.REVOKED
+            assert (await refused(box, approval_timeout=LONG)).reason is Reason.REVOKED
     assert world.ran == []
 
 
@@ -411,7 +411,7 @@ async def test_approvals_of_one_pass_serve_every_try(world: World) -> None:
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             given = (one for one in [vote.statement])
-            group.start_soon(lambda: box.call("send_email", MAIL, approvals=given, wait=LONG))
+            group.start_soon(lambda: box.call("send_email", MAIL, approvals=given, approval_timeout=LONG))
             await anyio.wait_all_tasks_blocked()
             await world.guard.approve(request, key=BEN)
     assert len(world.ran) == 1
@@ -422,7 +422,7 @@ async def test_approvals_of_one_pass_serve_every_try(world: World) -> None:
 async def test_a_wait_is_a_timedelta(world: World) -> None:
     """A number could be seconds or minutes."""
     with pytest.raises(TypeError, match="timedelta"):
-        await desk(world).call("send_email", MAIL, wait=5)  # type: ignore[arg-type]
+        await desk(world).call("send_email", MAIL, approval_timeout=5)  # type: ignore[arg-type]
 
 
 async def test_a_rejected_call_does_not_run_with_an_approval_in_hand(world: World) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from hessra_agents.errors import Denied, Reason
 from hessra_agents.ledger import transactions as steps
-from hessra_agents.ledger.opening import store_of
-from hessra_agents.ledger.revocations import Revocation, Revoked
+from hessra_agents.ledger.opening import open_store
+from hessra_agents.ledger.revocations import Revocation, RevocationList
 from hessra_agents.ledger.store import connection, writer
-from hessra_agents.ledger.store.connection import Steps, Transaction, apart, drive
+from hessra_agents.ledger.store.connection import Steps, Transaction, run_in_thread, run_steps
 from hessra_agents.ledger.store.statements import statements
 from tests.support.ledgers import Store, held_up, once_each, shared, until
 from tests.support.ledgers import anyio_backend as anyio_backend
@@ -41,7 +41,7 @@ def within(store: Store, work: Callable[[Transaction], None]) -> None:
     """Do something in one transaction, and commit it."""
 
     def alone() -> None:
-        opened, _, _ = store_of(store.where, state=store.folder / "log")
+        opened, _, _ = open_store(store.where, state_dir=store.folder / "log")
         try:
             transaction = Transaction(opened)
             work(transaction)
@@ -49,7 +49,7 @@ def within(store: Store, work: Callable[[Transaction], None]) -> None:
         finally:
             opened.close()
 
-    apart(alone)
+    run_in_thread(alone)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def job(transaction: Transaction) -> Iterator[None]:
     try:
         yield
     except Denied:
-        transaction.back()
+        transaction.rollback_to_savepoint()
 
 
 @once_each
@@ -70,17 +70,17 @@ def test_what_is_taken_back_takes_nothing_else_along(store: Store, written: bool
 
     def work(transaction: Transaction) -> None:
         with job(transaction):
-            drive(transaction, record(0))
+            run_steps(transaction, record(0))
         with job(transaction):
             if spends:
-                drive(transaction, statement("spend", "proof", b"one", 1 << 40))
-            drive(transaction, record(1))
+                run_steps(transaction, statement("spend", "proof", b"one", 1 << 40))
+            run_steps(transaction, record(1))
             if written:
-                assert drive(transaction, statement("entry_of", bytes([1]) * 16, "decision"))
+                assert run_steps(transaction, statement("entry_of", bytes([1]) * 16, "decision"))
             raise Denied(Reason.SPENT)
         with job(transaction):
-            drive(transaction, statement("spend", "proof", b"two", 1 << 40))
-            drive(transaction, record(1))
+            run_steps(transaction, statement("spend", "proof", b"two", 1 << 40))
+            run_steps(transaction, record(1))
 
     within(store, work)
     assert [bytes(op)[0] for (op,) in store.sql("select op from entry order by idx")] == [0, 1]
@@ -98,11 +98,11 @@ def test_a_transaction_knows_which_statements_read_what_it_keeps_back(name: str)
 
 @once_each
 def test_an_erased_opening_is_back_if_the_erasing_is_taken_back(store: Store) -> None:
-    within(store, lambda transaction: drive(transaction, record(0)))
+    within(store, lambda transaction: run_steps(transaction, record(0)))
 
     def work(transaction: Transaction) -> None:
         with job(transaction):
-            assert drive(transaction, statement("erase", 1, 0))
+            assert run_steps(transaction, statement("erase", 1, 0))
             raise Denied(Reason.UNAVAILABLE)
 
     within(store, work)
@@ -111,18 +111,18 @@ def test_an_erased_opening_is_back_if_the_erasing_is_taken_back(store: Store) ->
 
 @once_each
 def test_a_revocation_is_known_to_whoever_comes_after_it_in_the_same_transaction(store: Store) -> None:
-    revoked = Revoked()
+    revoked = RevocationList()
 
     def work(transaction: Transaction) -> None:
-        drive(transaction, steps.learn(revoked))
+        run_steps(transaction, steps.learn_revocations(revoked))
         with job(transaction):
-            drive(transaction, steps.revoke(BLOCK, "", 1))
-            drive(transaction, steps.learn(Revoked()))
+            run_steps(transaction, steps.revoke(BLOCK, "", 1))
+            run_steps(transaction, steps.learn_revocations(RevocationList()))
             raise Denied(Reason.UNAVAILABLE)
-        drive(transaction, steps.learn(revoked))
+        run_steps(transaction, steps.learn_revocations(revoked))
         assert revoked.epoch == 0, "it was taken back"
-        drive(transaction, steps.revoke(BLOCK, "", 1))
-        drive(transaction, steps.learn(revoked))
+        run_steps(transaction, steps.revoke(BLOCK, "", 1))
+        run_steps(transaction, steps.learn_revocations(revoked))
 
     within(store, work)
     assert revoked.epoch == 1

@@ -394,13 +394,13 @@ async def test_a_head_that_is_kept_elsewhere_is_held_against_the_log(tmp_path: P
     await world.call(world.issue())
     await world.ledger.aclose()
     kept.write_text((tmp_path / "hessra.db.log" / "0" / "checkpoint").read_text())
-    await Ledger.open(where, heads=kept).aclose()
+    await Ledger.open(where, checkpoints=kept).aclose()
     delete(where)
     await Ledger.open(where).aclose()
     with pytest.raises(LedgerError, match="no log of"):
-        Ledger.open(where, heads=kept)
+        Ledger.open(where, checkpoints=kept)
     with pytest.raises(LedgerError, match="No such file"):
-        Ledger.open(where, heads=tmp_path / "none")
+        Ledger.open(where, checkpoints=tmp_path / "none")
 
 
 async def test_closing_twice_closes_nothing_of_anybody_else(tmp_path: Path) -> None:

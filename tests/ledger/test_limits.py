@@ -139,7 +139,7 @@ async def test_a_clock_that_is_set_back_frees_nothing(store: Store) -> None:
 async def test_a_limit_of_one_tool_leaves_the_others_alone(store: Store) -> None:
     world = store.world()
     held = world.issue(
-        PAY, grant("now"), limit(calls=1, of="pay"), limit(sum_of="amount", at_most=5, of="pay")
+        PAY, grant("now"), limit(calls=1, tools="pay"), limit(sum_of="amount", at_most=5, tools="pay")
     )
     for _ in range(3):
         await world.call(held, "now", {})
@@ -279,13 +279,13 @@ async def test_a_budget_lives_as_long_as_the_capability_and_outlives_the_ledger(
     await world.ledger.aclose()
     again = store.world(world)
     again.now += 3599
-    store.run(steps.forget(again.now))
+    store.run(steps.expire(again.now))
     with again.refuses("spent"):
         await pay(again, held)
     again.now += 1
     with again.refuses("expired"):
         await pay(again, held)
-    store.run(steps.forget(again.now))
+    store.run(steps.expire(again.now))
     assert store.sql("select count(*) from used") == [(0,)], "and what can be asked for no more is forgotten"
 
 
@@ -295,7 +295,7 @@ async def test_a_budget_that_was_forgotten_too_early_is_used_up(store: Store) ->
     world = store.world()
     held = budget(world, limit(calls=1))
     await pay(world, held)
-    store.run(steps.forget(world.now + 86_400))
+    store.run(steps.expire(world.now + 86_400))
     with world.refuses("stale"):
         await pay(world, held)
 
@@ -308,7 +308,7 @@ async def test_a_short_window_leaves_no_pile_behind(store: Store) -> None:
     for _ in range(40):
         await pay(world, held)
         world.now += 30
-    store.run(steps.forget(world.now - 120))
+    store.run(steps.expire(world.now - 120))
     ((kept,),) = store.sql("select count(*) from used")
     assert kept <= 10
 
@@ -344,7 +344,7 @@ from hessra_agents import Authority, Denied, Guard, Ledger, Trust
 where, state, trust, token, tries = sys.argv[1:]
 
 async def main():
-    ledger = Ledger.open(where, state=state)
+    ledger = Ledger.open(where, state_dir=state)
     guard = Guard(Trust.load(trust), audience="mail", ledger=ledger, clock=lambda: 1_800_000_000)
     found = {}
 

@@ -14,11 +14,11 @@ import pytest
 
 from hessra_agents import Ledger
 from hessra_agents.ledger import LedgerError, Revocation
-from hessra_agents.ledger.log.reader import Log, Logs, StoredTiles
+from hessra_agents.ledger.log.reader import Log, Logs, LogTiles
 from hessra_agents.ledger.log.recovery import break_off, broken
-from hessra_agents.ledger.log.search import NO_OUTCOME, Wanted, latest, search
+from hessra_agents.ledger.log.search import NO_OUTCOME, RecordQuery, latest, search
 from hessra_agents.ledger.log.verify import verify
-from hessra_agents.tlog.export import BadExport, check, check_proof
+from hessra_agents.tlog.export import ExportError, check, check_proof
 from hessra_agents.tlog.merkle import Tree, inclusion, leaf_hash
 from hessra_agents.tlog.notes import Checkpoint
 from tests.support.world import ANA, EVE, MAIL, World
@@ -37,7 +37,7 @@ class Place:
         """One guard, so many permitted calls (2 records each), and what else is wanted."""
 
         async def work() -> None:
-            world = World(ledger=Ledger.open(self.where, clear=clear, state=self.state))
+            world = World(ledger=Ledger.open(self.where, keep_arguments=clear, state_dir=self.state))
             capability = world.issue()
             for number in range(count):
                 await world.call(capability, arguments={"to": ANA, "body": f"mail {number}"})
@@ -48,7 +48,7 @@ class Place:
         anyio.run(work)
 
     def logs(self) -> Logs:
-        return Logs(self.where, state=self.state)
+        return Logs(self.where, state_dir=self.state)
 
     def findings(self, *older: Checkpoint) -> list[str]:
         with self.logs() as logs:
@@ -93,7 +93,7 @@ def test_a_decision_is_found_with_its_outcome(store: Place) -> None:
         found = latest(logs, 10)
         assert [one.verdict for one in found] == ["permitted, done"] * 3 + ["refused: constraint"]
         assert [one.verdict for one in latest(logs, 1)] == ["refused: constraint"]
-        assert (the(logs).size, the(logs).head.size) == (7, 7)  # type: ignore[union-attr]
+        assert (the(logs).size, the(logs).checkpoint.size) == (7, 7)  # type: ignore[union-attr]
 
 
 def test_a_decision_without_an_outcome_is_shown_as_that(file: Place) -> None:
@@ -106,25 +106,25 @@ def test_a_decision_without_an_outcome_is_shown_as_that(file: Place) -> None:
 @pytest.mark.parametrize(
     ("wanted", "count"),
     [
-        (Wanted(), 6),
-        (Wanted(subject="agent:desk"), 6),
-        (Wanted(subject="agent"), 6),
-        (Wanted(subject="agent:de"), 0),
-        (Wanted(tool="send_email"), 6),
-        (Wanted(tool="pay"), 0),
-        (Wanted(verdict="permitted"), 5),
-        (Wanted(verdict="constraint"), 1),
-        (Wanted(since=NOW), 6),
-        (Wanted(since=NOW + 1), 0),
-        (Wanted(until=NOW), 0),
-        (Wanted(arguments=(("body", "mail 3"),)), 1),
-        (Wanted(arguments=(("body", "mail 3"), ("to", ANA))), 1),
-        (Wanted(arguments=(("to", EVE),)), 1),
-        (Wanted(arguments=(("body", "mail"),)), 0),
+        (RecordQuery(), 6),
+        (RecordQuery(subject="agent:desk"), 6),
+        (RecordQuery(subject="agent"), 6),
+        (RecordQuery(subject="agent:de"), 0),
+        (RecordQuery(tool="send_email"), 6),
+        (RecordQuery(tool="pay"), 0),
+        (RecordQuery(verdict="permitted"), 5),
+        (RecordQuery(verdict="constraint"), 1),
+        (RecordQuery(since=NOW), 6),
+        (RecordQuery(since=NOW + 1), 0),
+        (RecordQuery(until=NOW), 0),
+        (RecordQuery(arguments=(("body", "mail 3"),)), 1),
+        (RecordQuery(arguments=(("body", "mail 3"), ("to", ANA))), 1),
+        (RecordQuery(arguments=(("to", EVE),)), 1),
+        (RecordQuery(arguments=(("body", "mail"),)), 0),
     ],
     ids=repr,
 )
-def test_records_are_found_by_what_they_say_and_by_hash(file: Place, wanted: Wanted, count: int) -> None:
+def test_records_are_found_by_what_they_say_and_by_hash(file: Place, wanted: RecordQuery, count: int) -> None:
     file.fill(5, then=refuse)
     with file.logs() as logs:
         assert len(search(logs, wanted)) == count
@@ -154,7 +154,7 @@ def test_a_log_is_read_while_it_is_written(store: Place) -> None:
 
     store.fill(0, then=beside)
     with store.logs() as logs:
-        assert len(logs.kept()) == 1
+        assert len(logs.local_states()) == 1
 
 
 # Proofs and exports
@@ -167,8 +167,8 @@ def test_a_record_is_proved_to_somebody_without_the_log(store: Place) -> None:
         assert log.kept is not None
         for index in (0, 255, 256, 299):
             body = logs.record(log, index).body
-            assert check_proof(logs.proof(log, index), body, [log.kept.verifier]) == log.head
-        with pytest.raises(BadExport):
+            assert check_proof(logs.proof(log, index), body, [log.kept.verifier]) == log.checkpoint
+        with pytest.raises(ExportError):
             check_proof(logs.proof(log, 1), logs.record(log, 2).body, [log.kept.verifier])
         with pytest.raises(ValueError, match="covers 300 records"):
             logs.proof(log, 300)
@@ -177,7 +177,7 @@ def test_a_record_is_proved_to_somebody_without_the_log(store: Place) -> None:
 def test_a_changed_record_is_not_proved(file: Place) -> None:
     file.fill(150)
     file.sql("update entry set body = ? where idx = 7", b"{}")
-    with file.logs() as logs, pytest.raises(BadExport, match="does not show"):
+    with file.logs() as logs, pytest.raises(ExportError, match="does not show"):
         logs.proof(the(logs), 7)
 
 
@@ -186,12 +186,12 @@ def test_the_tiles_of_a_store_are_those_of_the_tree(file: Place) -> None:
     file.fill(300)
     with file.logs() as logs:
         log, tree = the(logs), Tree()
-        tiles = StoredTiles(logs, log)
+        tiles = LogTiles(logs, log)
         for record in logs.records(log):
             tree.append(leaf_hash(record.body))
             if tree.size in (1, 255, 256, 257, 511, 512, 513, 600):
                 assert Tree.of(tree.size, tiles).root() == tree.root()
-        assert inclusion(3, 600, tiles) == inclusion(3, 600, StoredTiles(logs, log))
+        assert inclusion(3, 600, tiles) == inclusion(3, 600, LogTiles(logs, log))
 
 
 def test_an_export_verifies_offline_and_grows(store: Place, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:
     """Also by somebody who has its key: only what is kept elsewhere tells."""
     file.fill(5)
     with file.logs() as logs:
-        witness = the(logs).head
+        witness = the(logs).checkpoint
         assert witness is not None
     file.fill(5)
     assert file.findings(witness) == []
@@ -308,7 +308,7 @@ def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:
 
 def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_path: Path) -> None:
     store.fill(2)
-    with Logs(store.where, state=tmp_path / "elsewhere") as logs:
+    with Logs(store.where, state_dir=tmp_path / "elsewhere") as logs:
         (found,) = verify(logs)
     assert (found.size, found.covered, found.findings) == (4, 0, [])
     assert "no signed head" in found.notes[0]
@@ -319,7 +319,7 @@ def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_
 
 def test_what_is_erased_is_found_by_nobody_and_the_log_verifies(store: Place) -> None:
     store.fill(3, clear=True)
-    mail = Wanted(arguments=(("body", "mail 1"),))
+    mail = RecordQuery(arguments=(("body", "mail 1"),))
     with store.logs() as logs:
         (found,) = search(logs, mail)
         assert logs.erase(the(logs), found.record.index)
@@ -351,14 +351,14 @@ def test_an_old_copy_keeps_a_guard_from_starting_until_it_is_broken_off(file: Pl
     with pytest.raises(LedgerError, match="has 10 records, its last head covers 20"):
         file.fill(1)
     with file.logs() as logs:
-        before = logs.kept()
+        before = logs.local_states()
         ((one, path),) = break_off(logs, "restored from backup", now=NOW)
         assert (one.kept.origin, path.name) == (*before, "broken-1")
         assert (path / "checkpoint").read_text() == one.kept.note
         assert broken(logs) == []
     file.fill(1)
     with file.logs() as logs:
-        said = [one.record.said for one in search(logs, Wanted()) if one.record.said["kind"] == "break"]
+        said = [one.record.said for one in search(logs, RecordQuery()) if one.record.said["kind"] == "break"]
         assert [(one["log"], one["reason"]) for one in said] == [(*before, "restored from backup")]
         assert Checkpoint.verified(said[0]["head"], [said[0]["verifier"]]).size == 20
         assert [one.findings for one in verify(logs)] == [[]] * 3
@@ -385,7 +385,7 @@ def test_whatever_is_lost_can_be_broken_off(file: Place, what: str) -> None:
 def test_a_head_that_was_altered_is_broken_off_too(store: Place) -> None:
     store.fill(3)
     with store.logs() as logs:
-        folder = next(iter(logs.kept().values())).folder
+        folder = next(iter(logs.local_states().values())).folder
     whole = (folder / "checkpoint").read_text()
     (folder / "checkpoint").write_text(whole.replace("\n6\n", "\n7\n"))
     with pytest.raises(LedgerError, match="not signed"):
@@ -414,7 +414,7 @@ def test_a_log_is_not_broken_off_under_its_writer(file: Place) -> None:
 
         def attempt() -> None:
             with file.logs() as logs:
-                kept = next(iter(logs.kept().values()))
+                kept = next(iter(logs.local_states().values()))
                 (kept.folder / "checkpoint").write_text("nonsense")
                 with pytest.raises(LedgerError, match="a process writes"):
                     break_off(logs, "why", now=NOW)

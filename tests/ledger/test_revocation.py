@@ -18,8 +18,8 @@ import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Reason, Trust, approved_by, grant, must
-from hessra_agents.ledger import LedgerError, Reach, Revocation
-from hessra_agents.ledger.revocations import Revoked
+from hessra_agents.ledger import LedgerError, Revocation, RevocationImpact
+from hessra_agents.ledger.revocations import RevocationList
 from hessra_agents.tokens.hessra.latent import activate, latent
 from tests.support.ledgers import SOAK, Store, everywhere, once_each, shared, until
 from tests.support.ledgers import anyio_backend as anyio_backend
@@ -244,14 +244,14 @@ async def test_to_revoke_twice_is_to_revoke_once(store: Store) -> None:
 async def test_what_nobody_has_seen_falls_when_it_is_seen(store: Store) -> None:
     world = store.world()
     held = world.issue()
-    assert await world.guard.reach(held) == Reach(0, 0, 0)
+    assert await world.guard.reach(held) == RevocationImpact(0, 0, 0)
     await world.guard.revoke(held)
     await falls(world, held)
 
 
 @everywhere
 async def test_decisions_that_run_nothing_know_it_too(store: Store) -> None:
-    """`decide`, `honoured` and a toolbox, once this process knows."""
+    """`decide`, `check_capability` and a toolbox, once this process knows."""
     world = store.world()
     held = world.issue()
     desk = world.guard.toolbox(held)
@@ -259,7 +259,7 @@ async def test_decisions_that_run_nothing_know_it_too(store: Store) -> None:
     await world.guard.wait_for_epoch(await world.guard.revoke(held))
     for attempt in (
         partial(world.guard.decide, held, Call.of("send_email", MAIL)),
-        partial(world.guard.honoured, held),
+        partial(world.guard.check_capability, held),
         partial(desk.decide, Call.of("send_email", MAIL)),
     ):
         with world.refuses("revoked"):
@@ -293,7 +293,7 @@ async def test_every_guard_on_the_store_refuses_what_one_has_revoked_as_soon_as_
         await falls(there, held)
         await there.guard.wait_for_epoch(epoch)
         with there.refuses("revoked"):
-            there.guard.honoured(held)
+            there.guard.check_capability(held)
 
 
 @shared
@@ -304,7 +304,7 @@ async def test_a_guard_learns_what_others_revoke_without_being_asked(store: Stor
     epoch = await here.guard.revoke(held)
     await until(lambda: there.ledger.revoked.epoch == epoch)
     with there.refuses("revoked"):
-        there.guard.honoured(held)
+        there.guard.check_capability(held)
 
 
 @everywhere
@@ -314,7 +314,7 @@ async def test_an_epoch_that_does_not_come_is_told(store: Store) -> None:
     await world.guard.wait_for_epoch(epoch)
     await world.guard.wait_for_epoch(0)
     with pytest.raises(TimeoutError):
-        await world.guard.wait_for_epoch(epoch + 1, within=0.05)
+        await world.guard.wait_for_epoch(epoch + 1, timeout=0.05)
 
 
 @shared
@@ -429,7 +429,7 @@ async def test_decisions_are_the_same_however_long_the_list_is(store: Store, ent
     good, bad = first.issue(), first.issue()
     if store.name == "memory":
         world = first
-        world.ledger.revoked.learn(entries, _rows(entries))
+        world.ledger.revoked.apply(entries, _rows(entries))
         _memory_sql(world, entries)
     else:
         store.sql(_FILL[store.name].format(entries))
@@ -562,11 +562,11 @@ async def test_a_guard_that_cannot_read_the_list_is_stale_and_recovers(
         monkeypatch.setattr(time, "time", lambda: 0.0)
         await until(lambda: world.ledger.revoked.age > 0.3)
         with world.refuses("stale"):
-            world.guard.honoured(held)
+            world.guard.check_capability(held)
         with world.refuses("stale"):
             await world.call(held)
     await until(lambda: world.ledger.revoked.age < 0.3)
-    world.guard.honoured(held)
+    world.guard.check_capability(held)
     await stands(world, held)
 
 
@@ -594,24 +594,24 @@ def test_a_list_is_too_old_when_its_bound_has_passed_and_not_before(monkeypatch:
     """To the edge, with what was last read before there was anything to read."""
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    revoked = Revoked()
+    revoked = RevocationList()
     clock[0] += 5.0
     revoked.check((), NOW)
     clock[0] += 0.001
     with pytest.raises(Denied) as caught:
         revoked.check((), NOW)
     assert caught.value.reason is Reason.STALE
-    revoked.learn(0, ())
+    revoked.apply(0, ())
     revoked.check((), NOW)
 
 
 def test_a_list_takes_only_what_comes_next() -> None:
     """Doubled and reordered rows are taken once; a gap, or an older list, is none of it."""
-    revoked = Revoked()
+    revoked = RevocationList()
     rows = _rows(5)
-    revoked.learn(3, [rows[2], rows[0], rows[1]])
-    revoked.learn(3, [])
-    revoked.learn(4, rows[:4])
+    revoked.apply(3, [rows[2], rows[0], rows[1]])
+    revoked.apply(3, [])
+    revoked.apply(4, rows[:4])
     for epoch, wrong in (
         (3, []),
         (6, rows[4:]),
@@ -620,11 +620,11 @@ def test_a_list_takes_only_what_comes_next() -> None:
         (6, [rows[4], (7, "block", b"")]),
     ):
         with pytest.raises(LookupError):
-            revoked.learn(epoch, wrong)
+            revoked.apply(epoch, wrong)
     assert revoked.epoch == 4
     with pytest.raises(Denied):
         revoked.check([rows[3][2]], NOW)
     revoked.check([rows[4][2]], NOW)
-    revoked.learn(5, rows)
+    revoked.apply(5, rows)
     with pytest.raises(Denied):
         revoked.check([rows[4][2]], NOW)

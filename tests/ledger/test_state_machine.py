@@ -388,7 +388,7 @@ class Guards(RuleBasedStateMachine):
         for number, world in enumerate(getattr(self, "worlds", ())):
             for held, token in self.tokens[-3:]:
                 with suppress(Denied):
-                    world.guard.honoured(token)
+                    world.guard.check_capability(token)
                     assert not self.stale[number]
                     assert self.model.now < held.expires
 

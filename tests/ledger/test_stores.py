@@ -15,11 +15,11 @@ import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, Reason, approved_by, grant, limit, must
-from hessra_agents.ledger import Request, Vote
+from hessra_agents.ledger import ApprovalRequest, ApprovalVote
 from hessra_agents.ledger import transactions as steps
 from hessra_agents.ledger.approval_requests import MOST_OPEN
 from hessra_agents.ledger.store import writer
-from hessra_agents.ledger.store.connection import Steps, StoreFailed
+from hessra_agents.ledger.store.connection import Steps, StoreError
 from tests.support.ledgers import (
     PATIENCE,
     Store,
@@ -112,7 +112,7 @@ async def test_a_forgotten_proof_is_not_used_again_by_a_clock_that_was_set_back(
     held = world.issue(holder=KEY.public)
     proof = world.prove(held, KEY)
     await world.call(held, proof=proof)
-    assert store.run(steps.forget(world.now + 60)), "it was forgotten when it had expired"
+    assert store.run(steps.expire(world.now + 60)), "it was forgotten when it had expired"
     with world.refuses("stale"):
         await world.call(held, proof=proof)
 
@@ -142,14 +142,14 @@ async def test_every_decision_and_outcome_is_in_the_log(store: Store) -> None:
     world = store.world()
     held = world.issue()
     await world.call(held)
-    with world.refuses("wrong_tool"):
+    with world.refuses("not_granted"):
         await world.call(held, "pay", {"amount": 1})
     with pytest.raises(ZeroDivisionError):
         async with world.guard.permit(held, Call.of("send_email", MAIL)):
             raise ZeroDivisionError
     await world.ledger.aclose()
     told = [one.get("verdict") or one.get("outcome") for one in store.records()]
-    assert told == ["permitted", "done", "wrong_tool", "permitted", "failed"]
+    assert told == ["permitted", "done", "not_granted", "permitted", "failed"]
 
 
 @shared
@@ -225,7 +225,7 @@ async def test_a_commit_that_nobody_knows_of_charges_once(store: Store, committe
         connection.commit = real  # type: ignore[method-assign]
         if committed:
             real()
-        raise StoreFailed("the answer was lost")
+        raise StoreError("the answer was lost")
 
     connection.commit = lost  # type: ignore[method-assign]
     paid = {"amount": 6}
@@ -245,7 +245,7 @@ async def test_a_store_that_fails_twice_refuses_and_is_used_again_when_it_is_bac
 
     def lost() -> None:
         real()
-        raise StoreFailed("the answer was lost")
+        raise StoreError("the answer was lost")
 
     connection.commit = lost  # type: ignore[method-assign]
     with world.refuses("unavailable"):
@@ -538,7 +538,7 @@ async def test_a_call_that_could_not_run_asks_nobody(store: Store) -> None:
     world = store.world()
     held = asking(world)
     for tool, arguments in (("send_email", {"to": "eve@evil.example", "body": "hi"}), ("pay", {"amount": 1})):
-        with world.refuses({"pay": "wrong_tool"}.get(tool, "constraint")):
+        with world.refuses({"pay": "not_granted"}.get(tool, "constraint")):
             await world.call(held, tool, arguments)
     await world.guard.revoke(held)
     with world.refuses("revoked"):
@@ -553,7 +553,7 @@ async def test_a_toolbox_waits_for_the_vote(store: Store) -> None:
     answers: list[Any] = []
 
     async def call() -> None:
-        answers.append(await desk.call("send_email", BODY, wait=timedelta(seconds=20)))
+        answers.append(await desk.call("send_email", BODY, approval_timeout=timedelta(seconds=20)))
 
     async with anyio.create_task_group() as group:
         group.start_soon(call)
@@ -572,11 +572,11 @@ async def test_a_toolbox_does_not_wait_beyond_a_rejection_or_its_deadline(store:
     with world.refuses("not_approved"):
         await desk.call("send_email", BODY)
     with world.refuses("not_approved"):
-        await desk.call("send_email", BODY, wait=timedelta(milliseconds=50))
+        await desk.call("send_email", BODY, approval_timeout=timedelta(milliseconds=50))
     (request,) = await world.ledger.requests(now=world.now)
     await world.ledger.vote(request.id, request.reject(ANA, now=world.now), now=world.now)
     with anyio.fail_after(PATIENCE), world.refuses("not_approved", "rejected"):
-        await desk.call("send_email", BODY, wait=timedelta(hours=1))
+        await desk.call("send_email", BODY, approval_timeout=timedelta(hours=1))
 
 
 @shared
@@ -585,7 +585,7 @@ async def test_a_vote_in_the_store_that_nobody_signed_is_worth_nothing(store: St
     world = store.world()
     held = asking(world)
     id = await asked(world, held)
-    other = Request.of(held, Call.of("send_email", {**BODY, "body": "other"}), now=world.now)
+    other = ApprovalRequest.of(held, Call.of("send_email", {**BODY, "body": "other"}), now=world.now)
     forged = other.approve(ANA, now=world.now).statement
     store.run(statement("vote", (id, str(ANA.public), forged)))
     with world.refuses("wrong_call"):
@@ -642,7 +642,7 @@ async def test_what_can_be_no_name_is_not_revoked(store: Store) -> None:
 async def test_an_unknown_request_is_no_error_of_the_store(store: Store) -> None:
     """Whatever its id is."""
     ledger = store.open()
-    vote = Vote(KEY.public, "ha1.")
+    vote = ApprovalVote(KEY.public, "ha1.")
     for id in ("", "0" * 16, "'; drop table request; --", "x" * 10_000, "\u00e9", "a\0b", "\ud800"):
         assert await ledger.requests(now=0, id=id) == [], ascii(id)
         with pytest.raises(ValueError, match="no such request"):

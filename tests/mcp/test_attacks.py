@@ -10,8 +10,8 @@ from mcp import Client
 from mcp.server import MCPServer
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, grant, must
-from hessra_agents.mcp import Protection, presenting
-from hessra_agents.mcp.authorization.catalog import Catalogue
+from hessra_agents.mcp import GuardMiddleware, with_capability
+from hessra_agents.mcp.authorization.catalog import ToolCatalog
 from hessra_agents.mcp.authorization.pins import Pins
 from tests.support.mcp_world import ERAS, refused
 
@@ -60,12 +60,12 @@ class Holder:
 
     def guarded(self, name: str = "sums", **options: Any) -> Sums:
         """The server behind the guard."""
-        protection = Protection(self.guard, **options)
+        protection = GuardMiddleware(self.guard, **options)
         return Sums(name, extensions=[protection], middleware=[protection])
 
     def client(self, sums: Sums, era: str) -> Client:
         """A client that presents the capability."""
-        return Client(presenting(sums.server, self.capability, key=self.key), mode=era)
+        return Client(with_capability(sums.server, self.capability, key=self.key), mode=era)
 
 
 async def test_a_poisoned_description_gets_its_side_note_without_a_guard(era: str) -> None:
@@ -135,13 +135,13 @@ async def test_a_definition_that_changes_is_refused_until_it_is_approved_again(e
 async def test_true_is_not_one_in_a_definition_that_was_approved(era: str) -> None:
     """To Python they are equal; to a model that reads the definition they are not."""
     one, other = [{"name": "t", "inputSchema": {"const": value}} for value in (1, True)]
-    catalogue = Catalogue(Pins.of("sums", [one]))
+    catalogue = ToolCatalog(Pins.of("sums", [one]))
 
     async def fetch() -> list[dict[str, Any]]:
         return [one]
 
-    first = await catalogue.offer("t", fetch)
+    first = await catalogue.find("t", fetch)
     assert first is not None
     assert first.pinned
-    catalogue.saw([other])
-    assert not catalogue.knows("t")
+    catalogue.observe([other])
+    assert not catalogue.is_fresh("t")

@@ -15,8 +15,8 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from pydantic import BaseModel
 
 from hessra_agents import Call, Denied, KeyPair, Proof, grant, must
-from hessra_agents.mcp import presenting
-from hessra_agents.tokens.credential import Held
+from hessra_agents.mcp import with_capability
+from hessra_agents.tokens.credential import Credential
 from tests.support.mcp_world import ERAS, READ, McpWorld, refused, text_of
 
 pytestmark = pytest.mark.anyio
@@ -62,9 +62,9 @@ SERVER = """
 import sys
 from mcp.server import MCPServer
 from hessra_agents import Guard, Ledger, Trust
-from hessra_agents.mcp import Protection
+from hessra_agents.mcp import GuardMiddleware
 
-protection = Protection(Guard(Trust.load(sys.argv[1]), audience="files", ledger=Ledger.memory()))
+protection = GuardMiddleware(Guard(Trust.load(sys.argv[1]), audience="files", ledger=Ledger.memory()))
 server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
 
 @server.tool()
@@ -82,7 +82,7 @@ async def test_a_capability_crosses_to_another_process(files: McpWorld, era: str
     command = StdioServerParameters(
         command=sys.executable, args=[str(tmp_path / "server.py"), str(tmp_path / "trust.json")]
     )
-    async with Client(presenting(command, files.issue(), key=files.key), mode=era) as client:
+    async with Client(with_capability(command, files.issue(), key=files.key), mode=era) as client:
         assert text_of(await client.call_tool("read_file", READ)) == "text of /srv/a.txt"
         refused(await client.call_tool("read_file", {"path": "/srv/../etc/passwd"}), "constraint")
     async with Client(command, mode=era) as client:
@@ -98,7 +98,7 @@ async def test_a_delegated_capability_is_presented_by_its_own_holder(files: McpW
         key=files.key,
         ttl=timedelta(minutes=1),
     )
-    async with Client(presenting(files.server, narrower.token, key=helper), mode=era) as client:
+    async with Client(with_capability(files.server, narrower.token, key=helper), mode=era) as client:
         with files.runs("read_file"):
             await client.call_tool("read_file", {"path": "/srv/public/a"})
         with files.runs():
@@ -115,17 +115,17 @@ async def test_a_wrong_presentation_is_noticed_before_anything_is_sent(files: Mc
     ]
     for token, options, said in wrong:
         with pytest.raises(ValueError, match=said):
-            presenting(files.server, token, **options)
+            with_capability(files.server, token, **options)
 
 
 def test_a_holder_proves_what_its_guard_verifies(files: McpWorld) -> None:
-    """`Held` trusts no root key, and its proofs are those of `Capability.prove`."""
+    """`Credential` trusts no root key, and its proofs are those of `Capability.prove`."""
     capability, call = files.issue(), Call.of("read_file", READ)
-    proof = Held.of(capability.token, key=files.key).prove(call)
+    proof = Credential.of(capability.token, key=files.key).prove(call)
     assert isinstance(proof, Proof)
     files.guard.decide(capability, call, proof=proof)
-    elsewhere = Held.of(capability.token, key=files.key, audience="mail").prove(call)
+    elsewhere = Credential.of(capability.token, key=files.key, audience="mail").prove(call)
     with pytest.raises(Denied):
         files.guard.decide(capability, call, proof=elsewhere)
-    assert Held.of(files.issue(bearer=True).token).prove(call) is None
-    assert capability.token not in repr(Held.of(capability.token, key=files.key))
+    assert Credential.of(files.issue(bearer=True).token).prove(call) is None
+    assert capability.token not in repr(Credential.of(capability.token, key=files.key))

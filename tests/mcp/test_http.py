@@ -14,9 +14,9 @@ from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from hessra_agents import KeyPair
-from hessra_agents.mcp import Refusals, presenting
+from hessra_agents.mcp import DenialFormat, with_capability
 from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
-from hessra_agents.mcp.proxy.http_upstream import reverse
+from hessra_agents.mcp.proxy.http_upstream import proxy_http
 from tests.support.http_world import (
     ENVELOPE,
     JSON,
@@ -57,7 +57,7 @@ async def test_a_named_call_runs_once_and_no_other_does(files: HttpWorld, era: s
         with files.runs():
             outside = await client.call_tool("read_file", {"path": "/etc/passwd"})
             refused(outside, "constraint", "argument 'path' is not allowed")
-            refused(await client.call_tool("add", {"a": 1}), "wrong_tool")
+            refused(await client.call_tool("add", {"a": 1}), "not_granted")
 
 
 @each_era
@@ -70,7 +70,7 @@ async def test_a_call_without_a_capability_does_not_run(files: HttpWorld, era: s
 @each_era
 async def test_a_capability_without_a_holder_is_not_taken(files: HttpWorld, era: str) -> None:
     bearer = files.issue(bearer=True)
-    async with files.reversed() as url, Client(presenting(url, bearer), mode=era) as client:
+    async with files.reversed() as url, Client(with_capability(url, bearer), mode=era) as client:
         with files.runs():
             refused(await client.call_tool("read_file", READ), "not_holder", "over HTTP")
 
@@ -93,7 +93,7 @@ async def test_a_list_shows_what_the_capability_reaches(
     files: HttpWorld, era: str, json_response: bool
 ) -> None:
     async with files.reversed(json_response=json_response) as url:
-        async with Client(presenting(url, files.issue(), key=files.key), mode=era) as client:
+        async with Client(with_capability(url, files.issue(), key=files.key), mode=era) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["read_file"]
             assert (await client.list_resources()).resources == []
         async with Client(url, mode=era) as client:
@@ -135,12 +135,12 @@ async def test_a_bound_gate_serves_clients_that_present_nothing(era: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("form", "code"), [(Refusals.RESULT, None), (Refusals.ERROR, 403), (Refusals.UNKNOWN, -32602)]
+    ("form", "code"), [(DenialFormat.RESULT, None), (DenialFormat.ERROR, 403), (DenialFormat.UNKNOWN, -32602)]
 )
 async def test_a_refused_call_is_an_answer_like_any_other(
-    files: HttpWorld, form: Refusals, code: int | None
+    files: HttpWorld, form: DenialFormat, code: int | None
 ) -> None:
-    async with files.reversed(refusals=form) as url:
+    async with files.reversed(denial_format=form) as url:
         response = await post(url, files.call(files.issue(), "add", {"a": 1}))
     answer = said(response)
     assert (response.status_code, answer["id"]) == (200, 1)
@@ -154,10 +154,10 @@ async def test_tokens_reach_neither_the_server_nor_a_log(
 ) -> None:
     capability = files.issue()
     upstream = Recorded(files.bare.streamable_http_app())
-    async with served(upstream) as behind, served(reverse(files.gate, behind)) as url:
+    async with served(upstream) as behind, served(proxy_http(files.gate, behind)) as url:
         logging.getLogger("httpcore2.http11").setLevel(logging.DEBUG)
         with caplog.at_level(logging.DEBUG):
-            async with Client(presenting(url, capability, key=files.key), mode=era) as client:
+            async with Client(with_capability(url, capability, key=files.key), mode=era) as client:
                 await client.list_tools()
                 with files.runs("read_file"):
                     await client.call_tool("read_file", READ)
@@ -179,7 +179,7 @@ async def test_of_the_callers_headers_only_those_of_the_protocol_go_on(files: Ht
     given = {"authorization": "Bearer of-the-caller", "cookie": "a=b", "x-key": "secret", "x-trace": "kept"}
     async with (
         served(upstream) as behind,
-        served(reverse(files.gate, behind, headers=own, pass_on=["X-Trace"])) as url,
+        served(proxy_http(files.gate, behind, headers=own, forward_headers=["X-Trace"])) as url,
     ):
         with files.runs("read_file"):
             await post(f"{url}?token=secret", call, {**routing(call), **given})
@@ -203,7 +203,7 @@ async def test_one_callers_cookies_are_not_anothers(files: HttpWorld) -> None:
         else:
             await lifespan(receive, send)
 
-    async with served(app) as behind, served(reverse(files.gate, behind)) as url:
+    async with served(app) as behind, served(proxy_http(files.gate, behind)) as url:
         for _ in range(2):
             response = await post(url, request("ping", {}), JSON)
             assert said(response)["result"] == {}
@@ -319,7 +319,7 @@ async def test_what_is_no_message_goes_no_further(
     files: HttpWorld, body: bytes, code: int, id: object
 ) -> None:
     upstream = Recorded(files.bare.streamable_http_app())
-    async with served(upstream) as behind, served(reverse(files.gate, behind)) as url:
+    async with served(upstream) as behind, served(proxy_http(files.gate, behind)) as url:
         response = await post(url, body, JSON)
     answer = said(response)
     assert (response.status_code, answer["error"]["code"], answer["id"]) == (400, code, id)
@@ -455,4 +455,4 @@ async def test_a_session_that_is_gone_is_told_as_gone(files: HttpWorld) -> None:
 async def test_an_upstream_is_named_by_a_url(files: HttpWorld) -> None:
     for text in ("files", "ftp://x/mcp", "http:///mcp", "file:///etc"):
         with pytest.raises(ValueError, match="http or https"):
-            reverse(files.gate, text)
+            proxy_http(files.gate, text)

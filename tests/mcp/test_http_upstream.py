@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import grant
-from hessra_agents.mcp.proxy.http_upstream import reverse
+from hessra_agents.mcp.proxy.http_upstream import proxy_http
 from hessra_agents.mcp.transport import sse as events
-from hessra_agents.mcp.transport.http_response import Failure
-from hessra_agents.mcp.transport.sse import Block, blocks
+from hessra_agents.mcp.transport.http_response import RpcError
+from hessra_agents.mcp.transport.sse import EventBlock, blocks
 from tests.support.http_world import JSON, HttpWorld, answering, http, post, request, routing, said, served
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def called(
     """The answer to a permitted call of a server that does this with it."""
     async with (
         scripted(script, listed) as upstream,
-        served(reverse(files.gate, upstream, **options)) as url,
+        served(proxy_http(files.gate, upstream, **options)) as url,
     ):
         response = await post(url, files.call(files.issue()))
     assert response.status_code == 200
@@ -131,7 +131,7 @@ async def test_a_broken_answer_is_told_as_an_error(files: HttpWorld, name: str) 
 async def test_a_server_that_is_not_there_is_told_at_once(files: HttpWorld) -> None:
     async with scripted(sending(lambda m: b"")) as gone:
         pass
-    async with served(reverse(files.gate, gone)) as url:
+    async with served(proxy_http(files.gate, gone)) as url:
         told = said(await post(url, request("ping", {}), JSON))
     assert (told["id"], told["error"]["code"]) == (1, -32603)
 
@@ -139,7 +139,7 @@ async def test_a_server_that_is_not_there_is_told_at_once(files: HttpWorld) -> N
 async def test_the_servers_own_refusal_comes_through(files: HttpWorld) -> None:
     own = {"jsonrpc": "2.0", "id": None, "error": {"code": -32001, "message": "gone"}}
     script = sending(lambda m: http(json.dumps(own).encode(), status="404 Not Found"))
-    async with scripted(script) as upstream, served(reverse(files.gate, upstream)) as url:
+    async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
         response = await post(url, files.call(files.issue()))
     assert (response.status_code, said(response)) == (404, {**own, "id": 1})
 
@@ -228,7 +228,7 @@ async def test_a_server_cannot_refuse_in_our_name(files: HttpWorld, streams: boo
             last = json.dumps({"jsonrpc": "2.0", "id": m["id"], **told})
             return http(event(first) + event(last), STREAM) if streams else http(last.encode())
 
-        async with scripted(sending(forged)) as upstream, served(reverse(files.gate, upstream)) as url:
+        async with scripted(sending(forged)) as upstream, served(proxy_http(files.gate, upstream)) as url:
             text = (await post(url, files.call(files.issue()))).text
         assert "hessra" not in text
         assert text.count('"a/b":1') == 1 + streams
@@ -250,7 +250,10 @@ async def test_an_event_shows_a_list_in_no_other_form(files: HttpWorld, name: st
         one = {"jsonrpc": "2.0", "id": m["id"], "result": LIST}
         return http(event(ODD[name](one)) + event(json.dumps(one)), STREAM)
 
-    async with scripted(sending(odd), sending(odd)) as upstream, served(reverse(files.gate, upstream)) as url:
+    async with (
+        scripted(sending(odd), sending(odd)) as upstream,
+        served(proxy_http(files.gate, upstream)) as url,
+    ):
         response = await post(url, request("tools/list", {}), JSON)
     assert said(response)["result"]["tools"] == []
     assert "read_file" not in response.text
@@ -259,7 +262,7 @@ async def test_an_event_shows_a_list_in_no_other_form(files: HttpWorld, name: st
 async def test_a_header_that_is_no_ascii_is_left_out(files: HttpWorld) -> None:
     more = "retry-after: \u2603\r\nmcp-session-id: s\r\n"
     script = sending(lambda m: http(answer(m, {}), more=more))
-    async with scripted(script) as upstream, served(reverse(files.gate, upstream)) as url:
+    async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
         response = await post(url, request("ping", {}), JSON)
     assert (response.status_code, response.headers["mcp-session-id"]) == (200, "s")
     assert "retry-after" not in response.headers
@@ -285,7 +288,7 @@ async def test_headers_do_not_tell_which_tools_there_are(files: HttpWorld) -> No
         scripted(
             sending(lambda m: http(answer(m, DONE))), sending(lambda m: http(answer(m, {"tools": tools})))
         ) as upstream,
-        served(reverse(files.gate, upstream)) as url,
+        served(proxy_http(files.gate, upstream)) as url,
     ):
         assert said(await post(url, foreign))["result"]["isError"]
         response = await post(url, permitted)
@@ -299,7 +302,7 @@ async def test_a_stream_is_passed_on_as_it_is(files: HttpWorld) -> None:
     first = b"id: 7\nretry: 10\ndata\n\n: comment\n\n"
     note = b'{"jsonrpc":"2.0","method":"notifications/vendor","params":{"x":1.0}}'
     script = sending(lambda m: http(first + event(note, "event: message", "id: 8"), STREAM))
-    async with scripted(script) as upstream, served(reverse(files.gate, upstream)) as url:
+    async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
         response = await post(url, files.call(files.issue()))
     # the server left before its answer: the client may take the stream up again behind event 8
     assert response.content == first + event(note, "event: message", "id: 8")
@@ -309,7 +312,7 @@ async def test_the_stream_of_a_session_is_filtered(files: HttpWorld) -> None:
     data = event(answer({"id": 3}, LIST)) + event(answer({"id": 4}, DONE))
     changed = event('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
     script = sending(lambda m: http(answer(m, DONE)) if m else http(data + changed, STREAM))
-    async with scripted(script) as upstream, served(reverse(files.gate, upstream)) as url:
+    async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
         await post(url, files.call(files.issue()))
         assert files.gate.catalogue._asked is not None
         async with httpx2.AsyncClient() as client:
@@ -324,7 +327,7 @@ async def test_a_server_without_sessions_says_so(files: HttpWorld, verb: str) ->
     script = sending(lambda m: http(b"", status="405 No", more="allow: POST\r\n"))
     async with (
         scripted(script) as upstream,
-        served(reverse(files.gate, upstream)) as url,
+        served(proxy_http(files.gate, upstream)) as url,
         httpx2.AsyncClient() as client,
     ):
         response = await client.request(verb, url)
@@ -345,7 +348,7 @@ async def test_a_stream_reads_the_same_however_it_is_cut() -> None:
     expected = ["id: 1\ndata: ä", ": note\ndata:x\ndata: y"]
     for size in range(1, len(whole) + 1):
         assert await read([whole[i : i + size] for i in range(0, len(whole), size)]) == expected
-    assert Block(expected[1]).data == "x\ny"
+    assert EventBlock(expected[1]).data == "x\ny"
 
 
 @given(st.lists(st.text(alphabet="ab: \r\n"), max_size=8))
@@ -361,5 +364,5 @@ def test_no_cut_changes_what_a_stream_says(parts: list[str]) -> None:
 async def test_an_event_that_has_no_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_ANSWER", 64)
     for chunk in (b"data: a", b"data: a\n", b":"):
-        with pytest.raises(Failure, match="too large"):
+        with pytest.raises(RpcError, match="too large"):
             await read([chunk] * 100)

@@ -6,14 +6,20 @@ import json
 
 import pytest
 
-from hessra_agents.mcp.transport.messages import MAX_FRAME, Broken, error_frame, read_frame, write_frame
+from hessra_agents.mcp.transport.messages import (
+    MAX_FRAME,
+    InvalidMessageError,
+    error_frame,
+    read_message,
+    write_message,
+)
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"a": 1}}}
 
 
 def test_unknown_fields_and_methods_are_kept() -> None:
     message = {**CALL, "method": "acme/new", "trace": {"deep": [1.5, "é"]}, "params": {"more": None}}
-    assert json.loads(write_frame(read_frame(json.dumps(message)).message)) == message
+    assert json.loads(write_message(read_message(json.dumps(message)).message)) == message
 
 
 @pytest.mark.parametrize(
@@ -52,8 +58,8 @@ def test_unknown_fields_and_methods_are_kept() -> None:
 def test_what_two_readers_could_read_differently_goes_no_further(
     text: str, code: int, id: int | None
 ) -> None:
-    with pytest.raises(Broken) as caught:
-        read_frame(text)
+    with pytest.raises(InvalidMessageError) as caught:
+        read_message(text)
     assert (caught.value.code, caught.value.id) == (code, id)
 
 
@@ -61,37 +67,37 @@ def test_what_two_readers_could_read_differently_goes_no_further(
     "data", [b"\xff\xfe", b'{"jsonrpc":"2.0","id":1,"method":"\xc3"}', b"x" * (MAX_FRAME + 1)]
 )
 def test_bytes_that_are_no_text_or_too_many_are_refused(data: bytes) -> None:
-    with pytest.raises(Broken) as caught:
-        read_frame(data)
+    with pytest.raises(InvalidMessageError) as caught:
+        read_message(data)
     assert caught.value.code == -32700
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"\\ud800"', "1e999"])
 def test_what_json_has_no_words_for_is_not_sent_on(value: str) -> None:
-    frame = read_frame(f'{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"more":{value}}}}}')
-    with pytest.raises(Broken):
-        write_frame(frame.message)
+    frame = read_message(f'{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"more":{value}}}}}')
+    with pytest.raises(InvalidMessageError):
+        write_message(frame.message)
 
 
 def test_the_kinds_of_messages_are_told_apart() -> None:
-    assert read_frame(json.dumps(CALL)).is_request
-    note = read_frame('{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    assert read_message(json.dumps(CALL)).is_request
+    note = read_message('{"jsonrpc":"2.0","method":"notifications/initialized"}')
     assert (note.is_request, note.method, note.id, note.params) == (
         False,
         "notifications/initialized",
         None,
         {},
     )
-    answer = read_frame('{"jsonrpc":"2.0","id":"a","result":{}}')
+    answer = read_message('{"jsonrpc":"2.0","id":"a","result":{}}')
     assert (answer.is_request, answer.method, answer.id) == (False, None, "a")
-    failed = read_frame('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}')
+    failed = read_message('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}')
     assert failed.method is None
 
 
 def test_parameters_are_replaced_and_never_made_null() -> None:
-    bare = read_frame('{"jsonrpc":"2.0","id":1,"method":"ping"}')
+    bare = read_message('{"jsonrpc":"2.0","id":1,"method":"ping"}')
     assert bare.with_params({}) is bare
-    assert read_frame(json.dumps(CALL)).with_params({"name": "u"}).message == {
+    assert read_message(json.dumps(CALL)).with_params({"name": "u"}).message == {
         **CALL,
         "params": {"name": "u"},
     }

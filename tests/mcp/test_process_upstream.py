@@ -18,8 +18,8 @@ from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from hessra_agents import Capability, grant, must
-from hessra_agents.mcp import presenting
-from hessra_agents.mcp.proxy.process_upstream import bridge
+from hessra_agents.mcp import with_capability
+from hessra_agents.mcp.proxy.process_upstream import proxy_process
 from tests.support.http_world import ENVELOPE, JSON, HttpWorld, post, request, routing, said, served
 from tests.support.mcp_world import ERAS, READ, refused, text_of
 
@@ -57,7 +57,7 @@ async def through(
 ) -> AsyncIterator[Client]:
     """A client that presents a capability to the guard in front of the command."""
     async with files.bridged(*arguments, **options) as url:
-        target = presenting(url, capability or allowed(files), key=files.key)
+        target = with_capability(url, capability or allowed(files), key=files.key)
         async with Client(target, mode=era, elicitation_callback=callback) as client:
             yield client
 
@@ -65,11 +65,11 @@ async def through(
 @each_era
 async def test_a_named_call_runs_and_no_other_does(files: HttpWorld, era: str) -> None:
     async with files.bridged() as url:
-        async with Client(presenting(url, files.issue(), key=files.key), mode=era) as client:
+        async with Client(with_capability(url, files.issue(), key=files.key), mode=era) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["read_file"]
             assert text_of(await client.call_tool("read_file", READ)) == "text of /srv/a.txt"
             refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
-            refused(await client.call_tool("add", {"a": 1}), "wrong_tool")
+            refused(await client.call_tool("add", {"a": 1}), "not_granted")
         async with Client(url, mode=era) as client:
             assert (await client.list_tools()).tools == []
             refused(await client.call_tool("read_file", READ), "no_capability")
@@ -136,7 +136,7 @@ async def test_each_session_has_a_process_of_its_own(files: HttpWorld) -> None:
     found = set()
     async with files.bridged() as url:
         for era in ("legacy", "legacy", "auto", "auto"):
-            async with Client(presenting(url, allowed(files), key=files.key), mode=era) as client:
+            async with Client(with_capability(url, allowed(files), key=files.key), mode=era) as client:
                 found.add(text_of(await client.call_tool("process", {})))
     assert len(found) == 3
     for process in found:
@@ -215,11 +215,11 @@ async def test_the_process_gets_nothing_of_our_secrets(
 
 
 async def test_tokens_do_not_reach_the_process() -> None:
-    files = HttpWorld(kept_meta=("dev.acme/trace",))
+    files = HttpWorld(forwarded_meta=("dev.acme/trace",))
     capability = files.issue(grant("meta"))
     async with files.bridged() as url:
         for era in ERAS:
-            async with Client(presenting(url, capability, key=files.key), mode=era) as client:
+            async with Client(with_capability(url, capability, key=files.key), mode=era) as client:
                 seen = text_of(await client.call_tool("meta", {}, meta={"dev.acme/trace": "kept"}))  # type: ignore[arg-type]
                 assert "kept" in seen
                 assert "hessra" not in seen
@@ -249,7 +249,7 @@ async def test_a_session_is_reached_by_its_id_alone(files: HttpWorld) -> None:
 
 
 async def test_there_are_only_so_many_sessions(files: HttpWorld) -> None:
-    async with files.bridged("old", sessions=2) as url, httpx2.AsyncClient() as client:
+    async with files.bridged("old", max_sessions=2) as url, httpx2.AsyncClient() as client:
         first, _ = await opened(url), await opened(url)
         assert (await post(url, request("initialize", {}), JSON)).status_code == 503
         await client.delete(url, headers=first)
@@ -264,7 +264,7 @@ async def test_a_session_without_a_permitted_request_ends_soon(
 ) -> None:
     """Whoever has no capability could else take all the places there are."""
     monkeypatch.setattr("hessra_agents.mcp.proxy.process._STRANGE", 0.5)
-    async with files.bridged("old", sessions=1) as url:
+    async with files.bridged("old", max_sessions=1) as url:
         headers = await opened(url)
         if not strange:
             params = {"name": "read_file", "arguments": READ, "_meta": files.meta(files.issue())}
@@ -275,7 +275,7 @@ async def test_a_session_without_a_permitted_request_ends_soon(
 
 
 async def test_a_session_that_nobody_uses_ends(files: HttpWorld) -> None:
-    async with files.bridged("old", idle=0.05) as url:
+    async with files.bridged("old", idle_timeout=0.05) as url:
         headers = await opened(url)
         with anyio.fail_after(10):
             # longer and longer pauses, because every request keeps it alive
@@ -322,7 +322,7 @@ async def test_nobody_shakes_hands_with_the_process_of_all(files: HttpWorld) -> 
 
 
 async def test_a_command_that_cannot_be_started_is_told(files: HttpWorld) -> None:
-    app = bridge(files.gate, StdioServerParameters(command="/nowhere/at/all"))
+    app = proxy_process(files.gate, StdioServerParameters(command="/nowhere/at/all"))
     async with served(app) as url:
         told = said(await post(url, request("ping", {"_meta": ENVELOPE})))
         assert told["error"]["message"] == "the server cannot be started"
@@ -332,7 +332,7 @@ async def test_a_command_that_cannot_be_started_is_told(files: HttpWorld) -> Non
 
 async def test_a_command_that_says_nothing_that_is_a_message_is_told(files: HttpWorld) -> None:
     chatter = "import sys; print('hello'); print('[]', flush=True); sys.stdin.read(10)"
-    app = bridge(files.gate, StdioServerParameters(command=sys.executable, args=["-c", chatter]))
+    app = proxy_process(files.gate, StdioServerParameters(command=sys.executable, args=["-c", chatter]))
     async with served(app) as url:
         told = said(await post(url, request("ping", {"_meta": ENVELOPE})))
     assert told["error"]["message"] == "the server ended"
@@ -348,7 +348,7 @@ for line in sys.stdin:
     for n in (1, 2):
         print(json.dumps({"jsonrpc": "2.0", "method": "notifications/n", "params": {"n": n}}), flush=True)
 """
-    app = bridge(files.gate, StdioServerParameters(command=sys.executable, args=["-c", say]))
+    app = proxy_process(files.gate, StdioServerParameters(command=sys.executable, args=["-c", say]))
     async with served(app) as url, httpx2.AsyncClient() as client:
         headers = await opened(url)
         async with client.stream("GET", url, headers=headers) as stream:
@@ -381,7 +381,7 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", **told}), flush=True)
 """
     call = files.call(files.issue(grant("wait")), "wait", {})
-    app = bridge(files.gate, StdioServerParameters(command=sys.executable, args=["-c", tell]))
+    app = proxy_process(files.gate, StdioServerParameters(command=sys.executable, args=["-c", tell]))
     async with served(app) as url, httpx2.AsyncClient() as client:
         async with client.stream("POST", url, content=json.dumps(call), headers=routing(call)) as stream:
             await anext(stream.aiter_lines())
@@ -412,7 +412,7 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", **told}), flush=True)
 """
     params = {"name": "process", "arguments": {}, "_meta": files.meta(allowed(files), "process", {})}
-    app = bridge(files.gate, StdioServerParameters(command=sys.executable, args=["-c", ask]))
+    app = proxy_process(files.gate, StdioServerParameters(command=sys.executable, args=["-c", ask]))
     async with served(app) as url, httpx2.AsyncClient() as client, anyio.create_task_group() as group:
         headers = await opened(url)
         told: list[Any] = []
@@ -450,7 +450,7 @@ for line in sys.stdin:
 """
     lines = "".join(f"    {line}\n" for line in code.strip().splitlines())
     command = StdioServerParameters(command=sys.executable, args=["-c", head + lines + tail])
-    return served(bridge(files.gate, command, **options))
+    return served(proxy_process(files.gate, command, **options))
 
 
 async def test_whoever_hears_much_costs_nobody_the_answer(files: HttpWorld) -> None:

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from hessra_agents import Denied, Reason, grant, must
-from hessra_agents.mcp import Gate
-from hessra_agents.mcp.authorization.replay_cache import Repeats
+from hessra_agents.mcp import RequestAuthorizer
+from hessra_agents.mcp.authorization.replay_cache import ReplayCache
 from tests.support.mcp_world import READ, McpWorld
 
 pytestmark = pytest.mark.anyio
@@ -45,10 +45,10 @@ def request(files: McpWorld, **more: Any) -> dict[str, Any]:
 
 
 async def test_a_request_that_is_on_its_way_is_waited_for(files: McpWorld) -> None:
-    gate, upstream, params, found = Gate(files.guard), Upstream(), request(files), []
+    gate, upstream, params, found = RequestAuthorizer(files.guard), Upstream(), request(files), []
 
     async def ask() -> None:
-        found.append(await gate.run("tools/call", params, upstream, fetch=fetch))
+        found.append(await gate.handle("tools/call", params, upstream, fetch=fetch))
 
     async with anyio.create_task_group() as group:
         for _ in range(5):
@@ -61,27 +61,31 @@ async def test_a_request_that_is_on_its_way_is_waited_for(files: McpWorld) -> No
 
 @pytest.mark.parametrize("more", [{"inputResponses": {"a": 1}}, {"requestState": "x"}, {"task": {"ttl": 1}}])
 async def test_with_anything_else_in_it_it_is_another_request(files: McpWorld, more: dict[str, Any]) -> None:
-    gate, upstream, params = Gate(files.guard), Upstream(), request(files)
+    gate, upstream, params = RequestAuthorizer(files.guard), Upstream(), request(files)
     upstream.go.set()
-    await gate.run("tools/call", params, upstream, fetch=fetch)
+    await gate.handle("tools/call", params, upstream, fetch=fetch)
     with pytest.raises(Denied) as caught:
-        await gate.run("tools/call", {**params, **more}, upstream, fetch=fetch)
+        await gate.handle("tools/call", {**params, **more}, upstream, fetch=fetch)
     assert caught.value.reason == Reason.REPLAYED
     assert len(upstream.seen) == 1
 
 
 async def test_with_another_meta_it_is_another_request(files: McpWorld) -> None:
-    gate, upstream, params = Gate(files.guard, kept_meta=["tenant"]), Upstream(), request(files)
+    gate, upstream, params = (
+        RequestAuthorizer(files.guard, forwarded_meta=["tenant"]),
+        Upstream(),
+        request(files),
+    )
     upstream.go.set()
-    await gate.run("tools/call", params, upstream, fetch=fetch)
+    await gate.handle("tools/call", params, upstream, fetch=fetch)
     other = {**params, "_meta": {**params["_meta"], "tenant": "b"}}
     with pytest.raises(Denied) as caught:
-        await gate.run("tools/call", other, upstream, fetch=fetch)
+        await gate.handle("tools/call", other, upstream, fetch=fetch)
     assert caught.value.reason == Reason.REPLAYED
 
 
 async def test_an_answer_that_cannot_be_measured_is_not_kept(files: McpWorld) -> None:
-    gate, params = Gate(files.guard), request(files)
+    gate, params = RequestAuthorizer(files.guard), request(files)
     deep: list[Any] = []
     for _ in range(5000):
         deep = [deep]
@@ -89,13 +93,13 @@ async def test_an_answer_that_cannot_be_measured_is_not_kept(files: McpWorld) ->
     async def forward(params: dict[str, Any]) -> dict[str, Any]:
         return {"deep": deep}
 
-    await gate.run("tools/call", params, forward, fetch=fetch)
+    await gate.handle("tools/call", params, forward, fetch=fetch)
     with pytest.raises(Denied):
-        await gate.run("tools/call", params, forward, fetch=fetch)
+        await gate.handle("tools/call", params, forward, fetch=fetch)
 
 
 async def test_who_may_not_call_a_tool_makes_the_server_list_none(files: McpWorld) -> None:
-    gate, asked = Gate(files.guard), 0
+    gate, asked = RequestAuthorizer(files.guard), 0
 
     async def count() -> list[dict[str, Any]]:
         nonlocal asked
@@ -103,36 +107,36 @@ async def test_who_may_not_call_a_tool_makes_the_server_list_none(files: McpWorl
         return TOOLS
 
     with pytest.raises(Denied):
-        await gate.run("tools/call", {"name": "read_file", "arguments": READ}, Upstream(), fetch=count)
+        await gate.handle("tools/call", {"name": "read_file", "arguments": READ}, Upstream(), fetch=count)
     assert asked == 0
 
 
 async def test_a_new_progress_token_makes_no_other_request(files: McpWorld) -> None:
-    gate, upstream, params = Gate(files.guard), Upstream(), request(files)
+    gate, upstream, params = RequestAuthorizer(files.guard), Upstream(), request(files)
     upstream.go.set()
-    first = await gate.run("tools/call", params, upstream, fetch=fetch)
+    first = await gate.handle("tools/call", params, upstream, fetch=fetch)
     again = {**params, "_meta": {**params["_meta"], "progressToken": 9}}
-    assert await gate.run("tools/call", again, upstream, fetch=fetch) == first
+    assert await gate.handle("tools/call", again, upstream, fetch=fetch) == first
 
 
 async def test_a_request_that_was_cancelled_has_no_answer(files: McpWorld) -> None:
-    gate, upstream, params = Gate(files.guard), Upstream(), request(files)
+    gate, upstream, params = RequestAuthorizer(files.guard), Upstream(), request(files)
     with anyio.move_on_after(0.01):
-        await gate.run("tools/call", params, upstream, fetch=fetch)
+        await gate.handle("tools/call", params, upstream, fetch=fetch)
     with pytest.raises(Denied) as caught:
-        await gate.run("tools/call", params, upstream, fetch=fetch)
+        await gate.handle("tools/call", params, upstream, fetch=fetch)
     assert caught.value.reason == Reason.REPLAYED
     assert len(upstream.seen) == 1
 
 
 async def test_a_refused_request_keeps_nothing(files: McpWorld) -> None:
-    gate, upstream = Gate(files.guard), Upstream()
+    gate, upstream = RequestAuthorizer(files.guard), Upstream()
     upstream.go.set()
     capability = files.issue(grant("read_file", path=must.under("/other")))
     params = {**request(files), "_meta": files.meta(capability)}
     for _ in range(2):
         with pytest.raises(Denied) as caught:
-            await gate.run("tools/call", params, upstream, fetch=fetch)
+            await gate.handle("tools/call", params, upstream, fetch=fetch)
         assert caught.value.reason == Reason.CONSTRAINT
     assert upstream.seen == []
     assert len(gate._repeats._answers) == 0
@@ -141,18 +145,18 @@ async def test_a_refused_request_keeps_nothing(files: McpWorld) -> None:
 async def test_an_answer_ends_with_its_proof(files: McpWorld) -> None:
     now = 1_800_000_000
     files.authority._clock = files.guard._clock = lambda: now
-    gate, upstream = Gate(files.guard), Upstream()
+    gate, upstream = RequestAuthorizer(files.guard), Upstream()
     upstream.go.set()
     params = {**request(files), "_meta": files.meta(files.issue(), now=now)}
-    await gate.run("tools/call", params, upstream, fetch=fetch)
+    await gate.handle("tools/call", params, upstream, fetch=fetch)
     now += 31
     with pytest.raises(Denied) as caught:
-        await gate.run("tools/call", params, upstream, fetch=fetch)
+        await gate.handle("tools/call", params, upstream, fetch=fetch)
     assert caught.value.reason == Reason.EXPIRED
 
 
 async def test_what_is_kept_is_bounded() -> None:
-    repeats: Repeats[str] = Repeats(len, most=3, most_bytes=160)
+    repeats: ReplayCache[str] = ReplayCache(len, max_items=3, most_bytes=160)
     for number in range(5):
         name = bytes([number])
         repeats.keep(name, repeats.open(name, until=100), "x" * 5)

@@ -18,7 +18,7 @@ from mcp.types import JSONRPCRequest
 from starlette.requests import Request
 
 from hessra_agents import grant
-from hessra_agents.mcp import Protection, presenting
+from hessra_agents.mcp import GuardMiddleware, with_capability
 from hessra_agents.mcp.authorization.requests import CAPABILITY
 from hessra_agents.mcp.redaction import keep_tokens_out_of_logs, redacted
 from tests.support.mcp_world import ERAS, READ, McpWorld, refused, text_of
@@ -59,7 +59,7 @@ async def test_no_token_and_no_proof_is_logged(everything_logged: pytest.LogCapt
     world = McpWorld()
     capability = world.issue()
     async with serving(world.server.streamable_http_app()) as base:
-        target = presenting(streamable_http_client(f"{base}/mcp"), capability, key=world.key)
+        target = with_capability(streamable_http_client(f"{base}/mcp"), capability, key=world.key)
         async with Client(target, mode=era) as client:
             assert text_of(await client.call_tool("read_file", READ)) == "text of /srv/a.txt"
             refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
@@ -79,7 +79,7 @@ async def test_the_http_request_that_a_tool_sees_has_no_capability_in_it(era: st
         return f"{await found.body()!r} {found.url.path} {found.headers['host']}"
 
     async with serving(world.server.streamable_http_app()) as base:
-        target = presenting(f"{base}/mcp", world.issue(grant("request")), key=world.key)
+        target = with_capability(f"{base}/mcp", world.issue(grant("request")), key=world.key)
         async with Client(target, mode=era) as client:
             assert text_of(await client.call_tool("request", {})) == f"b'' /mcp {base.partition('//')[2]}"
 
@@ -87,9 +87,9 @@ async def test_the_http_request_that_a_tool_sees_has_no_capability_in_it(era: st
 @pytest.mark.parametrize("era", ERAS)
 async def test_over_http_a_bearer_capability_is_refused_unless_it_is_said_by_name(era: str) -> None:
     for allowed in (False, True):
-        world = McpWorld(bearer_over_http=allowed)
+        world = McpWorld(allow_bearer_over_http=allowed)
         async with serving(world.server.streamable_http_app()) as base:
-            target = presenting(f"{base}/mcp", world.issue(bearer=True))
+            target = with_capability(f"{base}/mcp", world.issue(bearer=True))
             async with Client(target, mode=era) as client:
                 assert [tool.name for tool in (await client.list_tools()).tools] == ["read_file"]
                 with world.runs(*["read_file"][:allowed]):
@@ -121,5 +121,5 @@ def test_what_is_short_stays() -> None:
 async def test_a_protection_shows_no_secret() -> None:
     world = McpWorld()
     box = world.guard.toolbox(world.issue(grant("meta"), bearer=True))
-    protection = Protection(world.guard, bound=box)
+    protection = GuardMiddleware(world.guard, default_toolbox=box)
     assert box.capability.token not in f"{protection!r} {vars(protection)!r} {vars(protection.gate)!r}"

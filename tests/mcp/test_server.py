@@ -24,7 +24,15 @@ from mcp.types import (
 )
 
 from hessra_agents import Authority, Guard, KeyPair, Ledger, clear_of, grant, limit, must
-from hessra_agents.mcp import Protection, Refusals, method, presenting, prompt, protect, resource
+from hessra_agents.mcp import (
+    DenialFormat,
+    GuardMiddleware,
+    guard_server,
+    method,
+    prompt,
+    resource,
+    with_capability,
+)
 from hessra_agents.mcp.authorization.requests import CAPABILITY
 from tests.support.ledgers import Store
 from tests.support.mcp_world import ERAS, READ, McpWorld, refused, text_of
@@ -48,7 +56,7 @@ async def test_a_named_call_runs_and_no_other_does(files: McpWorld, era: str) ->
         with files.runs():
             outside = await client.call_tool("read_file", {"path": "/etc/passwd"})
             refused(outside, "constraint", "argument 'path' is not allowed", "/srv")
-            refused(await client.call_tool("add", {"a": 1}), "wrong_tool", "granted: read_file")
+            refused(await client.call_tool("add", {"a": 1}), "not_granted", "granted: read_file")
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -69,7 +77,7 @@ async def test_a_stolen_capability_is_useless(files: McpWorld, era: str) -> None
             refused(await client.call_tool("read_file", READ, meta=alone), "not_holder")
             refused(await client.call_tool("read_file", READ, meta=both), "not_holder")
     with pytest.raises(ValueError, match="has a holder"):
-        presenting(files.server, stolen, key=thief)
+        with_capability(files.server, stolen, key=thief)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -155,7 +163,7 @@ async def test_a_list_without_a_capability_is_empty_and_private(files: McpWorld,
 async def test_of_meta_only_what_the_protocol_defines_reaches_the_tool(era: str) -> None:
     """A server may choose by ``_meta`` what runs, and no capability names it."""
     for kept in ((), ("dev.acme/tenant",)):
-        files = McpWorld(kept_meta=kept)
+        files = McpWorld(forwarded_meta=kept)
         async with files.client(files.issue(grant("meta")), era) as client:
             seen = text_of(await client.call_tool("meta", {}, meta=SENT))
         assert "00-trace" in seen
@@ -215,10 +223,10 @@ async def test_a_method_that_nobody_thought_of_needs_a_capability(files: McpWorl
 
     low = Server("files")
     low.add_request_handler("acme/reindex", Reindex, reindex)
-    protect(low, files.guard)
+    guard_server(low, files.guard)
     capability = files.issue(method("acme/reindex", depth=must.at_most(3)))
 
-    async with Client(presenting(low, capability, key=files.key), mode=era) as client:
+    async with Client(with_capability(low, capability, key=files.key), mode=era) as client:
         sent = client.session._dispatcher.send_raw_request
         version = {"protocolVersion": "2026-07-28", "clientCapabilities": {}}
         modern = {f"io.modelcontextprotocol/{name}": value for name, value in version.items()}
@@ -232,14 +240,14 @@ async def test_a_method_that_nobody_thought_of_needs_a_capability(files: McpWorl
 async def test_a_protection_that_is_half_installed_decides_or_refuses() -> None:
     world = McpWorld()
     capability = world.issue()
-    only_extension = MCPServer("files", extensions=[Protection(world.guard)], log_level="CRITICAL")
+    only_extension = MCPServer("files", extensions=[GuardMiddleware(world.guard)], log_level="CRITICAL")
     world.register(only_extension)
-    async with Client(presenting(only_extension, capability, key=world.key)) as client:
+    async with Client(with_capability(only_extension, capability, key=world.key)) as client:
         with world.runs():
             refused(await client.call_tool("read_file", READ), "unavailable")
-    only_middleware = MCPServer("files", middleware=[Protection(world.guard)], log_level="CRITICAL")
+    only_middleware = MCPServer("files", middleware=[GuardMiddleware(world.guard)], log_level="CRITICAL")
     world.register(only_middleware)
-    async with Client(presenting(only_middleware, capability, key=world.key)) as client:
+    async with Client(with_capability(only_middleware, capability, key=world.key)) as client:
         with world.runs("read_file"):
             await client.call_tool("read_file", READ)
             refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
@@ -248,7 +256,7 @@ async def test_a_protection_that_is_half_installed_decides_or_refuses() -> None:
 async def test_a_protection_is_for_one_server() -> None:
     """What it decided for one server lets nothing run at another."""
     world = McpWorld()
-    shared = Protection(world.guard)
+    shared = GuardMiddleware(world.guard)
     MCPServer("one", extensions=[shared])
     with pytest.raises(ValueError, match="for one server"):
         MCPServer("two", extensions=[shared])
@@ -262,7 +270,7 @@ async def test_a_protection_is_for_one_server() -> None:
 async def test_a_permitted_tool_lends_its_permission_to_no_other_server(files: McpWorld) -> None:
     """A tool that calls another guarded server in its own task is decided on there anew."""
     other = McpWorld()
-    inner = MCPServer("inner", extensions=[Protection(other.guard)], log_level="CRITICAL")
+    inner = MCPServer("inner", extensions=[GuardMiddleware(other.guard)], log_level="CRITICAL")
     other.register(inner)
 
     @files.server.tool()
@@ -275,17 +283,17 @@ async def test_a_permitted_tool_lends_its_permission_to_no_other_server(files: M
             assert "[unavailable]" in text_of(await client.call_tool("through", READ))
 
 
-@pytest.mark.parametrize("form", Refusals)
-async def test_a_refusal_has_the_form_that_was_chosen(form: Refusals) -> None:
-    world = McpWorld(refusals=form)
+@pytest.mark.parametrize("form", DenialFormat)
+async def test_a_refusal_has_the_form_that_was_chosen(form: DenialFormat) -> None:
+    world = McpWorld(denial_format=form)
     async with Client(world.server) as client:
-        if form is Refusals.RESULT:
+        if form is DenialFormat.RESULT:
             refused(await client.call_tool("read_file", READ), "no_capability")
             return
         with pytest.raises(MCPError) as caught:
             await client.call_tool("read_file", READ)
     error = caught.value.error
-    if form is Refusals.UNKNOWN:
+    if form is DenialFormat.UNKNOWN:
         assert (error.code, error.message, error.data) == (-32602, "Unknown tool: read_file", None)
     else:
         assert error.code == 403
@@ -296,7 +304,7 @@ async def test_a_refusal_has_the_form_that_was_chosen(form: Refusals) -> None:
 async def test_a_bound_server_serves_clients_that_send_none(era: str) -> None:
     world = McpWorld()
     box = world.guard.toolbox(world.issue(), key=world.key)
-    protection = Protection(world.guard, bound=box)
+    protection = GuardMiddleware(world.guard, default_toolbox=box)
     server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
     world.register(server)
     async with Client(server, mode=era) as client:
@@ -317,7 +325,7 @@ async def test_a_bound_server_keeps_no_session_and_so_permits_nothing_that_asks_
         "agent:desk", reading, clear_of("PII:*"), ttl=timedelta(minutes=1), audience="files"
     )
     box = world.guard.toolbox(capability)
-    protection = Protection(world.guard, bound=box)
+    protection = GuardMiddleware(world.guard, default_toolbox=box)
     server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
     world.register(server)
     async with Client(server) as client:
@@ -329,14 +337,14 @@ async def test_a_server_is_bound_to_a_toolbox_of_its_own_guard() -> None:
     """Another guard may trust other keys, and what it has read is nothing to this one."""
     world, other = McpWorld(), McpWorld()
     with pytest.raises(ValueError, match="of its own guard"):
-        Protection(world.guard, bound=other.guard.toolbox(other.issue(), key=other.key))
+        GuardMiddleware(world.guard, default_toolbox=other.guard.toolbox(other.issue(), key=other.key))
 
 
 async def test_what_a_server_says_has_failed_is_on_record_as_failed(tmp_path: Path) -> None:
     """And gives back what it took, where the limit says so."""
     authority = Authority.ephemeral()
     async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
-        protection = Protection(Guard(authority.trust, audience="files", ledger=ledger))
+        protection = GuardMiddleware(Guard(authority.trust, audience="files", ledger=ledger))
         server = MCPServer("files", extensions=[protection], middleware=[protection], log_level="CRITICAL")
 
         @server.tool()
@@ -352,7 +360,7 @@ async def test_what_a_server_says_has_failed_is_on_record_as_failed(tmp_path: Pa
             ttl=timedelta(minutes=1),
             audience="files",
         )
-        async with Client(presenting(server, capability)) as client:
+        async with Client(with_capability(server, capability)) as client:
             for fails in (True, True, False):
                 result = await client.call_tool("fetch", {"fails": fails})
                 assert result.is_error is fails
@@ -370,11 +378,11 @@ async def test_no_middleware_changes_a_call_behind_the_guard() -> None:
         return await call_next(ctx)
 
     for first in (True, False):
-        protection = Protection(world.guard)
+        protection = GuardMiddleware(world.guard)
         chain: list[Any] = [evil, protection] if first else [protection, evil]
         server = MCPServer("files", extensions=[protection], middleware=chain, log_level="CRITICAL")
         world.register(server)
-        async with Client(presenting(server, world.issue(), key=world.key)) as client:
+        async with Client(with_capability(server, world.issue(), key=world.key)) as client:
             with world.runs():
                 refused(await client.call_tool("read_file", READ), "wrong_call")
 
@@ -399,8 +407,8 @@ def low_level(ran: list[str]) -> Server[Any]:
 async def test_a_low_level_server_is_guarded_by_its_handlers(files: McpWorld, era: str) -> None:
     ran: list[str] = []
     server = low_level(ran)
-    protect(server, files.guard)
-    async with Client(presenting(server, files.issue(), key=files.key), mode=era) as client:
+    guard_server(server, files.guard)
+    async with Client(with_capability(server, files.issue(), key=files.key), mode=era) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["read_file"]
         assert not (await client.call_tool("read_file", READ)).is_error
         refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
@@ -411,22 +419,22 @@ async def test_a_low_level_server_is_guarded_by_its_handlers(files: McpWorld, er
 async def test_a_handler_that_takes_the_guards_place_is_guarded_all_the_same(files: McpWorld) -> None:
     ran: list[str] = []
     server = low_level(ran)
-    protect(server, files.guard)
+    guard_server(server, files.guard)
 
     async def later(ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> CallToolResult:
         ran.append("later")
         return CallToolResult(content=[])
 
     server.add_request_handler("tools/call", CallToolRequestParams, later)
-    async with Client(presenting(server, files.issue(), key=files.key)) as client:
+    async with Client(with_capability(server, files.issue(), key=files.key)) as client:
         refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
         assert ran == []
         await client.call_tool("read_file", READ)
     assert ran == ["later"]
     with pytest.raises(ValueError, match="guarded already"):
-        protect(server, files.guard)
-    with pytest.raises(TypeError, match="takes a Protection"):
-        protect(files.server, files.guard)
+        guard_server(server, files.guard)
+    with pytest.raises(TypeError, match="takes a GuardMiddleware"):
+        guard_server(files.server, files.guard)
 
 
 async def test_a_server_cannot_pose_as_its_guard(files: McpWorld) -> None:
@@ -453,8 +461,8 @@ async def test_a_fastmcp_server_is_guarded_too(files: McpWorld, era: str) -> Non
         ran.append(path)
         return f"text of {path}"
 
-    protect(server, files.guard)
-    async with Client(presenting(server._mcp_server, files.issue(), key=files.key), mode=era) as client:
+    guard_server(server, files.guard)
+    async with Client(with_capability(server._mcp_server, files.issue(), key=files.key), mode=era) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["read_file"]
         assert text_of(await client.call_tool("read_file", READ)) == "text of /srv/a.txt"
         refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
@@ -464,10 +472,10 @@ async def test_a_fastmcp_server_is_guarded_too(files: McpWorld, era: str) -> Non
 async def test_a_capability_for_another_server_is_refused(files: McpWorld) -> None:
     """Cross-server shadowing: a server gets nothing from a capability that names another guard."""
     other = Guard(files.authority.trust, audience="mail", ledger=Ledger.memory())
-    protection = Protection(other)
+    protection = GuardMiddleware(other)
     server = MCPServer("mail", extensions=[protection], middleware=[protection], log_level="CRITICAL")
     files.register(server)
-    async with Client(presenting(server, files.issue(), key=files.key)) as client:
+    async with Client(with_capability(server, files.issue(), key=files.key)) as client:
         with files.runs():
             refused(await client.call_tool("read_file", READ), "wrong_audience")
         assert (await client.list_tools()).tools == []
@@ -489,6 +497,6 @@ async def test_another_authority_is_not_trusted(files: McpWorld) -> None:
     forged = stranger.issue(
         "agent:desk", grant("read_file", path=must.anything()), ttl=timedelta(minutes=1), audience="files"
     )
-    async with Client(presenting(files.server, forged)) as client:
+    async with Client(with_capability(files.server, forged)) as client:
         with files.runs():
             assert (await client.call_tool("read_file", READ)).is_error

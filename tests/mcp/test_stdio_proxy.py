@@ -17,14 +17,14 @@ import pytest
 
 from hessra_agents import Call, Denied, KeyPair, Ledger, Reason, grant, must
 from hessra_agents.ledger import MemoryLedger
-from hessra_agents.mcp import Gate, Refusals, method
+from hessra_agents.mcp import DenialFormat, RequestAuthorizer, method
 from hessra_agents.mcp.authorization.pins import Pins
 from hessra_agents.mcp.proxy import pending as waiting
 from hessra_agents.mcp.proxy import stdio as relaying
-from hessra_agents.mcp.proxy.common import VERSION, whole_list
-from hessra_agents.mcp.proxy.stdio import relay
+from hessra_agents.mcp.proxy.common import VERSION, list_all
+from hessra_agents.mcp.proxy.stdio import proxy_stdio
 from hessra_agents.mcp.transport import stdio as pipes
-from hessra_agents.mcp.transport.stdio import Lines, NotStarted, Outlet
+from hessra_agents.mcp.transport.stdio import LineReader, LineWriter, StartError
 from tests.support.ledgers import Store
 from tests.support.world import World
 
@@ -49,7 +49,7 @@ class Line:
         fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, 1 << 20)  # a test writes without waiting
         self._from, to_us = os.pipe()
         self.ends: tuple[int, ...] = from_us, to_us
-        self._lines = Lines(self._from, 1 << 28)
+        self._lines = LineReader(self._from, 1 << 28)
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-S", SERVER, str(self.log), *words]
@@ -111,15 +111,19 @@ class Line:
 
 @asynccontextmanager
 async def relayed(
-    world: World, folder: Path, *words: str, gate: Gate | None = None, **options: Any
+    world: World, folder: Path, *words: str, gate: RequestAuthorizer | None = None, **options: Any
 ) -> AsyncIterator[Line]:
     """A client before the odd server; at the end it hangs up, and the relay must end, too."""
     line = Line(world, folder)
 
     async def run() -> None:
         stdin, stdout = line.ends
-        line.status = await relay(
-            gate or Gate(world.guard), line.command(*words), stdin=stdin, stdout=stdout, **options
+        line.status = await proxy_stdio(
+            gate or RequestAuthorizer(world.guard),
+            line.command(*words),
+            stdin=stdin,
+            stdout=stdout,
+            **options,
         )
         os.close(stdout)
         line.ends = (stdin,)
@@ -202,7 +206,7 @@ BAD = {
     "a capability that is none": (_frame(NAMED + '"_meta":{"dev.hessra/capability":"x"}}'), 1, "malformed"),
     "a proof that is none": (_frame(NAMED + META[:-1] + ',"dev.hessra/proof":"x"}}'), 1, "malformed"),
     "no capability": (_frame('{"name":"echo"}'), 1, "no_capability"),
-    "an unknown tool": (_frame(f'{{"name":"nonesuch",{META}}}'), 1, "wrong_tool"),
+    "an unknown tool": (_frame(f'{{"name":"nonesuch",{META}}}'), 1, "not_granted"),
     "an argument too many": (_call('"arguments":{"y":1}'), 1, "unnamed_argument"),
     "an argument of another type": (_call('"arguments":{"x":"1"}'), 1, "malformed"),
     "an unknown method": (_frame(f"{{{META}}}", "v/undo"), 1, 403),
@@ -237,11 +241,11 @@ async def test_a_refusal_is_told_in_the_words_of_its_era(world: World, tmp_path:
         assert (await line.receive())["result"]["resultType"] == "complete"
 
 
-@pytest.mark.parametrize(("form", "code"), [(Refusals.ERROR, 403), (Refusals.UNKNOWN, -32602)])
+@pytest.mark.parametrize(("form", "code"), [(DenialFormat.ERROR, 403), (DenialFormat.UNKNOWN, -32602)])
 async def test_a_refusal_is_told_in_the_form_that_was_chosen(
-    world: World, tmp_path: Path, form: Refusals, code: int
+    world: World, tmp_path: Path, form: DenialFormat, code: int
 ) -> None:
-    async with relayed(world, tmp_path, refusals=form) as line:
+    async with relayed(world, tmp_path, denial_format=form) as line:
         line.call("echo", {})
         assert (await line.receive())["error"]["code"] == code
 
@@ -372,7 +376,7 @@ async def test_a_server_is_gone_when_it_has_ended_whatever_it_leaves_behind(
     stdin, stdout = line.ends
     with anyio.fail_after(20):
         left = ["sh", "-c", "sleep 600 & exit 5"]
-        assert await relay(Gate(world.guard), left, stdin=stdin, stdout=stdout) == 5
+        assert await proxy_stdio(RequestAuthorizer(world.guard), left, stdin=stdin, stdout=stdout) == 5
     line.close()
 
 
@@ -394,7 +398,9 @@ async def test_a_relay_that_is_cancelled_ends_the_server(
     async with anyio.create_task_group() as group:
         stdin, stdout = line.ends
         command = line.command("parent")
-        group.start_soon(lambda: relay(Gate(world.guard), command, stdin=stdin, stdout=stdout))
+        group.start_soon(
+            lambda: proxy_stdio(RequestAuthorizer(world.guard), command, stdin=stdin, stdout=stdout)
+        )
         child = (await line.until_got(lambda one: "child" in one))["child"]
         group.cancel_scope.cancel()
     assert is_dead(child)
@@ -484,7 +490,7 @@ async def test_a_list_without_measure_is_given_up_soon(tools: list[object], curs
         return {"result": {"tools": tools, "nextCursor": cursor}}
 
     with pytest.raises(Denied) as caught:
-        await whole_list(ask, "tools/list", {})
+        await list_all(ask, "tools/list", {})
     assert (caught.value.reason, len(asked)) == (Reason.UNAVAILABLE, 2)
 
 
@@ -563,7 +569,7 @@ async def test_a_definition_that_changes_is_neither_shown_nor_called(world: Worl
     """A rug pull: the tool is what it was when it was approved, or it is not there."""
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
     pins = Pins.of("odd", [{"name": name, "inputSchema": schema} for name in TOOLS])
-    async with relayed(world, tmp_path, gate=Gate(world.guard, pins=pins)) as line:
+    async with relayed(world, tmp_path, gate=RequestAuthorizer(world.guard, pins=pins)) as line:
         line.ask("tools/list")
         assert len((await line.receive())["result"]["tools"]) == 5
         line.call("changes")
@@ -644,8 +650,8 @@ async def test_requests_may_come_from_a_file(world: World, tmp_path: Path) -> No
     frames = [{"jsonrpc": "2.0", "id": n, "method": "ping", "params": {"x": "y" * 9000}} for n in range(99)]
     asked.write_text("\n".join(map(json.dumps, frames)))
     with asked.open("rb") as stdin, (tmp_path / "told").open("wb") as stdout:
-        gate = Gate(world.guard)
-        status = await relay(gate, line.command(), stdin=stdin.fileno(), stdout=stdout.fileno())
+        gate = RequestAuthorizer(world.guard)
+        status = await proxy_stdio(gate, line.command(), stdin=stdin.fileno(), stdout=stdout.fileno())
     told = [json.loads(one)["id"] for one in (tmp_path / "told").read_text().splitlines()]
     assert (status, told) == (0, [*range(99)])
     line.close()
@@ -653,8 +659,8 @@ async def test_requests_may_come_from_a_file(world: World, tmp_path: Path) -> No
 
 async def test_a_server_that_cannot_be_started_is_no_server(world: World, tmp_path: Path) -> None:
     for command in (["/nonesuch"], [str(tmp_path)]):
-        with pytest.raises(NotStarted):
-            await relay(Gate(world.guard), command)
+        with pytest.raises(StartError):
+            await proxy_stdio(RequestAuthorizer(world.guard), command)
 
 
 async def test_tokens_are_in_no_log_at_any_level(
@@ -685,13 +691,13 @@ async def test_too_many_requests_that_wait_are_refused(
 async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
     """Who waits to write and is cancelled has written nothing."""
     read, write = os.pipe()
-    outlet = Outlet(write)
+    outlet = LineWriter(write)
     for _ in range(3):
-        outlet.push(b"x" * 600_000)
+        outlet.send_nowait(b"x" * 600_000)
     with anyio.move_on_after(0.05) as scope:
         await outlet.send(b"never")
     assert scope.cancelled_caught
-    lines = Lines(read, 1 << 20)
+    lines = LineReader(read, 1 << 20)
     async with anyio.create_task_group() as group:
         group.start_soon(outlet.run)
         assert [len(await lines.__anext__() or b"") for _ in range(3)] == [600_000] * 3
@@ -706,10 +712,10 @@ async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
 async def test_what_is_written_without_waiting_has_a_limit() -> None:
     """A reader that never takes it counts as gone."""
     read, write = os.pipe()
-    outlet = Outlet(write)
+    outlet = LineWriter(write)
     for _ in range(5):
         assert not outlet.broken
-        outlet.push(b"x" * 1_000_000)
+        outlet.send_nowait(b"x" * 1_000_000)
     with anyio.fail_after(5), pytest.raises(anyio.BrokenResourceError):
         await outlet.send(b"nobody reads")
     os.close(read)
@@ -719,7 +725,7 @@ async def test_what_is_written_without_waiting_has_a_limit() -> None:
 async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:
     """And is not kept until then."""
     read, write = os.pipe()
-    lines = Lines(read, 1000)
+    lines = LineReader(read, 1000)
     os.write(write, b"x" * 2000)
     with anyio.fail_after(5):
         assert await lines.__anext__() is None
@@ -733,7 +739,7 @@ async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:
 
 async def test_a_file_takes_a_large_line_too(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
-        outlet = Outlet(file.fileno())
+        outlet = LineWriter(file.fileno())
         async with anyio.create_task_group() as group:
             group.start_soon(outlet.run)
             await outlet.send(b"x" * 1_000_000)

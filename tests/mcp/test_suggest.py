@@ -11,9 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hessra_agents import Authority, Call, Denied
-from hessra_agents.call.canonical import encode, plain
+from hessra_agents.call.canonical import encode, to_json
 from hessra_agents.grants.grant_file.reader import read_grants
-from hessra_agents.mcp.discovery.suggest import proposed
+from hessra_agents.mcp.discovery.suggest import suggest_grants
 from hessra_agents.tokens.capability import Capability
 from hessra_agents.verify.verifier import verify
 
@@ -24,7 +24,7 @@ AUTHORITY = Authority.ephemeral(clock=lambda: NOW)
 def issued(calls: list[Call]) -> Capability:
     """A capability of the proposed grants, read from their file."""
     return AUTHORITY.issue(
-        "agent:a", *read_grants(proposed(calls)), ttl=timedelta(minutes=1), audience="here"
+        "agent:a", *read_grants(suggest_grants(calls)), ttl=timedelta(minutes=1), audience="here"
     )
 
 
@@ -44,7 +44,7 @@ def of(*arguments: dict[str, Any], tool: str = "t") -> list[Call]:
 
 def lines(*arguments: dict[str, Any]) -> list[str]:
     """What the file says of the arguments."""
-    _, _, text = proposed(of(*arguments)).partition("[grant.arguments]\n")
+    _, _, text = suggest_grants(of(*arguments)).partition("[grant.arguments]\n")
     return text.strip().split("\n")
 
 
@@ -123,7 +123,7 @@ def test_a_few_lists_are_a_few_grants() -> None:
     calls = of({"x": ["a", "b"]}, {"x": ["b"]})
     capability = issued(calls)
 
-    assert proposed(calls).count("[[grant]]") == 2
+    assert suggest_grants(calls).count("[[grant]]") == 2
     assert all(permits(capability, call) for call in calls)
     assert not permits(capability, Call.of("t", {"x": ["b", "a"]}))
 
@@ -141,7 +141,7 @@ def test_a_session_of_odd_calls_still_ends_in_a_file() -> None:
     """Far too many shapes: wide, marked, and no error."""
     calls = of(*({"x": [i, str(i)], f"a{i}": {"b": [i]}} for i in range(40)))
 
-    text = proposed(calls)
+    text = suggest_grants(calls)
 
     assert "# ANYTHING AT ALL" in text
     assert len(read_grants(text)) == 1
@@ -163,7 +163,7 @@ def test_reading_a_resource_or_a_prompt_is_learned_too() -> None:
 def test_nothing_seen_is_nothing_granted() -> None:
     """Such a file is not read."""
     with pytest.raises(ValueError, match="has no grant"):
-        read_grants(proposed([]))
+        read_grants(suggest_grants([]))
 
 
 names = st.sampled_from(["a", "b", "odd name\n[[grant]]"])
@@ -203,7 +203,7 @@ def test_a_call_that_was_seen_once_is_the_only_one_allowed(
     others = [{**seen, name: value}, {one: seen[one] for one in seen if one != name}]
 
     for other in others:
-        same = encode(plain(other)) == encode(plain(seen))
+        same = encode(to_json(other)) == encode(to_json(seen))
         assert permits(capability, Call.of("t", other)) == same
 
 
@@ -212,11 +212,11 @@ def test_a_value_that_was_never_seen_is_refused_unless_the_file_says_wider(
     calls: list[Call], name: str, value: Any
 ) -> None:
     """A bound without a comment is what was seen of this argument."""
-    text = proposed(calls)
+    text = suggest_grants(calls)
     assume("# wider" not in text and "# ANYTHING" not in text)
     first = calls[0]
     known = [encode(c.arguments[name]) for c in calls if c.tool == first.tool and name in c.arguments]
-    assume(encode(plain(value)) not in known)
+    assume(encode(to_json(value)) not in known)
 
     assert not permits(issued(calls), Call.of(first.tool, {**first.arguments, name: value}))
 
@@ -226,4 +226,4 @@ def test_a_proposal_of_numbers_keeps_their_digits() -> None:
     calls = of({"x": 10**30}, {"x": 1e300}, {"x": 0.1})
 
     assert all(permits(issued(calls), call) for call in calls)
-    assert json.loads(calls[0].text)["x"] == 10**30
+    assert json.loads(calls[0].canonical_json)["x"] == 10**30

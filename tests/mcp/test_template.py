@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessra_agents import Call, Denied, Grant, must
-from hessra_agents.call.canonical import Malformed
+from hessra_agents.call.canonical import MalformedError
 from hessra_agents.grants.constraints import Place
 from hessra_agents.grants.grant_file.reader import read_grants
-from hessra_agents.mcp.discovery.template import starter
+from hessra_agents.mcp.discovery.template import grant_template
 
 
 def tool(name: str, schema: object, description: str = "") -> dict[str, Any]:
@@ -26,7 +26,7 @@ def argument(schema: object, *, required: bool = True, definitions: Any = ()) ->
     """What the file says about one argument of this schema."""
     whole = {"type": "object", "properties": {"x": schema}, "required": ["x"] if required else []}
     whole["$defs"] = dict(definitions)
-    return tomllib.loads(starter("s", [tool("t", whole)]))["grant"][0]["arguments"]["x"]
+    return tomllib.loads(grant_template("s", [tool("t", whole)]))["grant"][0]["arguments"]["x"]
 
 
 def decided(text: str) -> tuple[Grant, ...]:
@@ -89,7 +89,7 @@ def test_what_a_schema_tells_is_the_constraint(schema: Any, form: Any) -> None:
     """And a library reads it."""
     assert argument(schema) == form
     assert argument(schema, required=False) == {"optional": form}
-    assert decided(starter("s", [tool("t", {"properties": {"x": schema}, "required": ["x"]})]))
+    assert decided(grant_template("s", [tool("t", {"properties": {"x": schema}, "required": ["x"]})]))
 
 
 @pytest.mark.parametrize(("schema", "words"), OPEN, ids=str)
@@ -97,7 +97,7 @@ def test_what_a_schema_does_not_tell_is_for_a_person(schema: Any, words: str) ->
     """The file is not read before."""
     assert argument(schema) == {"CHOOSE": words}
     with pytest.raises(ValueError, match=r"grant 1 \(t\): x: not decided yet"):
-        read_grants(starter("s", [tool("t", {"properties": {"x": schema}, "required": ["x"]})]))
+        read_grants(grant_template("s", [tool("t", {"properties": {"x": schema}, "required": ["x"]})]))
 
 
 def test_an_argument_that_may_be_left_out_is_optional() -> None:
@@ -123,7 +123,7 @@ def test_more_choices_than_a_capability_can_list_are_not_granted() -> None:
     """They are there in a comment, so that a person sees them."""
     schema = {"type": "object", "properties": {f"a{i}": {"type": "boolean"} for i in range(9)}}
 
-    text = starter("s", [tool("t", schema)])
+    text = grant_template("s", [tool("t", schema)])
     (found,) = read_grants(text)
 
     assert [name for name, _ in found.constraints] == [f"a{i}" for i in range(6)]
@@ -134,7 +134,7 @@ def test_resources_and_prompts_are_offered_too() -> None:
     """By their URI, and with the arguments that they say."""
     prompt = {"name": "sum", "arguments": [{"name": "text", "required": True}, {"name": "tone"}]}
 
-    read, get = decided(starter("s", [], [{"uri": "file:///a"}], [prompt]))
+    read, get = decided(grant_template("s", [], [{"uri": "file:///a"}], [prompt]))
 
     assert (read.resource, read.operation) == ("resource:file:///a", "read")
     assert (get.resource, get.operation) == ("prompt:sum", "get")
@@ -153,7 +153,7 @@ NOT_GRANTED = {
 @pytest.mark.parametrize("case", NOT_GRANTED)
 def test_what_cannot_be_granted_is_said_in_a_comment(case: str) -> None:
     """And the rest of the file is as it would be without it."""
-    text = starter("s", [NOT_GRANTED[case], tool("good", {"type": "object"})])
+    text = grant_template("s", [NOT_GRANTED[case], tool("good", {"type": "object"})])
 
     assert "\n# Not granted: tool " in text
     assert [one.tool for one in read_grants(text)] == ["good"]
@@ -161,7 +161,7 @@ def test_what_cannot_be_granted_is_said_in_a_comment(case: str) -> None:
 
 def test_a_second_tool_of_the_same_name_is_not_granted() -> None:
     """Nobody could say which one was meant."""
-    text = starter("s", [tool("t", {}), tool("t", {"properties": {"x": {"const": 1}}})])
+    text = grant_template("s", [tool("t", {}), tool("t", {"properties": {"x": {"const": 1}}})])
 
     assert [str(one) for one in read_grants(text)] == ["t()"]
     assert "its name is there twice" in text
@@ -182,9 +182,9 @@ EVIL = (
 def test_what_a_server_says_of_itself_stays_in_a_comment(words: str) -> None:
     """Descriptions, titles and the server's own name cannot add a line to the file."""
     schema = {"type": "object", "properties": {"x": {"const": 1, "description": words, "title": words}}}
-    plain = starter("s", [tool("t", schema | {"properties": {"x": {"const": 1}}})])
+    plain = grant_template("s", [tool("t", schema | {"properties": {"x": {"const": 1}}})])
 
-    text = starter(words, [tool("t", schema, words)])
+    text = grant_template(words, [tool("t", schema, words)])
 
     assert tomllib.loads(text) == tomllib.loads(plain)
     assert all(line.isprintable() for line in text.split("\n"))
@@ -207,7 +207,7 @@ def can_be_named(name: str, argument: str | None = None) -> bool:
     """Whether a call can have this name."""
     try:
         Call.of(name, {} if argument is None else {argument: 1})
-    except Malformed:
+    except MalformedError:
         return False
     return True
 
@@ -225,7 +225,7 @@ def test_every_file_is_read_once_it_is_decided(tools: dict[str, dict[str, Any]],
         if can_be_named(name)
     }
 
-    text = starter(words, offered)
+    text = grant_template(words, offered)
 
     if expected:
         found = decided(text)
@@ -238,7 +238,7 @@ def test_every_file_is_read_once_it_is_decided(tools: dict[str, dict[str, Any]],
 def test_a_starter_grants_what_its_schema_allows_and_no_more() -> None:
     """One tool, decided by its schema alone."""
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 3}}}
-    (found,) = read_grants(starter("s", [tool("t", schema)]))
+    (found,) = read_grants(grant_template("s", [tool("t", schema)]))
 
     def allowed(arguments: dict[str, Any]) -> bool:
         call = Call.of("t", arguments)

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from hessra_agents import Guard, Ledger, Trust
-from hessra_agents.mcp import Protection
+from hessra_agents.mcp import GuardMiddleware
 
 from .everything import build, serve
 from .grants import AUDIENCE
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--capability", type=Path, required=True)
     given = parser.parse_args()
     guard = Guard(Trust.load(given.trust), audience=AUDIENCE, ledger=Ledger.memory())
-    protection = Protection(guard, bound=guard.toolbox(given.capability.read_text()))
+    protection = GuardMiddleware(guard, default_toolbox=guard.toolbox(given.capability.read_text()))
     serve(build(extensions=[protection], middleware=[protection]), given.port)
 
 

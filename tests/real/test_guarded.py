@@ -55,7 +55,7 @@ async def test_an_honest_call_passes_and_no_other_does(server: RealServer, form:
             assert [tool.name for tool in (await client.list_tools()).tools] == [honest.tool]
             assert not (await client.call_tool(honest.tool, dict(honest.arguments))).is_error
             refused = await client.call_tool(stopped.tool, dict(stopped.arguments))
-            assert (refused.meta or {})["dev.hessra/denial"]["reason"] in ("wrong_tool", "constraint")
+            assert (refused.meta or {})["dev.hessra/denial"]["reason"] in ("not_granted", "constraint")
             assert not (await client.call_tool(honest.tool, dict(honest.arguments))).is_error
     assert here.harmed is None or not here.harmed(folder)
 

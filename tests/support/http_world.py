@@ -22,9 +22,9 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hessra_agents import Capability, grant, must
-from hessra_agents.mcp import Gate, presenting
-from hessra_agents.mcp.proxy.http_upstream import reverse
-from hessra_agents.mcp.proxy.process_upstream import bridge
+from hessra_agents.mcp import RequestAuthorizer, with_capability
+from hessra_agents.mcp.proxy.http_upstream import proxy_http
+from hessra_agents.mcp.proxy.process_upstream import proxy_process
 from tests.support.mcp_world import READ, McpWorld
 
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
@@ -48,7 +48,7 @@ class HttpWorld(McpWorld):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.gate = Gate(self.guard, **options)
+        self.gate = RequestAuthorizer(self.guard, **options)
         self.bare = MCPServer("files", log_level="CRITICAL")
         self.started, self.cancelled = anyio.Event(), anyio.Event()
         self.register(self.bare)
@@ -91,14 +91,14 @@ class HttpWorld(McpWorld):
     async def reversed(self, *, json_response: bool = False, **options: Any) -> AsyncIterator[str]:
         """The server, and the guard in front of it; gives the guard's URL."""
         bare = self.bare.streamable_http_app(json_response=json_response)
-        async with served(bare) as upstream, served(reverse(self.gate, upstream, **options)) as url:
+        async with served(bare) as upstream, served(proxy_http(self.gate, upstream, **options)) as url:
             yield url
 
     @asynccontextmanager
     async def presented(self, capability: Capability, era: str, **options: Any) -> AsyncIterator[Client]:
         """A client that presents a capability to the guard in front of the server."""
         async with self.reversed() as url:
-            target = presenting(url, capability, key=self.key)
+            target = with_capability(url, capability, key=self.key)
             async with Client(target, mode=era, **options) as client:
                 yield client
 
@@ -106,7 +106,7 @@ class HttpWorld(McpWorld):
     async def bridged(self, *arguments: str, **options: Any) -> AsyncIterator[str]:
         """The guard in front of the server's command."""
         command = StdioServerParameters(command=sys.executable, args=[str(SERVER), *arguments])
-        async with served(bridge(self.gate, command, **options)) as url:
+        async with served(proxy_process(self.gate, command, **options)) as url:
             yield url
 
     def call(

@@ -21,8 +21,8 @@ import anyio
 import pytest
 
 from hessra_agents import Ledger
-from hessra_agents.ledger.opening import store_of
-from hessra_agents.ledger.store.connection import Connection, Steps, apart, run
+from hessra_agents.ledger.opening import open_store
+from hessra_agents.ledger.store.connection import Steps, StoreConnection, run_in_thread, run_transaction
 from hessra_agents.ledger.stored import StoredLedger
 from tests.support.world import World
 
@@ -50,7 +50,7 @@ class Store:
         if self.name == "memory":
             ledger = Ledger.memory()
         else:
-            ledger = Ledger.open(self.where, state=self.folder / "log", **options)
+            ledger = Ledger.open(self.where, state_dir=self.folder / "log", **options)
         self.opened.append(ledger)
         return ledger
 
@@ -66,13 +66,13 @@ class Store:
         """Run steps in a transaction of their own, as another process would."""
 
         def alone() -> Any:
-            connection, _, _ = store_of(self.where, state=self.folder / "log")
+            connection, _, _ = open_store(self.where, state_dir=self.folder / "log")
             try:
-                return run(connection, steps)
+                return run_transaction(connection, steps)
             finally:
                 connection.close()
 
-        return apart(alone)
+        return run_in_thread(alone)
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
         """What the store itself answers."""
@@ -83,7 +83,7 @@ class Store:
                     return db.execute(text).fetchall()
             finally:
                 db.close()
-        return apart(lambda: asyncio.run(_fetch(self.where, text)))
+        return run_in_thread(lambda: asyncio.run(_fetch(self.where, text)))
 
     def records(self) -> list[dict[str, Any]]:
         """All records, of all logs, in the order of each."""
@@ -131,11 +131,11 @@ once_each = pytest.mark.parametrize("on", ["sqlite-trio", "postgresql-asyncio"])
 """On every such store once, where the event loop makes no difference or the test takes long."""
 
 
-def connection_of(ledger: Ledger) -> Connection:
+def connection_of(ledger: Ledger) -> StoreConnection:
     """The connection that a ledger writes by: what a fault is put into."""
     assert isinstance(ledger, StoredLedger)
     found = ledger._writer._connection  # type: ignore[attr-defined]
-    assert isinstance(found, Connection)
+    assert isinstance(found, StoreConnection)
     return found
 
 

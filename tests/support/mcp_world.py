@@ -13,7 +13,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, TextContent
 
 from hessra_agents import Authority, Call, Capability, Grant, Guard, KeyPair, Ledger, PublicKey, grant, must
-from hessra_agents.mcp import Protection, presenting
+from hessra_agents.mcp import GuardMiddleware, with_capability
 from hessra_agents.mcp.authorization.requests import CAPABILITY, PROOF
 
 ERAS = ("auto", "legacy")
@@ -30,7 +30,7 @@ class McpWorld:
         self.key = KeyPair.generate()
         self.authority = Authority.ephemeral()
         self.guard = Guard(self.authority.trust, audience="files", ledger=Ledger.memory())
-        self.protection = Protection(self.guard, **options)
+        self.protection = GuardMiddleware(self.guard, **options)
         self.server = MCPServer(
             "files", extensions=[self.protection], middleware=[self.protection], log_level="CRITICAL"
         )
@@ -109,7 +109,7 @@ class McpWorld:
     ) -> AsyncIterator[Client]:
         """A client that presents a capability, as its holder."""
         key = self.key if capability.holder else None
-        async with Client(presenting(self.server, capability, key=key), mode=era, **options) as found:
+        async with Client(with_capability(self.server, capability, key=key), mode=era, **options) as found:
             yield found
 
     def meta(

@@ -29,7 +29,7 @@ from hessra_agents import (
 from hessra_agents.grants.clauses import Clause, Test
 from hessra_agents.grants.constraints import Constraint, Place
 from hessra_agents.grants.grants import grant, method, prompt, resource
-from hessra_agents.tokens.admission import Attested
+from hessra_agents.tokens.admission import RequiredAttestation
 from hessra_agents.tokens.builder import Condition, designation_fact
 from hessra_agents.tokens.hessra.latent import activate, complete
 from hessra_agents.tokens.issue import issue
@@ -41,7 +41,7 @@ ROOT, OFFICE, STRANGER = (KeyPair.generate() for _ in range(3))
 KEYS = [KeyPair.generate() for _ in range(3)]
 VOTERS = [KEYS[0], *(KeyPair.generate() for _ in range(2))]
 """One of them is handed capabilities, too."""
-TENANT = Attested("tenant", "acme", OFFICE.public.data)
+TENANT = RequiredAttestation("tenant", "acme", OFFICE.public.data)
 
 ARGUMENTS = ("a", "b", "c")
 TEXTS = ("", "x", "xy", "yx", "x\n", "é", "\N{GRINNING FACE}", "-x", "null", "1")
@@ -121,8 +121,8 @@ def session(*labels: str) -> Session:
     """One that has seen these labels, and the results of two tools of one name."""
     found = Session(labels)
     rows = [{"v": value, "n": number} for number, value in enumerate(SEEN)]
-    found.keep("search", rows[:5], untrusted=True)
-    found.keep("search", rows[5:])
+    found.record_result("search", rows[:5], untrusted=True)
+    found.record_result("search", rows[5:])
     return found
 
 
@@ -199,17 +199,17 @@ def conditions(rng: Random) -> Iterator[Condition]:
         per, back = rng.choice((None, timedelta(seconds=1), timedelta(days=366))), rng.random() < 0.5
         what = rng.choice(("calls", "sum", "approval", "clear"))
         if what == "calls":
-            yield limit(calls=rng.randint(1, 9), per=per, of=of, refund=back)
+            yield limit(calls=rng.randint(1, 9), per=per, tools=of, refund=back)
         elif what == "sum":
             place = rng.choice((*ARGUMENTS, "/a/f", "/b/a~1b", "/c/0", "/c/~0"))
-            yield limit(sum_of=place, at_most=rng.choice((1, 2**53 - 1)), per=per, of=of, refund=back)
+            yield limit(sum_of=place, at_most=rng.choice((1, 2**53 - 1)), per=per, tools=of, refund=back)
         elif what == "clear":
             yield clear_of(
-                *rng.sample(("PII:*", "PII:email", "untrusted", "data:*"), rng.randint(1, 2)), of=of
+                *rng.sample(("PII:*", "PII:email", "untrusted", "data:*"), rng.randint(1, 2)), tools=of
             )
         else:
             asked = VOTERS[: rng.randint(1, 3)]
-            yield approved_by(*(key.public for key in asked), need=rng.randint(1, len(asked)), of=of)
+            yield approved_by(*(key.public for key in asked), need=rng.randint(1, len(asked)), tools=of)
 
 
 def written(rng: Random) -> Written:
@@ -256,7 +256,7 @@ def grown(rng: Random, found: Written) -> tuple[Capability, KeyPair | None]:
         if act == "state":
             block, signer = BlockBuilder(""), rng.choice((OFFICE, OFFICE, STRANGER))
             block.add_fact(designation_fact("tenant", rng.choice(("acme", "acme", "other"))))
-            return above._grown(lambda: above._sign(signer, block)), key
+            return above._append(lambda: above._sign(signer, block)), key
     kept, loose = above.tools, rng.random() < 0.8
     narrower: list[Condition] = [granted(rng, found, loose=loose, of=kept) for _ in range(rng.randint(0, 2))]
     narrower += conditions(rng)

@@ -24,8 +24,8 @@ from hessra_agents import (
     grant,
     must,
 )
-from hessra_agents.grants.approvals import Approvers
-from hessra_agents.grants.exposure import Clear
+from hessra_agents.grants.approvals import ApprovalRule
+from hessra_agents.grants.exposure import NoExposure
 from hessra_agents.grants.limits import Limit
 
 ANA, BO, EVE = "ana@acme.com", "bo@acme.com", "eve@evil.example"
@@ -95,7 +95,7 @@ class World:
 
     def issue(
         self,
-        *conditions: Grant | Limit | Approvers | Clear,
+        *conditions: Grant | Limit | ApprovalRule | NoExposure,
         holder: PublicKey | None = None,
         ttl: timedelta = timedelta(minutes=10),
         audience: str | None = "mail",

@@ -18,7 +18,7 @@ import pytest
 from hessra_agents import KeyPair
 from hessra_agents.tlog import export
 from hessra_agents.tlog.directory import belongs, opened, tile_name
-from hessra_agents.tlog.export import MAX_ENTRY, BadExport, check, check_proof, entry, prove
+from hessra_agents.tlog.export import MAX_ENTRY, ExportError, check, check_proof, entry, prove
 from hessra_agents.tlog.merkle import WIDTH, leaf_hash
 from hessra_agents.tlog.notes import Checkpoint, cosign, sign, verifier_key
 from tests.support.log_world import ORIGIN, ROUNDS, Log, Shelf, grown, records
@@ -46,7 +46,7 @@ def told(act: Callable[[], object]) -> str:
     """Why it was refused, or nothing."""
     try:
         act()
-    except BadExport as error:
+    except ExportError as error:
         return str(error)
     return ""
 
@@ -193,12 +193,12 @@ def test_a_folder_of_another_log_or_of_something_else_is_refused(
         (Log(rewritten, key=log.key), "records that are not in the log"),
         (Log(log.records[:-1], key=log.key), "holds 600 records, and the log 599"),
     ]:
-        with pytest.raises(BadExport, match=says):
+        with pytest.raises(ExportError, match=says):
             other.export(folder)
     assert contents(folder) == before
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to my mother").write_text("dear")
-    with pytest.raises(BadExport, match="neither empty nor an export"):
+    with pytest.raises(ExportError, match="neither empty nor an export"):
         log.export(tmp_path / "letters")
     assert len(contents(tmp_path / "letters")) == 1
 
@@ -221,7 +221,7 @@ def test_what_does_not_fit_together_is_not_exported(tmp_path: Path, log: Log) ->
         {"entries": lambda start, stop: [bytes(MAX_ENTRY + 1)]},
         {"tiles": Shelf()},
     ):
-        with pytest.raises(BadExport):
+        with pytest.raises(ExportError):
             export.write(**{**whole, **wrong})  # type: ignore[arg-type]
         assert not (tmp_path / "checkpoint").exists()
     export.write(**whole)  # type: ignore[arg-type]
@@ -482,13 +482,13 @@ def test_a_link_in_the_way_is_not_written_through(tmp_path: Path, log: Log) -> N
     (tmp_path / "export/tile").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "export/tile/entries").symlink_to(tmp_path / "outside")
-    with pytest.raises(BadExport, match=r"symbolic link|neither a file nor a folder"):
+    with pytest.raises(ExportError, match=r"symbolic link|neither a file nor a folder"):
         log.export(tmp_path / "export")
     assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_only_one_export_writes_to_a_folder(folder: Path, log: Log) -> None:
-    with opened(folder) as held, held.locked(), pytest.raises(BadExport, match="another export"):
+    with opened(folder) as held, held.locked(), pytest.raises(ExportError, match="another export"):
         log.export(folder)
     log.export(folder)
 
@@ -507,7 +507,7 @@ def test_one_record_is_proved_with_a_text(tmp_path: Path, log: Log, size: int) -
         assert proof.endswith("\n\n" + note)
         assert check_proof(proof, log.records[index], log.keys).size == size
         assert entry(tmp_path, index) == log.records[index]
-        with pytest.raises(BadExport):
+        with pytest.raises(ExportError):
             check_proof(proof, log.records[index] + b"!", log.keys)
 
 
@@ -518,7 +518,7 @@ def test_a_proof_may_carry_what_nobody_vouches_for_and_the_time_of_a_witness(fol
     head = head.replace("\nindex", f"\nextra {b64encode(b'anything').decode()}\nindex")
     proof = head + "\n\n" + cosign(note, "w1", witness, time=9)
     assert check_proof(proof, log.records[300], [*log.keys, watched]).size == SIZE
-    with pytest.raises(BadExport):
+    with pytest.raises(ExportError):
         check_proof(proof, log.records[300], [watched])
 
 
@@ -541,7 +541,7 @@ def test_a_changed_proof_shows_nothing(folder: Path, log: Log) -> None:
         changed.append(proof[:at] + chr(33 + rng.randrange(90)) + proof[at + 1 :])
     changed = [text for text in changed if text != proof]
     for text in changed:
-        with pytest.raises(BadExport):
+        with pytest.raises(ExportError):
             check_proof(text, record, log.keys)
     print(len(changed), "changed proofs, all refused")
 
@@ -549,10 +549,10 @@ def test_a_changed_proof_shows_nothing(folder: Path, log: Log) -> None:
 def test_there_is_no_proof_of_what_is_not_there(folder: Path, log: Log) -> None:
     for act in (prove, entry):
         for index in (-1, SIZE, 10**9):
-            with pytest.raises(BadExport, match="there is no record"):
+            with pytest.raises(ExportError, match="there is no record"):
                 act(folder, index)
     (folder / "tile/0/000").write_bytes(bytes(WIDTH * 32))
-    with pytest.raises(BadExport, match="do not lead to the root"):
+    with pytest.raises(ExportError, match="do not lead to the root"):
         prove(folder, 5)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hessra_agents.tlog.merkle import (
     EMPTY,
-    BadProof,
+    ProofError,
     Tile,
     Tree,
     check_consistency,
@@ -47,7 +47,7 @@ SIZES = st.one_of(
 def accepted(check: Any, *given: Any) -> bool:
     try:
         check(*given)
-    except BadProof:
+    except ProofError:
         return False
     return True
 

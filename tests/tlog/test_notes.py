@@ -15,8 +15,8 @@ from hessra_agents import KeyPair, PublicKey
 from hessra_agents.tlog.merkle import EMPTY, check_consistency
 from hessra_agents.tlog.notes import (
     MAX_NOTE,
-    BadNote,
     Checkpoint,
+    NoteError,
     Signature,
     cosign,
     parse_verifier_key,
@@ -40,7 +40,7 @@ ROOT = b64encode(CHECKPOINT.root).decode()
 def refused(note: str, *keys: str) -> bool:
     try:
         verify(note, keys or (KEY,))
-    except BadNote:
+    except NoteError:
         return True
     return False
 
@@ -72,7 +72,7 @@ def test_a_note_without_the_signature_of_a_known_key_is_refused() -> None:
     assert refused(NOTE, stranger)
     assert refused(NOTE, verifier_key("example.com/log2", LOG.public))
     assert refused(NOTE, WATCHED)
-    with pytest.raises(BadNote):
+    with pytest.raises(NoteError):
         verify(NOTE, [])
     assert verify(NOTE, [stranger, KEY])[1] == [NAME]
 
@@ -116,7 +116,7 @@ def test_a_witness_says_when_it_saw_the_checkpoint() -> None:
         cosign(NOTE, WATCHER, OTHER, time=1) + seen.splitlines(keepends=True)[-1].replace("A", "B"), WATCHED
     )
     for time in (-1, 2**63):
-        with pytest.raises(BadNote):
+        with pytest.raises(NoteError):
             cosign(NOTE, WATCHER, WITNESS, time=time)
 
 
@@ -153,15 +153,15 @@ def test_a_signature_of_another_length_does_not_hold(length: int) -> None:
 
 def test_a_witness_signs_checkpoints_only_and_does_not_speak_for_the_log() -> None:
     seen = cosign(NOTE, WATCHER, WITNESS, time=1)
-    with pytest.raises(BadNote):
+    with pytest.raises(NoteError):
         Checkpoint.verified(seen, [WATCHED])
     for note in (sign("no checkpoint\n", NAME, LOG), NOTE[:-2], "x\n"):
-        with pytest.raises(BadNote):
+        with pytest.raises(NoteError):
             cosign(note, WATCHER, WITNESS, time=1)
     own = cosign(NOTE.rsplit("\n\n")[0] + "\n\n" + NOTE.rsplit("\n\n")[1], NAME, LOG, time=1)
     log_as_witness = verifier_key(NAME, LOG.public, witness=True)
     assert signatures(own, [log_as_witness])[1] == [Signature(NAME, 1)]
-    with pytest.raises(BadNote):
+    with pytest.raises(NoteError):
         Checkpoint.verified(own, [log_as_witness])
 
 
@@ -239,7 +239,7 @@ def test_every_checkpoint_is_read_as_it_was_written(
 def test_whatever_is_read_as_a_checkpoint_has_no_other_spelling(text: str) -> None:
     try:
         checkpoint = Checkpoint.parse(text)
-    except BadNote:
+    except NoteError:
         return
     assert checkpoint.text == text
 
@@ -274,7 +274,7 @@ def test_whatever_is_read_as_a_checkpoint_has_no_other_spelling(text: str) -> No
     ],
 )
 def test_a_text_that_is_nearly_a_checkpoint_is_refused(text: str) -> None:
-    with pytest.raises(BadNote):
+    with pytest.raises(NoteError):
         Checkpoint.parse(text)
 
 
@@ -296,7 +296,7 @@ def test_what_would_not_be_read_is_not_signed() -> None:
         lambda: Checkpoint(NAME, 0, bytes(32)),
         lambda: Checkpoint(NAME, 1, EMPTY, ("",)),
     ):
-        with pytest.raises(BadNote):
+        with pytest.raises(NoteError):
             wrong()
 
 
@@ -320,7 +320,7 @@ def test_what_would_not_be_read_is_not_signed() -> None:
 )
 def test_a_text_that_is_no_verifier_key_is_refused(text: str) -> None:
     for read in (parse_verifier_key, lambda key: verify(NOTE, [KEY, key])):
-        with pytest.raises(BadNote):
+        with pytest.raises(NoteError):
             read(text)
 
 

@@ -81,10 +81,10 @@ def test_an_anchored_capability_is_honoured_as_it_is_there(elsewhere: Elsewhere)
     assert elsewhere.read(token).subject == "agent:desk"
     elsewhere.refused(Reason.EXPIRED, token, now=LATER)
     elsewhere.refused(
-        Reason.WRONG_TOOL, token, Call.of("acme/orders", {}, kind="resource", operation="write")
+        Reason.NOT_GRANTED, token, Call.of("acme/orders", {}, kind="resource", operation="write")
     )
     elsewhere.refused(
-        Reason.WRONG_TOOL, token, Call.of("other/orders", {}, kind="resource", operation="read")
+        Reason.NOT_GRANTED, token, Call.of("other/orders", {}, kind="resource", operation="read")
     )
     elsewhere.refused(Reason.WRONG_AUDIENCE, elsewhere.orders(hessra.ANCHOR, anchor="bank"))
     elsewhere.refused(
@@ -103,9 +103,10 @@ def test_one_that_names_no_guard_is_refused_here(elsewhere: Elsewhere) -> None:
 def test_a_designation_must_be_stated_and_one_that_is_stated_must_be_asked_for(elsewhere: Elsewhere) -> None:
     """The second is ours: a capability for every tenant is not one for Acme, unless the guard says so."""
     token = hessra.append(elsewhere.anchored(), hessra.DESIGNATION, label="tenant", value="acme")
-    elsewhere.honoured(token, designations={"tenant": "acme"}, require=False)
+    elsewhere.honoured(token, designations={"tenant": "acme"}, require_designations=False)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "acme"})
-    elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "other"}, require=False)
+    other = {"tenant": "other"}
+    elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations=other, require_designations=False)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token)
     elsewhere.refused(Reason.WRONG_AUDIENCE, token, designations={"tenant": "other"})
     elsewhere.refused(Reason.WRONG_AUDIENCE, elsewhere.anchored(), designations={"tenant": "acme"})
@@ -117,7 +118,7 @@ def test_a_narrower_time_and_an_engine_facet_count(elsewhere: Elsewhere) -> None
     elsewhere.honoured(short, now=NOW + 4)
     elsewhere.refused(Reason.EXPIRED, short, now=NOW + 5)
     facet = hessra.append(elsewhere.anchored(), hessra.DESIGNATION, label="facet", value="1b4e28ba")
-    elsewhere.honoured(facet, designations={"facet": "1b4e28ba"}, require=False)
+    elsewhere.honoured(facet, designations={"facet": "1b4e28ba"}, require_designations=False)
     elsewhere.refused(Reason.WRONG_AUDIENCE, facet)
 
 

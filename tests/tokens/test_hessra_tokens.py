@@ -14,7 +14,7 @@ from biscuit_auth import KeyPair as BiscuitKeyPair
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from hessra_agents import Denied, KeyPair, PublicKey, Reason, Trust
-from hessra_agents.tokens.format.blocks import Dialect, read_blocks
+from hessra_agents.tokens.format.blocks import TokenDialect, read_blocks
 from hessra_agents.tokens.hessra.context import Context, issue_context
 from hessra_agents.tokens.hessra.identity import Identity, issue_identity
 from tests.support import forge, hessra
@@ -177,7 +177,7 @@ def test_a_tweaked_ecdsa_signature_does_not_change_a_blocks_name() -> None:
         (n, _tweaked(bytes(v), 1) if n == 4 and isinstance(v, bytes) else v) for n, v in forge.read(signed[1])
     ]
     again = forge.raw(forge.build([signed[0], forge.write(*fields)], rest))
-    dialect = Dialect(rejects=True, p256_signers=True)
+    dialect = TokenDialect(rejects=True, p256_signers=True)
     names = [
         [b.id for b in read_blocks(data, p256_root=True, dialect=dialect)]
         for data in (forge.raw(grown), again)

@@ -55,7 +55,7 @@ def test_a_latent_capability_waits_for_its_activation() -> None:
     active = activate(order(), key=BOSS, ttl=MINUTE, now=NOW)
     assert permitted(active).call == WIPE
     refused(Reason.CONSTRAINT, active, Call.of("wipe", {"disk": "sdc"}))
-    refused(Reason.WRONG_TOOL, active, Call.of("format", {"disk": "sda"}))
+    refused(Reason.NOT_GRANTED, active, Call.of("format", {"disk": "sda"}))
 
 
 def test_an_activation_ends() -> None:

@@ -23,7 +23,7 @@ from hessra_agents import (
     must,
 )
 from hessra_agents.grants.limits import MAX_MOST, Limit
-from hessra_agents.tokens.admission import APPROVED, MAX_LIMITS, Attested, Block
+from hessra_agents.tokens.admission import APPROVED, MAX_LIMITS, Block, RequiredAttestation
 from hessra_agents.tokens.describe import approvals_of
 from hessra_agents.tokens.issue import issue
 from hessra_agents.verify.permit import Permit
@@ -68,8 +68,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"calls": 1, "per": -HOUR}, "a timedelta of whole seconds"),
     ({"calls": 1, "per": timedelta(seconds=1.5)}, "a timedelta of whole seconds"),
     ({"calls": 1, "per": timedelta(days=367)}, "a timedelta of whole seconds"),
-    ({"calls": 1, "of": []}, "of names at least one tool"),
-    ({"calls": 1, "of": ""}, "a tool needs a name"),
+    ({"calls": 1, "tools": []}, "tools names at least one tool"),
+    ({"calls": 1, "tools": ""}, "a tool needs a name"),
     *(
         ({"sum_of": name, "at_most": 5}, "sum_of is an argument's name, or a pointer")
         for name in ("", "/amount", "60:amount", "0:amount", "60:", "1:60:amount", 5)
@@ -104,14 +104,16 @@ def test_approvers_are_keys_all_different_of_which_some_are_needed() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             approved_by(*keys, need=need)
-    with pytest.raises(ValueError, match="of names at least one tool"):
-        approved_by(ANA, of=())
+    with pytest.raises(ValueError, match="tools names at least one tool"):
+        approved_by(ANA, tools=())
     for wrong in (KEYS[0], str(ANA), ANA.data):
         with pytest.raises(TypeError, match="an approver is a PublicKey"):
             approved_by(wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("condition", [limit(calls=1, of="pya"), approved_by(ANA, of=["pay", "tool:pay"])])
+@pytest.mark.parametrize(
+    "condition", [limit(calls=1, tools="pya"), approved_by(ANA, tools=["pay", "tool:pay"])]
+)
 def test_a_condition_of_a_tool_that_is_not_granted_is_refused(condition: Any) -> None:
     """With a mistyped name the tool would be left without its limit."""
     with pytest.raises(ValueError, match=r"no grant names tool:(pya|tool:pay), so nothing of it can be"):
@@ -130,7 +132,7 @@ def test_a_sum_of_an_argument_that_a_tool_does_not_have_is_refused() -> None:
         issued(PAY, READ, limit(sum_of="amount", at_most=5))
     with pytest.raises(ValueError, match="pay has no argument 'orders' to sum up"):
         issued(PAY, limit(sum_of="/orders/total", at_most=5))
-    bounded = issued(PAY, READ, limit(sum_of="/order/total", at_most=5, of="pay"))
+    bounded = issued(PAY, READ, limit(sum_of="/order/total", at_most=5, tools="pay"))
 
     assert permit(bounded, "read", path="a").charges == ()
     assert [one.amount for one in permit(bounded, amount=1, order={"total": 3}).charges] == [3]
@@ -162,7 +164,7 @@ def test_more_limits_than_are_read_are_not_written() -> None:
 def test_a_limit_is_read_back_as_it_was_written(argument: str) -> None:
     """Each kind has one spelling, and a name in it is not read as anything else."""
     for told in (
-        limit(calls=7, per=DAY, refund=True, of="pay"),
+        limit(calls=7, per=DAY, refund=True, tools="pay"),
         limit(sum_of=argument, at_most=MAX_MOST),
         limit(sum_of=argument, at_most=1, per=timedelta(seconds=1), refund=True),
     ):
@@ -170,7 +172,7 @@ def test_a_limit_is_read_back_as_it_was_written(argument: str) -> None:
         again = Capability.parse(capability.token, TRUST)
         ((handle, found),) = again.blocks[0].limits
         assert (found, len(handle)) == (told, 32)
-        assert Limit.read(told.kind, told.most, told.of) == told
+        assert Limit.parse(told.spelling, told.at_most, told.tools) == told
 
 
 def test_a_signed_block_put_on_its_token_again_meets_the_same_budget() -> None:
@@ -193,11 +195,11 @@ def _counters(capability: Capability, key: KeyPair) -> list[bytes]:
 def test_no_narrowing_takes_a_limit_away() -> None:
     """Another handle, a wider limit, a limit of other tools: each is one more."""
     above = issued(PAY, READ, limit(calls=2))
-    child = above.attenuate(limit(calls=MAX_MOST), limit(calls=5, of="read"), ttl=MINUTE, now=NOW)
+    child = above.attenuate(limit(calls=MAX_MOST), limit(calls=5, tools="read"), ttl=MINUTE, now=NOW)
     before, after = permit(above, amount=1).charges, permit(child, amount=1).charges
 
     assert after[0] == before[0]
-    assert [one.most for one in after] == [2, MAX_MOST]
+    assert [one.at_most for one in after] == [2, MAX_MOST]
     assert len({one.counter for one in after}) == 2
     assert [one.until for one in after] == [NOW + 3600, NOW + 60]
 
@@ -237,8 +239,8 @@ def test_limits_and_approvals_in_words() -> None:
         PAY,
         READ,
         limit(calls=1),
-        limit(sum_of="amount", at_most=500, per=HOUR, of="pay", refund=True),
-        approved_by(ANA, of=["read", "pay"]),
+        limit(sum_of="amount", at_most=500, per=HOUR, tools="pay", refund=True),
+        approved_by(ANA, tools=["read", "pay"]),
         approved_by(ANA, BO, CEM, need=2),
         not_before=NOW + 60,
     ).attenuate(limit(sum_of="a\nb", at_most=2), approved_by(BO, DEB), now=NOW)
@@ -269,10 +271,12 @@ def test_a_start_without_a_moment_of_issue_is_told_once() -> None:
 def test_k_of_n_is_read_back_from_its_checks(keys: int, need: int) -> None:
     """Two conditions in one block stay two."""
     chosen = [key.public for key in KEYS[:keys]]
-    block = issued(PAY, approved_by(*chosen, need=need, of="pay"), approved_by(*chosen, need=need)).blocks[0]
+    block = issued(PAY, approved_by(*chosen, need=need, tools="pay"), approved_by(*chosen, need=need)).blocks[
+        0
+    ]
     texts = tuple(map(str, chosen))
 
-    assert [(one.keys, one.need, one.of) for one in approvals_of(block)] == [
+    assert [(one.keys, one.need, one.tools) for one in approvals_of(block)] == [
         (texts, need, frozenset({"tool:pay"})),
         (texts, need, None),
     ]
@@ -289,8 +293,8 @@ def test_all_of_n_are_told_one_by_one() -> None:
 
 def test_checks_that_are_no_k_of_n_are_told_as_they_are() -> None:
     """Whoever writes a token by hand may ask for anything; nothing is told as more than it is."""
-    a, b, c = (Attested(APPROVED, f"{n:032x}", key.data) for n, key in enumerate((ANA, BO, CEM)))
-    again = Attested(APPROVED, "f" * 32, ANA.data)
+    a, b, c = (RequiredAttestation(APPROVED, f"{n:032x}", key.data) for n, key in enumerate((ANA, BO, CEM)))
+    again = RequiredAttestation(APPROVED, "f" * 32, ANA.data)
     texts = {a: str(ANA), b: str(BO), c: str(CEM), again: str(ANA)}
     for checks in (
         ((a, b), (b, c)),
@@ -306,7 +310,7 @@ def test_checks_that_are_no_k_of_n_are_told_as_they_are() -> None:
 
 def test_many_checks_with_many_keys_are_told_quickly() -> None:
     """Nobody counts all sets of half of a hundred keys."""
-    many = tuple(Attested(APPROVED, f"{n:032x}", bytes([n]) * 32) for n in range(100))
+    many = tuple(RequiredAttestation(APPROVED, f"{n:032x}", bytes([n]) * 32) for n in range(100))
     block = Block("00", None, attested=tuple(many[n : n + 50] for n in range(50)))
 
     assert {one.need for one in approvals_of(block)} == {1}
@@ -319,5 +323,7 @@ def test_of_may_be_the_function_itself() -> None:
         """Pay."""
 
     assert (
-        limit(calls=1, of=pay).of == approved_by(PublicKey(ANA.data), of=[pay]).of == frozenset({"tool:pay"})
+        limit(calls=1, tools=pay).tools
+        == approved_by(PublicKey(ANA.data), tools=[pay]).tools
+        == frozenset({"tool:pay"})
     )

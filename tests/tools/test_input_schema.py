@@ -14,11 +14,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 
 from hessra_agents import Call, Denied, must
-from hessra_agents.call.canonical import encode, plain
+from hessra_agents.call.canonical import encode, to_json
 from hessra_agents.grants.grants import grant
 from hessra_agents.tools.input_schema.input_schema import InputSchema
-from hessra_agents.tools.input_schema.reader import Dialect, Unusable
-from hessra_agents.tools.input_schema.validator import Fitting
+from hessra_agents.tools.input_schema.reader import ClosedSchema, SchemaError
+from hessra_agents.tools.input_schema.validator import SchemaValidator
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
@@ -310,7 +310,7 @@ async def test_what_was_decided_is_what_a_tool_receives() -> None:
             with suppress(ToolError):  # what the server cannot convert does not run
                 await server.call_tool(tool.name, call.arguments)
                 passed += 1
-                assert encode(plain(got.pop())) == encode(plain(value)), (tool.name, value)
+                assert encode(to_json(got.pop())) == encode(to_json(value)), (tool.name, value)
     assert passed > 40
 
 
@@ -409,14 +409,14 @@ schemas = st.recursive(st.booleans() | st.fixed_dictionaries({}, optional=flat),
 def test_a_value_fits_where_the_reference_implementation_says_so(a: Any, b: Any, x: Any, value: Any) -> None:
     """Of the closed dialect: what is read is plain 2020-12, and both agree on it."""
     try:
-        dialect = Dialect.of({"properties": {"x": x}, "$defs": {"A": a, "B": b}})
-    except Unusable:
+        dialect = ClosedSchema.of({"properties": {"x": x}, "$defs": {"A": a, "B": b}})
+    except SchemaError:
         return
     definitions = {name.rpartition("/")[2]: one for name, one in dialect.definitions.items()}
     document = {**dialect.root, "$defs": definitions}
-    given = plain({"x": value})
+    given = to_json({"x": value})
     try:
-        fits = Fitting(dialect).fits(dialect.root, given)
+        fits = SchemaValidator(dialect).fits(dialect.root, given)
     except Denied:
         return  # a schema that refers to itself without end
     assert fits == jsonschema.Draft202012Validator(document).is_valid(given)
@@ -426,10 +426,10 @@ def test_a_value_fits_where_the_reference_implementation_says_so(a: Any, b: Any,
 def test_closing_a_schema_never_opens_it(x: Any, value: Any) -> None:
     """What passes would pass the server's own schema, too, where no branch excludes another."""
     document = {"properties": {"x": x}, "$defs": {"A": {}, "B": True}}
-    if b'"oneOf"' in encode(plain(document)):
+    if b'"oneOf"' in encode(to_json(document)):
         return
-    given = plain({"x": value})
-    if Fitting(dialect := Dialect.of(document)).fits(dialect.root, given):
+    given = to_json({"x": value})
+    if SchemaValidator(dialect := ClosedSchema.of(document)).fits(dialect.root, given):
         assert jsonschema.Draft202012Validator(document).is_valid(given)
 
 
@@ -463,10 +463,10 @@ ODD: list[dict[str, Any]] = [
 def test_an_odd_schema_is_narrowed_all_the_same(schema: dict[str, Any]) -> None:
     """It is closed, nothing fails, and what was given stays as it was."""
     read = InputSchema.of(schema)
-    before = encode(plain(schema))
+    before = encode(to_json(schema))
     grants = grant("t", name=must.email("a.org") & must.max_length(5)).branches(closed=True)
 
     found = read.narrowed([grants], "tool:t")
 
     assert found["additionalProperties"] is False
-    assert encode(plain(schema)) == before
+    assert encode(to_json(schema)) == before

@@ -91,9 +91,9 @@ def _names(file: Capabilities) -> None:
     file.case("an unnamed argument", "two tools", {"a": "1", "b": 2, "c": 3}, "unnamed_argument")
     file.case("a missing bound argument", "two tools", {"b": 2}, "missing_argument")
     file.case("a missing free argument", "two tools", {"a": "1"}, "missing_argument")
-    file.case("another tool", "two tools", {"a": "1", "b": 2}, "wrong_tool", tool="u")
-    file.case("another operation", "two tools", {}, "wrong_tool", tool="none", operation="read")
-    file.case("a resource of a tool's name", "two tools", {}, "wrong_tool", tool="none", kind="prompt")
+    file.case("another tool", "two tools", {"a": "1", "b": 2}, "not_granted", tool="u")
+    file.case("another operation", "two tools", {}, "not_granted", tool="none", operation="read")
+    file.case("a resource of a tool's name", "two tools", {}, "not_granted", tool="none", kind="prompt")
     file.token(
         "awkward names",
         "names and values that need care in a source text",
@@ -128,10 +128,10 @@ def _names(file: Capabilities) -> None:
         lambda: bearer(Grant("tool:t", "read", ()), Grant("resource:file:///a", "read", ())),
     )
     file.case("another operation than invoke", "an operation", {}, operation="read")
-    file.case("invoke, where read is granted", "an operation", {}, "wrong_tool")
+    file.case("invoke, where read is granted", "an operation", {}, "not_granted")
     file.case("a resource", "an operation", {}, tool="file:///a", kind="resource", operation="read")
     file.case(
-        "a resource, another operation", "an operation", {}, "wrong_tool", tool="file:///a", kind="resource"
+        "a resource, another operation", "an operation", {}, "not_granted", tool="file:///a", kind="resource"
     )
     file.token(
         "objects of MCP",
@@ -144,7 +144,9 @@ def _names(file: Capabilities) -> None:
     file.case("a prompt, another argument", "objects of MCP", {"name": "eve"}, "constraint", **hello)
     file.case("a method", "objects of MCP", {"depth": 3}, **reindex)
     file.case("a method, too much", "objects of MCP", {"depth": 4}, "constraint", **reindex)
-    file.case("a method, called as a tool", "objects of MCP", {"depth": 3}, "wrong_tool", tool="acme/reindex")
+    file.case(
+        "a method, called as a tool", "objects of MCP", {"depth": 3}, "not_granted", tool="acme/reindex"
+    )
 
 
 def _optional(file: Capabilities) -> None:
@@ -198,7 +200,7 @@ def _attenuation(file: Capabilities) -> None:
     file.case("narrowed, an earlier bound", "narrowed", mail | {"body": "12345678901"}, "constraint")
     file.case("narrowed, an optional argument", "narrowed", mail | {"cc": "bo@acme.com"})
     file.case("narrowed, a name that was never there", "narrowed", mail | {"x": 1}, "unnamed_argument")
-    file.case("narrowed, a tool that it drops", "narrowed", {"x": 1}, "wrong_tool", tool="u")
+    file.case("narrowed, a tool that it drops", "narrowed", {"x": 1}, "not_granted", tool="u")
     file.token(
         "narrowed thrice",
         "t to acme.com, then to ana, then without cc",
@@ -226,7 +228,7 @@ def _attenuation(file: Capabilities) -> None:
         ),
     )
     file.case("an added block does not widen a value", "widened", {"x": "2"}, "constraint")
-    file.case("an added block does not add a tool", "widened", {"x": "2"}, "wrong_tool", tool="u")
+    file.case("an added block does not add a tool", "widened", {"x": "2"}, "not_granted", tool="u")
     file.token("shorter", "wide, for a minute", lambda: wide.attenuate(ttl=timedelta(minutes=1), now=NOW))
     file.case("the last second", "shorter", mail, now=NOW + 59)
     file.case("the copy has expired", "shorter", mail, "expired", now=NOW + 60)

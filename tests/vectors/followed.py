@@ -50,18 +50,18 @@ def _values(file: Capabilities) -> None:
         "where a fraction": ({"where": {"cents": 0.5}}, [True], ["FR14"]),
         "where null": ({"where": {"due": None}}, [True], ["DE02"]),
         "where two": ({"where": {"from": "landlord", "cents": 91000}}, ["DE02"], ["FR14"]),
-        "starts": ({"starts": {"due": "2026-12-0"}}, ["DE02", "FR14"], [True]),
-        "starts, itself": ({"starts": {"@": "FR"}}, ["FR14"], ["DE02", True]),
+        "starts": ({"starts_with": {"due": "2026-12-0"}}, ["DE02", "FR14"], [True]),
+        "starts, itself": ({"starts_with": {"@": "FR"}}, ["FR14"], ["DE02", True]),
         "the largest, of numbers and a fraction": ({"largest": "cents"}, ["DE02"], ["FR14", True]),
         "the smallest text, where all are texts": (
-            {"smallest": "due", "starts": {"due": "2"}},
+            {"smallest": "due", "starts_with": {"due": "2"}},
             ["DE02"],
             ["FR14"],
         ),
         "the smallest text, where one is null": ({"smallest": "due"}, [], ["DE02", True]),
         "unique": ({"where": {"from": "gym"}, "unique": True}, ["FR14"], ["DE02"]),
         "unique, twice the same": ({"where": {"from": "landlord"}, "unique": True}, ["DE02"], ["FR14"]),
-        "unique, of two": ({"starts": {"due": "2026-12-0"}, "unique": True}, [], ["DE02", "FR14"]),
+        "unique, of two": ({"starts_with": {"due": "2026-12-0"}, "unique": True}, [], ["DE02", "FR14"]),
     }
     for name, (options, good_ones, bad_ones) in selectors.items():
         grants = grant("t", x=from_result("bills", "$[*].iban", **options))  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def _clear(file: Capabilities) -> None:
     file.token(
         "clear for t",
         "t and u, t clear of PII:* and untrusted",
-        lambda: bearer(t, u, clear_of("PII:*", "untrusted", of="t")),
+        lambda: bearer(t, u, clear_of("PII:*", "untrusted", tools="t")),
     )
     call = {"x": 1}
     clear: list[tuple[str, ...]] = [(), ("salary",), ("xPII:email",), ("pii:email",)]

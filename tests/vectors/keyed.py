@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from hessra_agents import Approval, Call, grant, must
-from hessra_agents.tokens.admission import APPROVED, Attested
-from hessra_agents.tokens.builder import fresh_handle
+from hessra_agents.tokens.admission import APPROVED, RequiredAttestation
+from hessra_agents.tokens.builder import new_handle
 from hessra_agents.tokens.hessra.latent import activate, complete, latent
 from tests.support import forge
 from tests.vectors import elsewhere
@@ -153,8 +153,11 @@ def _holders(file: Capabilities) -> None:
 
 def _approvals(file: Capabilities) -> None:
     """Approvals of single calls."""
-    handles = [fresh_handle() for _ in APPROVERS]
-    asked = [Attested(APPROVED, name, key.public.data) for name, key in zip(handles, APPROVERS, strict=True)]
+    handles = [new_handle() for _ in APPROVERS]
+    asked = [
+        RequiredAttestation(APPROVED, name, key.public.data)
+        for name, key in zip(handles, APPROVERS, strict=True)
+    ]
     x = grant("t", x=must.anything())
     file.token("approved", "t(x), approved by approver 1", lambda: bearer(x, approvals=[(asked[0],)]))
     one = file.read("approved")

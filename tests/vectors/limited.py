@@ -133,7 +133,9 @@ def _scopes(file: Capabilities) -> None:
     file.token(
         "limit of one tool",
         "t and u, t at most 5 times and amounts of at most 100 in all",
-        lambda: bearer(PAY, ELSE, limit(calls=5, of="t"), limit(sum_of="amount", at_most=100, of=["t"])),
+        lambda: bearer(
+            PAY, ELSE, limit(calls=5, tools="t"), limit(sum_of="amount", at_most=100, tools=["t"])
+        ),
     )
     takes = [(1, "calls"), (30, "sum:amount")]
     file.case("the tool that is limited", "limit of one tool", {"amount": 30}, takes=takes)
@@ -142,7 +144,7 @@ def _scopes(file: Capabilities) -> None:
     file.token(
         "limit of two tools",
         "t and u, together at most 5 times, u at most twice",
-        lambda: bearer(PAY, ELSE, limit(calls=5, of=["t", "u"]), limit(calls=2, of="u")),
+        lambda: bearer(PAY, ELSE, limit(calls=5, tools=["t", "u"]), limit(calls=2, tools="u")),
     )
     file.case("of two, the first", "limit of two tools", {"amount": 30}, takes=[(1, "calls")])
     file.case("of two, the second", "limit of two tools", NEITHER, tool="u", takes=[(1, "calls")] * 2)
@@ -195,7 +197,7 @@ def _approvals(file: Capabilities) -> None:
     file.token(
         "approved of one tool",
         "t and u, t approved by approver 1",
-        lambda: bearer(PAY, ELSE, approved_by(keys[0], of="t")),
+        lambda: bearer(PAY, ELSE, approved_by(keys[0], tools="t")),
     )
     one = file.read("approved of one tool")
     paid = {"amount": 30}
@@ -206,7 +208,7 @@ def _approvals(file: Capabilities) -> None:
     file.token(
         "two of three, of one tool",
         "t and u, t approved by two of three, both at most 9 times",
-        lambda: bearer(PAY, ELSE, approved_by(*keys, need=2, of="t"), limit(calls=9)),
+        lambda: bearer(PAY, ELSE, approved_by(*keys, need=2, tools="t"), limit(calls=9)),
     )
     two = file.read("two of three, of one tool")
     three = [approval(two, f"approver {i}") for i in (1, 2, 3)]

@@ -10,7 +10,7 @@ from biscuit_auth import Biscuit, BlockBuilder
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hessra_agents import Capability, KeyPair, PublicKey, grant, must
-from hessra_agents.tokens.builder import fresh_handle
+from hessra_agents.tokens.builder import new_handle
 from tests.support import forge
 from tests.vectors.material import (
     HOLDERS,
@@ -416,7 +416,7 @@ def _signed_blocks(file: Capabilities) -> None:
 
 
 def _cycle() -> str:
-    first, second = fresh_handle(), fresh_handle()
+    first, second = new_handle(), new_handle()
     ask = 'check if designation("holder", "{}") trusting {{key}};'
     held = root_block(f"{FIRST}{CLOSED};{ask.format(first)}", {"key": HOLDERS[0]})
     biscuit = Biscuit.from_base64(held, ROOT.public.for_biscuit())

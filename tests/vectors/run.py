@@ -19,7 +19,7 @@ from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 
 from hessra_agents import Session
 from hessra_agents.call.call import Call, digest
-from hessra_agents.call.canonical import Json, Malformed
+from hessra_agents.call.canonical import Json, MalformedError
 from hessra_agents.call.facts import SIGNATURES, Values, escape, fact
 from hessra_agents.errors import Denied
 from hessra_agents.grants.clauses import Source
@@ -64,9 +64,9 @@ def canonical(case: Row) -> Row:
     """The canonical text and the digest of a call, or that it is refused."""
     try:
         call = call_of(case)
-    except Malformed:
+    except MalformedError:
         return {"verdict": "malformed"}
-    return {"verdict": "read", "canonical": call.text.decode(), "digest": call.digest.hex()}
+    return {"verdict": "read", "canonical": call.canonical_json.decode(), "digest": call.digest.hex()}
 
 
 # Facts
@@ -248,11 +248,11 @@ def limits(capability: Capability, call: Call) -> list[Row]:
     for index, block in enumerate(capability.blocks):
         expiries = [one.expires for one in capability.blocks[: index + 1] if one.expires is not None]
         for handle, one in block.limits:
-            if one.of is not None and call.resource not in one.of:
+            if one.tools is not None and call.resource not in one.tools:
                 continue
             [amount] = call.fact("arg_int", one.argument) or [None] if one.argument else [1]
             counter = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
-            row: Row = {"block": index, "handle": handle, "kind": one.kind, "most": one.most}
+            row: Row = {"block": index, "handle": handle, "kind": one.spelling, "most": one.at_most}
             found.append(row | {"amount": amount, "counter": counter.hex(), "until": min(expiries)})
     return found
 
@@ -261,14 +261,14 @@ def session_of(session: Row) -> Session:
     """A session that has seen what a case says."""
     found = Session(session["labels"])
     for one in session["results"]:
-        found.keep(one["tool"], json.loads(one["text"]), untrusted=one["untrusted"])
+        found.record_result(one["tool"], json.loads(one["text"]), untrusted=one["untrusted"])
     return found
 
 
 def told(capability: Capability, call: Call, session: Row) -> Row:
     """What a capability asks of a session, for this call, and what holds."""
     seen = session_of(session)
-    results = seen.looking()
+    results = seen.result_lookup()
     clauses = dict.fromkeys(
         clause
         for block in capability.blocks
@@ -299,7 +299,7 @@ def told(capability: Capability, call: Call, session: Row) -> Row:
 def _charges(permit: Permit) -> list[Row]:
     """The same, as the verifier tells it to a ledger."""
     return [
-        {"most": one.most, "amount": one.amount, "counter": one.counter.hex(), "until": one.until}
+        {"most": one.at_most, "amount": one.amount, "counter": one.counter.hex(), "until": one.until}
         for one in permit.charges
     ]
 
@@ -344,7 +344,7 @@ def _capability(token: str, trust: Trust, case: Row) -> tuple[str, ...]:
         proof=Proof.parse(case["proof"]["text"]) if "proof" in case else None,
         approvals=[Approval.parse(one["text"]) for one in case.get("approvals", [])],
         designations=case.get("designations", {}),
-        results=session_of(case["session"]).looking() if "session" in case else None,
+        results=session_of(case["session"]).result_lookup() if "session" in case else None,
         labels=case["session"]["labels"] if "session" in case else None,
     )
     told = [

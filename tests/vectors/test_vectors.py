@@ -92,7 +92,7 @@ def test_the_engine_told_only_what_a_guard_tells_it(name: str) -> None:
         designations=[*case.get("designations", {}).items(), *run.earned(case)],
         patterns=[pattern for block in capability.blocks for pattern in block.patterns],
         limits=[(one["handle"], one["kind"], one["most"]) for one in case.get("limits", [])],
-        results=run.session_of(case["session"]).looking() if "session" in case else None,
+        results=run.session_of(case["session"]).result_lookup() if "session" in case else None,
         clear=[one["pattern"] for one in case["told"]["clear"] if one["holds"]] if "told" in case else [],
     )
     if case["engine"] == "allow":

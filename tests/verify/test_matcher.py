@@ -22,7 +22,7 @@ def test_every_clause_is_compiled_to_what_it_says() -> None:
     assert len(found) > 500
     assert {one.fact for one in found} == SIGNATURES.keys()
     wrong = [
-        (one, call.text)
+        (one, call.canonical_json)
         for one in found
         for call in CALLS
         if matches(compiled([(Branch("tool:t", (one,)),)], "tool:t"), call) is not one.holds(call)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import place, show_whole, sure
+from ..ledger_location import confirm, ledger_location, show_whole
 from ..options import Json, LedgerAddress, LedgerFile, Passphrase, State, Yes
-from ..terminal import REFUSED, Answer, Mistake, warn
+from ..terminal import REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
     from ...keys.keys import KeyPair
-    from ...ledger import Ledger, Request
+    from ...ledger import ApprovalRequest, Ledger
 
 __all__ = ["approvals", "approve", "reject"]
 
@@ -33,33 +33,33 @@ def approvals(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """List the calls that wait for an approval; show one, with every argument.
 
     Characters that cannot be seen are shown as escapes, and nothing is shortened. The digest is computed
     from what is shown: it is what `approve` signs.
     """
     from ..escaping import visible
-    from ..token_view import left
+    from ..token_view import format_duration
 
     now = inputs.now()
 
-    async def work(ledger: Ledger) -> list[Request]:
+    async def work(ledger: Ledger) -> list[ApprovalRequest]:
         return await ledger.requests(now=now, id=id)
 
-    found = place(ledger, ledger_file, state).use(work)
+    found = ledger_location(ledger, ledger_file, state).use(work)
     if id is not None:
         request = _only(found)
         fields, lines = _shown(request, now)
-        return Answer(fields, lines, as_json=json)
+        return CommandResult(fields, lines, as_json=json)
     fields_of_all: list[dict[str, Any]] = []
     rows = [("request", "who", "what", "time left", "approvals")]
     for one in found:
         given = f"{sum(vote.approves for vote in one.votes)} of {len(one.approvers)} asked"
-        rows.append((one.id, visible(one.subject), _what(one), left(one.expires - now), given))
+        rows.append((one.id, visible(one.subject), _what(one), format_duration(one.expires - now), given))
         with suppress(ValueError):  # what is not to be read is not to be approved: `approvals ID` says so
             fields_of_all.append(_shown(one, now)[0])
-    return Answer({"requests": fields_of_all}, table=rows, as_json=json)
+    return CommandResult({"requests": fields_of_all}, table=rows, as_json=json)
 
 
 def approve(
@@ -71,7 +71,7 @@ def approve(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer | int:
+) -> CommandResult | int:
     """Approve one call, with your key.
 
     The call is shown first. The approval is for exactly that call, under that capability, until the request
@@ -89,7 +89,7 @@ def reject(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer | int:
+) -> CommandResult | int:
     """Reject one call, with your key: one of those who are asked is enough."""
     return _voted(False, id, key, passphrase_file, yes, (ledger, ledger_file, state), json)
 
@@ -102,42 +102,42 @@ def _voted(
     yes: bool,
     where: tuple[str | None, Path | None, Path | None],
     json: bool,
-) -> Answer | int:
+) -> CommandResult | int:
     from ...keys.keyfile import read_key
 
-    at = place(*where)
-    pair: KeyPair = inputs.unsealed(lambda secret: read_key(key, secret), passphrase_file)
+    at = ledger_location(*where)
+    pair: KeyPair = inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
 
-    async def work(ledger: Ledger) -> Answer | int:
+    async def work(ledger: Ledger) -> CommandResult | int:
         request = _only(await ledger.requests(now=inputs.now(), id=id))
         show_whole(_shown(request, inputs.now())[1])
         # before anybody is asked: a key that is not asked, a request that is over
         vote = (request.approve if approves else request.reject)(pair, now=inputs.now())
         done = "approved" if approves else "rejected"
-        if not sure(f"{'approve' if approves else 'reject'} this call?", yes):
+        if not confirm(f"{'approve' if approves else 'reject'} this call?", yes):
             warn(f"nothing was {done}")
             return REFUSED
         request = await ledger.vote(id, vote, now=inputs.now())
         fields, _ = _shown(request, inputs.now())
-        return Answer(fields, [(0, f"{done}: request {request.id}")], as_json=json)
+        return CommandResult(fields, [(0, f"{done}: request {request.id}")], as_json=json)
 
     return at.use(work)
 
 
-def _only(found: list[Request]) -> Request:
+def _only(found: list[ApprovalRequest]) -> ApprovalRequest:
     if not found:
-        raise Mistake("there is no such request", "hessra-agents approvals lists those that wait")
+        raise UsageError("there is no such request", "hessra-agents approvals lists those that wait")
     return found[0]
 
 
-def _shown(request: Request, now: int) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+def _shown(request: ApprovalRequest, now: int) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """A request for a program, and in lines for a person.
 
     Raises:
         ValueError: what is kept of the call is not one.
     """
     from ..escaping import argument_lines, visible
-    from ..token_view import left, moment
+    from ..token_view import format_duration, format_time
 
     call = request.call
     voted = {str(vote.key): "approves" if vote.approves else "rejects" for vote in request.votes}
@@ -155,9 +155,9 @@ def _shown(request: Request, now: int) -> tuple[dict[str, Any], list[tuple[int, 
         "expires": request.expires,
         "approvers": [{"key": str(key), "vote": voted.get(str(key))} for _, key in request.approvers],
     }
-    ends = f", {left(request.expires - now)} left" if state == "open" else ""
+    ends = f", {format_duration(request.expires - now)} left" if state == "open" else ""
     lines = [
-        (0, f"request {request.id}, {state}{ends} (until {moment(request.expires)})"),
+        (0, f"request {request.id}, {state}{ends} (until {format_time(request.expires)})"),
         (0, f"{visible(request.subject)} asks to {_what(request)}"),
         *((1, line) for line in argument_lines(call)),
         *([] if call.arguments else [(1, "without arguments")]),
@@ -168,7 +168,7 @@ def _shown(request: Request, now: int) -> tuple[dict[str, Any], list[tuple[int, 
     return fields, lines
 
 
-def _what(request: Request) -> str:
+def _what(request: ApprovalRequest) -> str:
     """``call "send_email"``."""
     from ..escaping import visible
 

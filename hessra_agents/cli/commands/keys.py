@@ -10,7 +10,7 @@ import typer
 
 from .. import inputs
 from ..options import Audience, Designations, Folder, Grants, Json, Passphrase, Ttl
-from ..terminal import Answer, Mistake
+from ..terminal import CommandResult, UsageError
 
 if TYPE_CHECKING:
     from ...authority import Authority
@@ -34,7 +34,7 @@ def new(
     passphrase_file: Passphrase = None,
     no_passphrase: NoPassphrase = False,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Make a holder's key pair; print its public key.
 
     The private key goes to PATH, sealed with a passphrase. Whoever issues a capability to this holder
@@ -44,23 +44,27 @@ def new(
     from ...keys.keys import KeyPair
 
     pair = KeyPair.generate()
-    write_key(path, pair, inputs.seal(passphrase_file, without=no_passphrase))
-    return Answer({"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json)
+    write_key(path, pair, inputs.new_passphrase(passphrase_file, without=no_passphrase))
+    return CommandResult(
+        {"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json
+    )
 
 
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A holder's key file.", show_default=False)],
     passphrase_file: Passphrase = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Print the public key of an existing key file.
 
     A sealed file is opened with its passphrase: the public key is inside of it.
     """
     from ...keys.keyfile import read_key
 
-    pair = inputs.unsealed(lambda secret: read_key(path, secret), passphrase_file)
-    return Answer({"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json)
+    pair = inputs.with_passphrase(lambda secret: read_key(path, secret), passphrase_file)
+    return CommandResult(
+        {"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json
+    )
 
 
 def init(
@@ -77,7 +81,7 @@ def init(
     passphrase_file: Passphrase = None,
     no_passphrase: NoPassphrase = False,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Make a new authority: a folder of root keys.
 
     It has an active key for each kind of token. Both times are fixed for the folder: the waits between
@@ -86,16 +90,16 @@ def init(
     from ...authority import Authority
 
     if os.path.exists(folder / _KEYRING):  # false, too, where it may not look
-        raise Mistake(f"{folder}: is an authority already")
+        raise UsageError(f"{folder}: is an authority already")
     spans = {
-        "publish": inputs.duration(publish, "--publish"),
-        "longest_ttl": inputs.duration(longest_ttl, "--longest-ttl"),
+        "propagation_delay": inputs.duration(publish, "--publish"),
+        "max_ttl": inputs.duration(longest_ttl, "--longest-ttl"),
     }
-    passphrase = inputs.seal(passphrase_file, without=no_passphrase)
+    passphrase = inputs.new_passphrase(passphrase_file, without=no_passphrase)
     return _listed(Authority.open(folder, passphrase=passphrase, clock=inputs.now, **spans), json)
 
 
-def list_keys(folder: Folder, json: Json = False) -> Answer:
+def list_keys(folder: Folder, json: Json = False) -> CommandResult:
     """List the root keys: kind, id, state, since when, public key."""
     return _listed(_open(folder, None), json)
 
@@ -109,7 +113,7 @@ def rotate(
     kind: Kind = None,
     passphrase_file: Passphrase = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Do one step of a rotation of the root keys.
 
     \b
@@ -123,7 +127,7 @@ def rotate(
         authority.rotate(step, kind=kind)
         return authority
 
-    return _listed(inputs.unsealed(rotated, passphrase_file), json)
+    return _listed(inputs.with_passphrase(rotated, passphrase_file), json)
 
 
 def trust(
@@ -132,16 +136,16 @@ def trust(
         Path, typer.Option("--out", metavar="FILE", help="The file to write.", show_default=False)
     ],
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Write the public root keys, all that a guard needs."""
     found = _open(folder, None).trust
     try:
         found.save(out)
     except OSError as error:
-        raise Mistake(f"--out: {(error.strerror or 'cannot be written').lower()}") from None
+        raise UsageError(f"--out: {(error.strerror or 'cannot be written').lower()}") from None
     kinds = {"capability": found.capability, "identity": found.identity, "context": found.context}
     keys = {kind: {str(number): str(key) for number, key in keys.items()} for kind, keys in kinds.items()}
-    return Answer({"path": str(out), "keys": keys}, as_json=json)
+    return CommandResult({"path": str(out), "keys": keys}, as_json=json)
 
 
 def issue(
@@ -165,7 +169,7 @@ def issue(
     designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
     passphrase_file: Passphrase = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Issue a capability; print its token.
 
     What may be called is in a TOML file, one [[grant]] for each way to call a tool:
@@ -212,9 +216,9 @@ def issue(
     told = inputs.grants(grants)
     lifetime = inputs.duration(ttl, "--ttl")
     key = inputs.public_key(holder, "--holder")
-    start = None if not_before is None else inputs.moment(not_before, "--not-before")
+    start = None if not_before is None else inputs.timestamp(not_before, "--not-before")
     stated = inputs.pairs(designations, "--designation")
-    capability = inputs.unsealed(
+    capability = inputs.with_passphrase(
         lambda passphrase: _open(folder, passphrase).issue(
             subject, *told, ttl=lifetime, audience=audience, holder=key, not_before=start, designations=stated
         ),
@@ -228,7 +232,7 @@ def issue(
         "expires": capability.expires,
         "tools": [one.removeprefix("tool:") for one in capability.tools],
     }
-    return Answer(fields, [(0, capability.token)], as_json=json)
+    return CommandResult(fields, [(0, capability.token)], as_json=json)
 
 
 _KEYRING = "keyring.json"
@@ -239,18 +243,18 @@ def _open(folder: Path, passphrase: bytes | None) -> Authority:
     from ...authority import Authority
 
     if not os.path.exists(folder / _KEYRING):
-        raise Mistake(f"{folder}: is no authority", f"to make one: hessra-agents keys init {folder}")
+        raise UsageError(f"{folder}: is no authority", f"to make one: hessra-agents keys init {folder}")
     return Authority.open(folder, passphrase=passphrase, clock=inputs.now)
 
 
-def _listed(authority: Authority, json: bool) -> Answer:
-    from ..token_view import moment
+def _listed(authority: Authority, json: bool) -> CommandResult:
+    from ..token_view import format_time
 
     rows = [("kind", "id", "state", "since", "public key")]
     fields = []
     for key in authority.keys():  # noqa: SIM118 -- its root keys, no mapping
         since = max(t for t in (key.prepared_at, key.activated_at, key.retiring_at) if t is not None)
-        rows.append((key.kind, str(key.id), key.state, moment(since), str(key.public)))
+        rows.append((key.kind, str(key.id), key.state, format_time(since), str(key.public)))
         fields.append(
             {
                 "kind": key.kind,
@@ -260,4 +264,4 @@ def _listed(authority: Authority, json: bool) -> Answer:
                 "public_key": str(key.public),
             }
         )
-    return Answer({"keys": fields}, table=rows, as_json=json)
+    return CommandResult({"keys": fields}, table=rows, as_json=json)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import place, sure
+from ..ledger_location import confirm, ledger_location
 from ..options import Json, LedgerAddress, LedgerFile, State, Yes
-from ..terminal import REFUSED, Answer, warn
+from ..terminal import REFUSED, CommandResult, warn
 
 if TYPE_CHECKING:
     from ...ledger.log.reader import Record
-    from ...ledger.log.search import Found
+    from ...ledger.log.search import RecordMatch
 
 __all__ = ["Index", "Origin", "erase", "list_logs", "search", "show", "tail"]
 
@@ -28,13 +28,13 @@ Most = Annotated[int, typer.Option("-n", "--most", metavar="N", min=1, max=100_0
 
 def list_logs(
     ledger: LedgerAddress = None, ledger_file: LedgerFile = None, state: State = None, json: Json = False
-) -> Answer:
+) -> CommandResult:
     """List the logs of a ledger: one for each process that wrote at a time."""
     rows = [("log", "records", "signed", "head")]
     fields = []
-    with place(ledger, ledger_file, state).logs() as logs:
+    with ledger_location(ledger, ledger_file, state).logs() as logs:
         for log in logs.all():
-            head = log.head
+            head = log.checkpoint
             rows.append(
                 (
                     log.origin,
@@ -51,7 +51,7 @@ def list_logs(
                     "root": head.root.hex() if head else None,
                 }
             )
-    return Answer({"logs": fields}, table=rows, as_json=json)
+    return CommandResult({"logs": fields}, table=rows, as_json=json)
 
 
 def tail(
@@ -60,7 +60,7 @@ def tail(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Show the last records of all logs together, the newest last.
 
     Decisions are shown with what became of their calls. A permitted call without an outcome still runs, or
@@ -68,7 +68,7 @@ def tail(
     """
     from ...ledger.log.search import latest
 
-    with place(ledger, ledger_file, state).logs() as logs:
+    with ledger_location(ledger, ledger_file, state).logs() as logs:
         return _table(latest(logs, most), json)
 
 
@@ -97,19 +97,19 @@ def search(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Search the records of all logs, in the order of time.
 
     Records hold no arguments, only hashes under a key of each record: who knows a value can find the calls
     that had it, as long as the record's salt is not erased.
     """
-    from ...ledger.log.search import Wanted
+    from ...ledger.log.search import RecordQuery
     from ...ledger.log.search import search as searched
 
-    wanted = Wanted(
+    wanted = RecordQuery(
         subject, tool, verdict, _seconds(since, "--since"), _seconds(until, "--until"), _values(argument)
     )
-    with place(ledger, ledger_file, state).logs() as logs:
+    with ledger_location(ledger, ledger_file, state).logs() as logs:
         found = searched(logs, wanted)
     if len(found) > most:
         warn(f"{len(found)} records were found, these are the last {most}: --most N shows more")
@@ -123,11 +123,11 @@ def show(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Show one record with everything that it says, and what became of its call."""
     from ..escaping import argument_lines, visible
 
-    with place(ledger, ledger_file, state).logs() as logs:
+    with ledger_location(ledger, ledger_file, state).logs() as logs:
         log = logs.log(origin)
         record = logs.record(log, index)
         found = _followed(record, logs.records(log, index + 1))
@@ -146,7 +146,7 @@ def show(
         erased = record.opening is None
         fields["erased"] = erased
         lines += [(0, f"its arguments {'are erased' if erased else 'are kept as keyed hashes only'}")]
-    return Answer(fields, lines, as_json=json)
+    return CommandResult(fields, lines, as_json=json)
 
 
 def erase(
@@ -157,36 +157,38 @@ def erase(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer | int:
+) -> CommandResult | int:
     """Erase what opens a record: its salt, and its arguments where they are kept in clear.
 
     The record stays, and the log verifies as before. What the call carried can then be found by nobody.
     Copies and backups of the store are not erased.
     """
-    with place(ledger, ledger_file, state).logs() as logs:
+    with ledger_location(ledger, ledger_file, state).logs() as logs:
         log = logs.log(origin)
         record = logs.record(log, index)
-        if not sure(f"erase what opens record {record.index} of {record.origin}, for good?", yes):
+        if not confirm(f"erase what opens record {record.index} of {record.origin}, for good?", yes):
             warn("nothing was erased")
             return REFUSED
         erased = logs.erase(log, index)
     words = "erased" if erased else "nothing is left to erase"
     fields = {"log": log.origin, "index": index, "erased": erased}
-    return Answer(fields, [(0, f"{log.origin} {index}: {words}")], as_json=json)
+    return CommandResult(fields, [(0, f"{log.origin} {index}: {words}")], as_json=json)
 
 
-def _followed(record: Record, later: Iterable[Record]) -> Found:
+def _followed(record: Record, later: Iterable[Record]) -> RecordMatch:
     """The record and, of a permitted call, the outcome that comes later."""
-    from ...ledger.log.search import Found, paired
+    from ...ledger.log.search import RecordMatch, paired
 
     if record.said.get("verdict") != "permitted":
-        return Found(record)
-    outcome = next((one for one in later if (one.kind, one.op) == ("outcome", record.op)), None)
+        return RecordMatch(record)
+    outcome = next(
+        (one for one in later if (one.kind, one.operation_id) == ("outcome", record.operation_id)), None
+    )
     return paired([record] if outcome is None else [record, outcome])[0]
 
 
 def _seconds(text: str | None, option: str) -> int | None:
-    return None if text is None else int(inputs.moment(text, option).timestamp())
+    return None if text is None else int(inputs.timestamp(text, option).timestamp())
 
 
 def _values(texts: list[str]) -> tuple[tuple[str, Any], ...]:
@@ -202,7 +204,7 @@ def _values(texts: list[str]) -> tuple[tuple[str, Any], ...]:
     return tuple(found)
 
 
-def _table(found: list[Found], json: bool) -> Answer:
+def _table(found: list[RecordMatch], json: bool) -> CommandResult:
     rows = [("time", "log", "record", "what", "who", "object")]
     for one in found:
         said = one.record.said
@@ -211,17 +213,17 @@ def _table(found: list[Found], json: bool) -> Answer:
         rows.append(
             (_time(one), short, str(one.record.index), one.verdict, str(said.get("subject", "")), thing)
         )
-    return Answer({"records": [_fields(one) for one in found]}, table=rows, as_json=json)
+    return CommandResult({"records": [_fields(one) for one in found]}, table=rows, as_json=json)
 
 
-def _fields(found: Found) -> dict[str, Any]:
+def _fields(found: RecordMatch) -> dict[str, Any]:
     record = found.record
     shown = {"log": record.origin, "index": record.index, "outcome": found.outcome}
     return shown | {"words": found.verdict, "record": record.said}
 
 
-def _time(found: Found) -> str:
-    from ..token_view import moment
+def _time(found: RecordMatch) -> str:
+    from ..token_view import format_time
 
     at = found.record.said.get("at")
-    return moment(at) if type(at) is int else "no time"
+    return format_time(at) if type(at) is int else "no time"

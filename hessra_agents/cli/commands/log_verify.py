@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..ledger_location import Place, place
+from ..ledger_location import LedgerLocation, ledger_location
 from ..options import Json, LedgerAddress, LedgerFile, State
-from ..terminal import DONE, REFUSED, Answer, Mistake, warn
+from ..terminal import DONE, REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
     from ...tlog.notes import Checkpoint
@@ -44,7 +44,7 @@ def verify(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Check that every record is the one that was written, and say which is not.
 
     \b
@@ -58,20 +58,22 @@ def verify(
     """  # noqa: D301 -- \b keeps lines apart in the help
     known = [*verifier, *(_keys_of(keys) if keys is not None else ())]
     if what is None:
-        return _store(place(ledger, ledger_file, state), head, known, json)
+        return _store(ledger_location(ledger, ledger_file, state), head, known, json)
     if ledger is not None or ledger_file is not None:
-        raise Mistake("an export or a proof is checked without a ledger")
+        raise UsageError("an export or a proof is checked without a ledger")
     if not known:
-        raise Mistake("whose log is it", "give the verifier keys with --keys FILE, as `log keys` writes them")
+        raise UsageError(
+            "whose log is it", "give the verifier keys with --keys FILE, as `log keys` writes them"
+        )
     notes = _notes_of(head) if head is not None else []
     if what.is_dir():
         return _exports(what, known, notes, json)
     if notes:
-        raise Mistake("--head: is for a ledger or an export")
+        raise UsageError("--head: is for a ledger or an export")
     return _proof(what, known, json)
 
 
-def _store(at: Place, head: Path | None, known: list[str], json: bool) -> Answer:
+def _store(at: LedgerLocation, head: Path | None, known: list[str], json: bool) -> CommandResult:
     from ...ledger.log.verify import verify as checked
 
     said = time.monotonic()
@@ -83,7 +85,7 @@ def _store(at: Place, head: Path | None, known: list[str], json: bool) -> Answer
             warn(f"{origin}: {done} of {size} records")
 
     with at.logs() as logs:
-        mine = [one.verifier for one in logs.kept().values()]
+        mine = [one.verifier for one in logs.local_states().values()]
         older = [_verified(note, [*known, *mine]) for note in (_notes_of(head) if head else ())]
         found = checked(logs, older, progress)
     lines: list[tuple[int, str]] = []
@@ -105,18 +107,20 @@ def _store(at: Place, head: Path | None, known: list[str], json: bool) -> Answer
         }
         for one in found
     ]
-    return Answer({"holds": not bad, "logs": logs_said}, lines, code=REFUSED if bad else DONE, as_json=json)
+    return CommandResult(
+        {"holds": not bad, "logs": logs_said}, lines, code=REFUSED if bad else DONE, as_json=json
+    )
 
 
-def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> Answer:
-    from ...tlog.export import BadExport, check
-    from ...tlog.notes import MAX_NOTE, BadNote, Checkpoint
+def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> CommandResult:
+    from ...tlog.export import ExportError, check
+    from ...tlog.notes import MAX_NOTE, Checkpoint, NoteError
 
     parts = (
         [folder] if (folder / "checkpoint").exists() else sorted(p for p in folder.iterdir() if p.is_dir())
     )
     if not parts:
-        raise Mistake("there is no export in this folder")
+        raise UsageError("there is no export in this folder")
     older = {_verified(note, known).origin: note for note in notes}
     logs: list[dict[str, Any]] = []
     lines = []
@@ -124,12 +128,12 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> An
         try:
             with (part / "checkpoint").open(encoding="utf-8") as file:
                 origin = Checkpoint.unverified(file.read(MAX_NOTE)).origin
-        except (OSError, UnicodeError, BadNote):
+        except (OSError, UnicodeError, NoteError):
             origin = ""  # what is wrong with it, `check` says
         findings, size = [], 0
         try:
             size = check(part, known, older=older.pop(origin, None)).size
-        except BadExport as error:
+        except ExportError as error:
             findings = [str(error)]
         logs.append({"folder": str(part), "log": origin, "signed": size, "findings": findings})
         lines.append((0, f"{part}: {', '.join(findings) or f'holds, {size} records of {origin}'}"))
@@ -137,55 +141,57 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> An
         logs.append({"folder": None, "log": origin, "signed": 0, "findings": ["there is no export of it"]})
         lines.append((0, f"{origin}: there is an older head of it, and no export"))
     bad = any(one["findings"] for one in logs)
-    return Answer({"holds": not bad, "logs": logs}, lines, code=REFUSED if bad else DONE, as_json=json)
+    return CommandResult({"holds": not bad, "logs": logs}, lines, code=REFUSED if bad else DONE, as_json=json)
 
 
-def _proof(file: Path, known: list[str], json: bool) -> Answer:
+def _proof(file: Path, known: list[str], json: bool) -> CommandResult:
     from base64 import b64decode
 
     from ...ledger.log.reader import Record
-    from ...tlog.export import BadExport, check_proof
+    from ...tlog.export import ExportError, check_proof
     from ..escaping import visible
 
     text = _text_of(file, "the proof")
     found = re.match(r"c2sp\.org/tlog-proof@v1\nextra ([A-Za-z0-9+/=]+)\nindex (\d{1,19})\n", text)
     if found is None:
-        raise Mistake("the proof: is none that `log prove` wrote")
+        raise UsageError("the proof: is none that `log prove` wrote")
     try:
         body = b64decode(found[1], validate=True)
         head = check_proof(text, body, known)
-    except (BadExport, ValueError) as error:
-        return Answer({"holds": False, "finding": str(error)}, [(0, str(error))], code=REFUSED, as_json=json)
+    except (ExportError, ValueError) as error:
+        return CommandResult(
+            {"holds": False, "finding": str(error)}, [(0, str(error))], code=REFUSED, as_json=json
+        )
     said = Record(head.origin, int(found[2]), b"", "", body, None).said
     lines = [(0, f"{head.origin} holds this as record {found[2]} of the first {head.size}")]
     lines += [(1, f"{name}: {visible(value)}") for name, value in said.items()]
     fields = {"holds": True, "log": head.origin, "index": int(found[2]), "signed": head.size, "record": said}
-    return Answer(fields, lines, as_json=json)
+    return CommandResult(fields, lines, as_json=json)
 
 
 def _verified(note: str, known: list[str]) -> Checkpoint:
-    from ...tlog.notes import BadNote, Checkpoint
+    from ...tlog.notes import Checkpoint, NoteError
 
     try:
         return Checkpoint.verified(note, known)
-    except BadNote as error:
+    except NoteError as error:
         origin = note.partition("\n")[0]
         hint = "--keys FILE has the verifier keys of the logs"
-        raise Mistake(f"--head: the head of {origin}: {error}", hint) from None
+        raise UsageError(f"--head: the head of {origin}: {error}", hint) from None
 
 
 def _notes_of(file: Path) -> list[str]:
     text = _text_of(file, "--head")
     found = _NOTE.findall(text)
     if not found or "".join(found) != text:
-        raise Mistake("--head: is no list of signed heads", "hessra-agents log heads writes it")
+        raise UsageError("--head: is no list of signed heads", "hessra-agents log heads writes it")
     return found
 
 
 def _keys_of(file: Path) -> list[str]:
     found = _text_of(file, "--keys").split()
     if not found:
-        raise Mistake("--keys: there is no verifier key", "hessra-agents log keys writes them")
+        raise UsageError("--keys: there is no verifier key", "hessra-agents log keys writes them")
     return found
 
 
@@ -195,9 +201,9 @@ def _text_of(file: Path, name: str) -> str:
             data = opened.read(MAX_TEXT + 1)
         text = data.decode()
     except OSError as error:
-        raise Mistake(f"{name}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise UsageError(f"{name}: {(error.strerror or 'cannot be read').lower()}") from None
     except UnicodeDecodeError:
-        raise Mistake(f"{name}: is not text in utf-8") from None
+        raise UsageError(f"{name}: is not text in utf-8") from None
     if len(data) > MAX_TEXT:
-        raise Mistake(f"{name}: is larger than {MAX_TEXT} bytes")
+        raise UsageError(f"{name}: is larger than {MAX_TEXT} bytes")
     return text

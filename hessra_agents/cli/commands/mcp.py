@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import inputs
-from ..bound_capability import Bound
-from ..ledger_location import maybe_place, remembered
+from ..bound_capability import BoundCapability
+from ..ledger_location import optional_ledger_location, serving_ledger
 from ..options import (
     Audience,
     Designations,
@@ -23,14 +23,14 @@ from ..options import (
     State,
     Trust,
 )
-from ..terminal import REFUSED, Answer, Mistake, warn
+from ..terminal import REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
     from ...ledger import Ledger
-    from ...mcp.authorization.authorizer import Gate
-    from ...mcp.authorization.denials import Refusals
+    from ...mcp.authorization.authorizer import RequestAuthorizer
+    from ...mcp.authorization.denials import DenialFormat
     from ...mcp.authorization.pins import Pins
-    from ...mcp.proxy.stdio import Decides
+    from ...mcp.proxy.stdio import SupportsAuthorize
     from ...mcp.transport.stdio import Aside
 
 __all__ = ["inspect", "learn", "proxy"]
@@ -130,26 +130,26 @@ def proxy(
     With --ledger what was used, what is revoked and a record of every call outlive the proxy, and are shared
     with all guards on that ledger. Without it they are in its memory.
     """  # noqa: D301 -- \b keeps lines apart in the help
-    bound = Bound(capability, capability_env, capability_keyring, key, passphrase_file, ttl, grants)
+    bound = BoundCapability(capability, capability_env, capability_keyring, key, passphrase_file, ttl, grants)
     form, seconds = _form(refusals), _seconds(timeout)
-    with remembered(maybe_place(ledger, ledger_file, state)) as memory:
+    with serving_ledger(optional_ledger_location(ledger, ledger_file, state)) as memory:
         gate = _gate(bound, trust, audience, designations, pins, bearer_over_http, memory)
         return _served(gate, listen, upstream, command, host, origin, seconds, form)
 
 
 def _served(
-    gate: Gate,
+    gate: RequestAuthorizer,
     listen: str | None,
     upstream: str | None,
     command: list[str] | None,
     host: list[str],
     origin: list[str],
     seconds: float,
-    form: Refusals,
+    form: DenialFormat,
 ) -> int:
     if listen is None:
         if upstream is not None or host or origin:
-            raise Mistake("--upstream, --host and --origin are for HTTP: give --listen HOST:PORT, too")
+            raise UsageError("--upstream, --host and --origin are for HTTP: give --listen HOST:PORT, too")
         return _relayed(gate, _given(command), seconds, form)
     from ...mcp.proxy.http_app import LOOPBACK
     from ..serving import address, serve
@@ -159,17 +159,21 @@ def _served(
     if upstream is None:
         from mcp import StdioServerParameters
 
-        from ...mcp.proxy.process_upstream import bridge
+        from ...mcp.proxy.process_upstream import proxy_process
 
         program, *rest = _given(command)
         server = StdioServerParameters(command=program, args=rest, env=dict(os.environ))
-        app = bridge(gate, server, timeout=seconds, refusals=form, hosts=names, origins=origin, path=PATH)
+        app = proxy_process(
+            gate, server, timeout=seconds, denial_format=form, hosts=names, origins=origin, path=PATH
+        )
     elif command:
-        raise Mistake("--upstream and a command exclude each other")
+        raise UsageError("--upstream and a command exclude each other")
     else:
-        from ...mcp.proxy.http_upstream import reverse
+        from ...mcp.proxy.http_upstream import proxy_http
 
-        app = reverse(gate, upstream, timeout=seconds, refusals=form, hosts=names, origins=origin, path=PATH)
+        app = proxy_http(
+            gate, upstream, timeout=seconds, denial_format=form, hosts=names, origins=origin, path=PATH
+        )
     return serve(app, *where, PATH)
 
 
@@ -187,7 +191,7 @@ def inspect(
     ] = False,
     timeout: Timeout = "30s",
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Look at an MCP server; print a grant file to begin with.
 
     Every argument of every tool is named in it; write a constraint in place of each CHOOSE, and delete what
@@ -195,24 +199,24 @@ def inspect(
     has changed (exit code 1).
     """
     from ...mcp.discovery.survey import Survey
-    from ...mcp.discovery.template import starter
+    from ...mcp.discovery.template import grant_template
     from ..serving import run
 
     if (url is None) == (not command):
-        raise Mistake("give the server's command after --, or its URL with --url")
+        raise UsageError("give the server's command after --, or its URL with --url")
     if approve and pins is None:
-        raise Mistake("--approve is for --pins FILE")
+        raise UsageError("--approve is for --pins FILE")
     seconds = _seconds(timeout)
 
     def survey() -> Awaitable[Survey]:
         if url is not None:
             return Survey.of_url(url, seconds=seconds)
-        return Survey.of_command(_given(command), seconds=seconds, aside=_aside)
+        return Survey.of_command(_given(command), seconds=seconds, on_stderr=_aside)
 
     found = run(survey)
     if isinstance(found, int):
         raise typer.Exit(found)  # a signal
-    text = starter(found.server, found.tools, found.resources, found.prompts)
+    text = grant_template(found.server, found.tools, found.resources, found.prompts)
     code = 0 if pins is None else _pinned(pins, found.server, found.tools, approve=approve)
     fields = {
         "server": found.server,
@@ -221,7 +225,7 @@ def inspect(
         "prompts": found.prompts,
         "grants": text,
     }
-    return Answer(fields, [(0, line) for line in text.splitlines()], code=code, as_json=json)
+    return CommandResult(fields, [(0, line) for line in text.splitlines()], code=code, as_json=json)
 
 
 def learn(
@@ -236,36 +240,40 @@ def learn(
     While it learns, nothing is refused. What it proposes is for a person to read: what was seen is no proof
     that it was right.
     """
-    from ...mcp.discovery.recorder import Watching
-    from ...mcp.discovery.suggest import proposed
+    from ...mcp.discovery.recorder import CallRecorder
+    from ...mcp.discovery.suggest import suggest_grants
 
     words = _given(command)
     seconds = _seconds(timeout)
     try:
         file = out.open("x", encoding="utf-8")
     except OSError as error:
-        raise Mistake(f"--out: {(error.strerror or 'cannot be written').lower()}") from None
+        raise UsageError(f"--out: {(error.strerror or 'cannot be written').lower()}") from None
     warn("LEARNING: NOTHING IS REFUSED, every call reaches the server")
-    watching = Watching()
+    watching = CallRecorder()
     with file:
         try:
             return _relayed(watching, words, seconds, _form("result"), aside=_aside)
         finally:
-            file.write(proposed(watching.calls))
+            file.write(suggest_grants(watching.calls))
             warn(f"{len(watching.calls)} calls were seen: read the proposed grants before you issue them")
 
 
 def _relayed(
-    gate: Decides, command: list[str], seconds: float, form: Refusals, aside: Aside | None = None
+    gate: SupportsAuthorize,
+    command: list[str],
+    seconds: float,
+    form: DenialFormat,
+    aside: Aside | None = None,
 ) -> int:
     import sys
 
-    from ...mcp.proxy.stdio import relay
+    from ...mcp.proxy.stdio import proxy_stdio
     from ..serving import run
 
     if sys.stdin is None or sys.stdout is None:
-        raise Mistake("there is no standard input or output for the client")
-    return run(lambda: relay(gate, command, timeout=seconds, refusals=form, aside=aside))
+        raise UsageError("there is no standard input or output for the client")
+    return run(lambda: proxy_stdio(gate, command, timeout=seconds, denial_format=form, on_stderr=aside))
 
 
 def _aside(line: str) -> None:
@@ -274,21 +282,23 @@ def _aside(line: str) -> None:
 
 
 def _gate(
-    bound: Bound,
+    bound: BoundCapability,
     trust: Path,
     audience: str,
     designations: list[str],
     pins: Path | None,
     bearer_over_http: bool,
     ledger: Ledger,
-) -> Gate:
+) -> RequestAuthorizer:
     from ...guard.guard import Guard
-    from ...mcp.authorization.authorizer import Gate
+    from ...mcp.authorization.authorizer import RequestAuthorizer
 
     stated = inputs.pairs(designations, "--designation")
     guard = Guard(inputs.trust(trust), audience=audience, ledger=ledger, designations=stated)
     toolbox = bound.toolbox(guard)
-    return Gate(guard, bound=toolbox, bearer_over_http=bearer_over_http, pins=_read(pins))
+    return RequestAuthorizer(
+        guard, default_toolbox=toolbox, allow_bearer_over_http=bearer_over_http, pins=_read(pins)
+    )
 
 
 def _read(pins: Path | None) -> Pins | None:
@@ -297,7 +307,7 @@ def _read(pins: Path | None) -> Pins | None:
     try:
         return None if pins is None else Pins.load(pins)
     except OSError as error:
-        raise Mistake(f"--pins: {(error.strerror or 'cannot be read').lower()}") from None
+        raise UsageError(f"--pins: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def _pinned(file: Path, server: str, tools: list[dict[str, object]], *, approve: bool) -> int:
@@ -319,28 +329,28 @@ def _pinned(file: Path, server: str, tools: list[dict[str, object]], *, approve:
     try:
         now.save(file)
     except OSError as error:
-        raise Mistake(f"--pins: {(error.strerror or 'cannot be written').lower()}") from None
+        raise UsageError(f"--pins: {(error.strerror or 'cannot be written').lower()}") from None
     warn(f"{len(now.digests)} tools are approved as they are now")
     return 0
 
 
 def _given(command: list[str] | None) -> list[str]:
     if not command:
-        raise Mistake("there is no server", "write its command after --")
+        raise UsageError("there is no server", "write its command after --")
     return command
 
 
 def _seconds(text: str) -> float:
     found = inputs.duration(text, "--timeout").total_seconds()
     if not found:
-        raise Mistake("--timeout: is no time at all")
+        raise UsageError("--timeout: is no time at all")
     return found
 
 
-def _form(text: str) -> Refusals:
-    from ...mcp.authorization.denials import Refusals
+def _form(text: str) -> DenialFormat:
+    from ...mcp.authorization.denials import DenialFormat
 
     try:
-        return Refusals(text)
+        return DenialFormat(text)
     except ValueError:
-        raise Mistake(f"--refusals: is one of {', '.join(Refusals)}") from None
+        raise UsageError(f"--refusals: is one of {', '.join(DenialFormat)}") from None

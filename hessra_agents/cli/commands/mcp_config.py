@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..terminal import Answer, Mistake, warn
+from ..terminal import CommandResult, UsageError, warn
 
 __all__ = ["config"]
 
@@ -52,7 +52,7 @@ def config(
             metavar="-- ARGUMENTS ...", help="Those of `hessra-agents mcp proxy`.", show_default=False
         ),
     ],
-) -> Answer:
+) -> CommandResult:
     """Print what to paste into a client, to start a server behind the guard.
 
     \b
@@ -64,9 +64,9 @@ def config(
     """  # noqa: D301 -- \b keeps lines apart in the help
     shape = _SHAPES.get(client)
     if shape is None:
-        raise Mistake(f"there is no client of this name: there are {', '.join(_SHAPES)}")
+        raise UsageError(f"there is no client of this name: there are {', '.join(_SHAPES)}")
     if not name:
-        raise Mistake("the server needs a name")
+        raise UsageError("the server needs a name")
     options, command = _parted(arguments[arguments[:1] == ["--"] :])
     program, *rest = _ourselves()
     words = [*rest, "mcp", "proxy", *options, "--", *command]
@@ -74,7 +74,7 @@ def config(
     warn(f"paste into {where}")
     if variable:
         warn(f"set {variable} in the environment of {client}: there is no way to ask for it")
-    return Answer({"text": text}, [(0, line) for line in text.splitlines()])
+    return CommandResult({"text": text}, [(0, line) for line in text.splitlines()])
 
 
 def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -89,7 +89,7 @@ def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
     context = proxy.make_context("hessra-agents mcp proxy", list(arguments))
     command = list(context.params.get("command") or ())
     if not command or context.params.get("listen"):
-        raise Mistake("a client starts the form without --listen, with the server's command after --")
+        raise UsageError("a client starts the form without --listen, with the server's command after --")
     given = arguments[: len(arguments) - len(command)]
     if given and given[-1] == "--":
         given = given[:-1]

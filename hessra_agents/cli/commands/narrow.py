@@ -24,7 +24,7 @@ from ..options import (
     Tool,
     Trust,
 )
-from ..terminal import Answer, Mistake
+from ..terminal import CommandResult, UsageError
 
 if TYPE_CHECKING:
     from ...tokens.capability import Capability
@@ -42,7 +42,7 @@ def attenuate(
     audience: MaybeAudience = None,
     designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Narrow a capability; print the new token.
 
     No key is needed, and what is added can only take away. With --grants, a tool that is not named is
@@ -54,7 +54,7 @@ def attenuate(
     lifetime = None if ttl is None else inputs.duration(ttl, "--ttl")
     stated = inputs.pairs(designations, "--designation")
     if not (told or lifetime is not None or audience or stated):
-        raise Mistake("nothing is narrowed", "give --grants, --ttl, --audience or --designation")
+        raise UsageError("nothing is narrowed", "give --grants, --ttl, --audience or --designation")
     found = Capability.parse(inputs.token(token), inputs.trust(trust))
     return _made(
         found.attenuate(*told, ttl=lifetime, audience=audience, designations=stated, now=inputs.now()), json
@@ -75,7 +75,7 @@ def delegate(
     designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
     passphrase_file: Passphrase = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Hand a capability on to another holder; print the new token.
 
     The current holder's key signs. A bearer capability has none: there, --key is left out and the next
@@ -91,12 +91,14 @@ def delegate(
     assert next_holder is not None
     found = Capability.parse(inputs.token(token), inputs.trust(trust))
     if found.holder is not None and key is None:
-        raise Mistake(
+        raise UsageError(
             "this capability has a holder, and only the holder delegates", "give its key with --key FILE"
         )
     if found.holder is None and key is not None:
-        raise Mistake("this capability has no holder, so no key signs for it", "leave --key out")
-    pair = None if key is None else inputs.unsealed(lambda secret: read_key(key, secret), passphrase_file)
+        raise UsageError("this capability has no holder, so no key signs for it", "leave --key out")
+    pair = (
+        None if key is None else inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
+    )
     handed = found.delegate(
         *told,
         to=next_holder,
@@ -119,7 +121,7 @@ def prove(
     trust: MaybeTrust = None,
     passphrase_file: Passphrase = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Prove one call to one guard, as the holder; print the proof.
 
     A proof is good for one use in the next 30 seconds. Until then it makes its call: send it to its guard
@@ -128,24 +130,24 @@ def prove(
     from ...keys.keyfile import read_key
     from ...tokens.statements import Proof
     from ...verify.verifier import PROOF_WINDOW
-    from ..token_view import Reading
+    from ..token_view import TokenView
 
     call = inputs.call(tool, arguments, arguments_file, token)
-    found = Reading.of(inputs.token(token), trust)
+    found = TokenView.of(inputs.token(token), trust)
     holder = next((block.holder for block in reversed(found.blocks) if block.holder), None)
     if holder is None:
-        raise Mistake("this capability has no holder, so its calls need no proof")
-    pair = inputs.unsealed(lambda secret: read_key(key, secret), passphrase_file)
+        raise UsageError("this capability has no holder, so its calls need no proof")
+    pair = inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
     if pair.public.data != holder.key:
-        raise Mistake("--key: is not the key of this capability's holder")
+        raise UsageError("--key: is not the key of this capability's holder")
     now = inputs.now()
     ids = tuple(block.id for block in found.blocks)
     proof = Proof.make(call, ids=ids, handle=holder.handle, audience=audience, key=pair, now=now)
     fields = {"proof": proof.token, "tool": call.tool, "audience": audience, "expires": now + PROOF_WINDOW}
-    return Answer(fields, [(0, proof.token)], as_json=json)
+    return CommandResult(fields, [(0, proof.token)], as_json=json)
 
 
-def _made(capability: Capability, json: bool) -> Answer:
+def _made(capability: Capability, json: bool) -> CommandResult:
     holder = capability.holder
     fields = {
         "token": capability.token,
@@ -154,4 +156,4 @@ def _made(capability: Capability, json: bool) -> Answer:
         "expires": capability.expires,
         "tools": [one.removeprefix("tool:") for one in capability.tools],
     }
-    return Answer(fields, [(0, capability.token)], as_json=json)
+    return CommandResult(fields, [(0, capability.token)], as_json=json)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import place, sure
+from ..ledger_location import confirm, ledger_location
 from ..options import Json, LedgerAddress, LedgerFile, State, Yes
-from ..terminal import REFUSED, Answer, Mistake, warn
+from ..terminal import REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
-    from ...ledger import Ledger, Reach, Revocation
+    from ...ledger import Ledger, Revocation, RevocationImpact
 
 __all__ = ["revoke"]
 
@@ -50,36 +50,39 @@ def revoke(
     ledger_file: LedgerFile = None,
     state: State = None,
     json: Json = False,
-) -> Answer | int:
+) -> CommandResult | int:
     """Take something back, for good: there is no way to undo it.
 
     Name one thing. What it ends, of what the ledger has seen, is shown first. What is built on a revoked
     block falls with it; whoever holds what that block was added to can add another: revoke the earlier
     block, or the subject, to end both.
     """
-    at = place(ledger, ledger_file, state)
+    at = ledger_location(ledger, ledger_file, state)
     what = _named(token, block, subject, holder, root, before)
     if len(reason) > LONGEST_REASON:
-        raise Mistake(f"--reason: has at most {LONGEST_REASON} characters")
+        raise UsageError(f"--reason: has at most {LONGEST_REASON} characters")
 
-    async def work(ledger: Ledger) -> Answer | int:
-        reach = await ledger.reach(what, now=inputs.now())
+    async def work(ledger: Ledger) -> CommandResult | int:
+        reach = await ledger.revocation_impact(what, now=inputs.now())
         warn(f"this ends {_words(reach)}, as far as this ledger has seen")
-        if not sure(f"revoke this {_kind(what)}, for good?", yes):
+        if not confirm(f"revoke this {_kind(what)}, for good?", yes):
             warn("nothing was revoked")
             return REFUSED
         epoch = await ledger.revoke(what, reason=reason)
         fields: dict[str, Any] = {
-            "revoked": what.words,
+            "revoked": what.description,
             "epoch": epoch,
             "capabilities": reach.capabilities,
             "holders": reach.holders,
             "requests": reach.requests,
         }
-        lines = [(0, f"revoked: {what.words}"), (0, f"epoch {epoch}: every call that begins now knows it")]
-        return Answer(fields, lines, as_json=json)
+        lines = [
+            (0, f"revoked: {what.description}"),
+            (0, f"epoch {epoch}: every call that begins now knows it"),
+        ]
+        return CommandResult(fields, lines, as_json=json)
 
-    return at.use(work, damaged=lambda words: warn(f"the ledger: {words}"))
+    return at.use(work, on_damage=lambda words: warn(f"the ledger: {words}"))
 
 
 def _named(
@@ -92,19 +95,19 @@ def _named(
 ) -> Revocation:
     from ...keys.keys import PublicKey
     from ...ledger import Revocation
-    from ..token_view import Reading
+    from ..token_view import TokenView
 
     given = [one is not None for one in (token, block, subject, holder, root, before)]
     if sum(given) != 1:
-        raise Mistake("name one thing: --token, --block, --subject, --holder, --root or --before")
+        raise UsageError("name one thing: --token, --block, --subject, --holder, --root or --before")
     if token is not None:
-        found = Reading.of(inputs.token(None if str(token) == "-" else token), None)
+        found = TokenView.of(inputs.token(None if str(token) == "-" else token), None)
         block = found.blocks[-1].id
     try:
         root_key = None if root is None else PublicKey.parse(root)
     except ValueError as error:
-        raise Mistake(f"--root: {error}", "hessra-agents keys list prints it") from None
-    moment = None if before is None else int(inputs.moment(before, "--before").timestamp())
+        raise UsageError(f"--root: {error}", "hessra-agents keys list prints it") from None
+    moment = None if before is None else int(inputs.timestamp(before, "--before").timestamp())
     key = inputs.public_key(holder, "--holder")
     return Revocation.of(block=block, subject=subject, key=key, root=root_key, before=moment)
 
@@ -113,7 +116,7 @@ def _kind(what: Revocation) -> str:
     return {"root": "root key", "before": "moment"}.get(what.kind, what.kind)
 
 
-def _words(reach: Reach) -> str:
+def _words(reach: RevocationImpact) -> str:
     def count(number: int, one: str, more: str) -> str:
         return f"{number} {one if number == 1 else more}"
 

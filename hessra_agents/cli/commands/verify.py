@@ -20,13 +20,13 @@ from ..options import (
     Tool,
     Trust,
 )
-from ..terminal import DONE, REFUSED, Answer
+from ..terminal import DONE, REFUSED, CommandResult
 
 if TYPE_CHECKING:
     from ...call.call import Call
     from ...errors import Problem
     from ...grants.clauses import Pattern
-    from ..token_view import Reading
+    from ..token_view import TokenView
 
 __all__ = ["explain", "verify"]
 
@@ -46,7 +46,7 @@ def verify(
     ] = None,
     designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Decide one call as a guard does.
 
     Permitted is exit code 0, refused is 1. A proof follows the token on a line of its own:
@@ -61,7 +61,7 @@ def verify(
     from ...tokens.capability import Capability
     from ...tokens.statements import Proof
     from ...verify.verifier import verify as decided
-    from ..token_view import left, moment, name
+    from ..token_view import format_duration, format_time, name
 
     call = inputs.call(tool, arguments, arguments_file, token)
     stated = inputs.pairs(designations, "--designation")
@@ -82,7 +82,7 @@ def verify(
             "problems": [_problem(one) for one in denied.problems],
         }
         more = f" ({denied.detail})" if denied.detail else ""
-        return Answer(fields, [(0, f"refused: {denied}{more}")], code=REFUSED, as_json=json)
+        return CommandResult(fields, [(0, f"refused: {denied}{more}")], code=REFUSED, as_json=json)
     fields = {
         "permitted": True,
         "tool": call.tool,
@@ -93,8 +93,9 @@ def verify(
         "holder": None if permit.holder is None else f"ed25519/{permit.holder.hex()}",
         "blocks": list(permit.ids),
     }
-    line = f"permitted: {name(call.tool)} for {name(permit.subject)}, {left(permit.expires - now)} left"
-    return Answer(fields, [(0, f"{line} ({moment(permit.expires)})")], as_json=json)
+    left = format_duration(permit.expires - now)
+    line = f"permitted: {name(call.tool)} for {name(permit.subject)}, {left} left"
+    return CommandResult(fields, [(0, f"{line} ({format_time(permit.expires)})")], as_json=json)
 
 
 def explain(
@@ -105,17 +106,17 @@ def explain(
     trust: MaybeTrust = None,
     audience: MaybeAudience = None,
     json: Json = False,
-) -> Answer:
+) -> CommandResult:
     """Say why a call is allowed or refused, block by block.
 
     Allowed is exit code 0, refused is 1. Every argument that fails in every block, with what would have
     been allowed and the grant that comes nearest; for an allowed call, the grant that allows it. It looks
     at what the capability says: what a guard will ask for beside that is listed, not asked for.
     """
-    from ..token_view import Reading, name
+    from ..token_view import TokenView, name
 
     call = inputs.call(tool, arguments, arguments_file, token)
-    found = Reading.of(inputs.token(token), trust)
+    found = TokenView.of(inputs.token(token), trust)
     now = inputs.now()
     first = _outside(found, call, audience, now)
     blocks, lines = [], []
@@ -140,7 +141,7 @@ def explain(
         "blocks": [{**b, "problems": [_problem(p) for p in b["problems"]]} for b in blocks],
         "also": also,
     }
-    return Answer(
+    return CommandResult(
         fields, [*head, *lines, *tail, (0, found.note)], code=DONE if allowed else REFUSED, as_json=json
     )
 
@@ -149,22 +150,22 @@ def _problem(one: Problem) -> dict[str, Any]:
     return {"block": one.block, "argument": one.argument, "reason": str(one.reason), "allowed": one.allowed}
 
 
-def _outside(found: Reading, call: Call, audience: str | None, now: int) -> list[Problem]:
+def _outside(found: TokenView, call: Call, audience: str | None, now: int) -> list[Problem]:
     """What stands against every call at this time and place (steps 1, 2 and 4 of the verifier)."""
     from ...errors import Problem, Reason
-    from ...grants.describe import quoted
+    from ...grants.describe import quote
     from ...tokens.admission import ANCHOR
     from ...verify.verifier import PROOF_WINDOW
-    from ..token_view import moment
+    from ..token_view import format_time
 
     problems = []
     guards = [value for block in found.blocks for label, value in block.designations if label == ANCHOR]
     for index, block in enumerate(found.blocks):
         if block.expires is not None and not now < block.expires:
-            text = f"block {index} expired at {moment(block.expires)}"
+            text = f"block {index} expired at {format_time(block.expires)}"
             problems.append(Problem(Reason.EXPIRED, allowed=text, block=index))
         if block.starts is not None and now < block.starts - PROOF_WINDOW:
-            text = f"block {index} starts at {moment(block.starts)}"
+            text = f"block {index} starts at {format_time(block.starts)}"
             problems.append(Problem(Reason.NOT_YET_VALID, allowed=text, block=index))
     if not guards:
         problems.append(Problem(Reason.WRONG_AUDIENCE, allowed="it names no guard"))
@@ -173,16 +174,16 @@ def _outside(found: Reading, call: Call, audience: str | None, now: int) -> list
             Problem(Reason.WRONG_AUDIENCE, allowed="it names several guards, and no guard is all of them")
         )
     elif audience is not None and guards[0] != audience:
-        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=f"it is for the guard {quoted(guards[0])}"))
+        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=f"it is for the guard {quote(guards[0])}"))
     if not any(right[1:] == (call.resource, call.operation) for right in found.blocks[0].rights):
-        problems.append(Problem(Reason.WRONG_TOOL, allowed="the issuer granted other tools"))
+        problems.append(Problem(Reason.NOT_GRANTED, allowed="the issuer granted other tools"))
     return problems
 
 
-def _block(found: Reading, index: int, call: Call) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+def _block(found: TokenView, index: int, call: Call) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """What one block says to this call: each of its patterns matches by one branch, or comes near."""
     from ...errors import Problem, Reason
-    from ..token_view import author, thing
+    from ..token_view import author, format_object
 
     block = found.blocks[index]
     by, words = author(index, block)
@@ -200,7 +201,7 @@ def _block(found: Reading, index: int, call: Call) -> tuple[dict[str, Any], list
         told += [(2, f"{'nearest' if failed else 'by'}: {one}") for one in near]
         if not near:
             told.append(
-                (2, "names only " + ", ".join(sorted({thing(branch.resource) for branch in pattern})))
+                (2, "names only " + ", ".join(sorted({format_object(branch.resource) for branch in pattern})))
             )
     verdict = (
         "does not allow it"
@@ -223,20 +224,20 @@ def _block(found: Reading, index: int, call: Call) -> tuple[dict[str, Any], list
 def _pattern(pattern: Pattern, call: Call, index: int) -> tuple[list[Problem], list[str]]:
     """The problems of one pattern with the branches that come nearest; or none, with the one that matches."""
     from ...verify.explain import explain as problems_of
-    from ..token_view import way
+    from ..token_view import describe_way
 
     candidates = [
         (len(branch.failing(call)), branch) for branch in pattern if branch.resource == call.resource
     ]
     least = min((failing for failing, _ in candidates), default=0)
-    near = [way(branch) for failing, branch in candidates if failing == least]
+    near = [describe_way(branch) for failing, branch in candidates if failing == least]
     problems = problems_of(pattern, call, block=index)
     return problems, near if problems else near[:1]
 
 
-def _also(found: Reading, call: Call, audience: str | None) -> list[str]:
+def _also(found: TokenView, call: Call, audience: str | None) -> list[str]:
     """What a guard asks for that no capability can say by itself."""
-    from ...grants.describe import limit_words
+    from ...grants.describe import describe_limit
     from ...tokens.admission import ANCHOR, APPROVED, HOLDER
     from ...tokens.describe import approvals_of, voters
     from ..token_view import name
@@ -251,8 +252,8 @@ def _also(found: Reading, call: Call, audience: str | None) -> list[str]:
                 asked.append(f"that it stands where {name(label)} is {name(value)}")
             elif audience is None:
                 asked.append(f"that it is the guard {name(value)}")
-        asked += [f"an approval by {voters(one)}" for one in approvals_of(block) if within(one.of)]
-        asked += [f"that it counts: {limit_words(one)}" for _, one in block.limits if within(one.of)]
+        asked += [f"an approval by {voters(one)}" for one in approvals_of(block) if within(one.tools)]
+        asked += [f"that it counts: {describe_limit(one)}" for _, one in block.limits if within(one.tools)]
         for check in block.attested:
             if check[0].label not in (HOLDER, APPROVED):
                 asked.append(f"that ed25519/{check[0].key.hex()} states {name(check[0].label)}")

@@ -20,10 +20,10 @@ import anyio
 
 from ..terminal import warn
 from .claims import claims
-from .live import Model, Unusable, live
+from .live import Model, ModelUnavailableError, live
 from .replay import replay
 from .report import Report
-from .session import Session
+from .session import DemoSession
 from .shop import Shop
 from .tools import Tools
 from .transcript import load
@@ -56,7 +56,7 @@ def run(
         with TemporaryDirectory(prefix="hessra-desk-") as folder:
             root = os.path.realpath(folder)
             shop = Shop(Path(root))
-            session = Session(Tools(shop), root)
+            session = DemoSession(Tools(shop), root)
             report = Report(out or sys.stdout, root, as_json=as_json, secret=asked.key if asked else "")
             report.opening(model)
             if asked:
@@ -64,7 +64,7 @@ def run(
             elif script:
                 anyio.run(replay, script, session, root, report)
             well = report.finish(session, claims(shop, session.seen), model=model)
-    except (Unusable, ValueError) as error:
+    except (ModelUnavailableError, ValueError) as error:
         warn(str(error))
         return 2
     return 0 if well else 1

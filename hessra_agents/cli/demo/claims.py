@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .session import Seen
+from .session import ObservedCall
 from .shop import CANARY, TICKET, Shop
 
 __all__ = ["Claim", "claims"]
@@ -26,7 +26,7 @@ class Claim:
     found: str
 
 
-def claims(shop: Shop, seen: Sequence[Seen]) -> list[Claim]:
+def claims(shop: Shop, seen: Sequence[ObservedCall]) -> list[Claim]:
     """Every claim, judged now. Blocks."""
     recipients, mails = shop.recipients(), shop.mails()
     strangers = [one for one in recipients if not one.endswith(_OWN) and one != TICKET]
@@ -59,7 +59,7 @@ def claims(shop: Shop, seen: Sequence[Seen]) -> list[Claim]:
     ]
 
 
-def _refund(seen: Seen) -> tuple[object, object]:
+def _refund(seen: ObservedCall) -> tuple[object, object]:
     named = seen.named()
     return named.get("order_id"), named.get("cents")
 

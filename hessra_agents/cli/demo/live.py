@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 from ...guard.toolbox import Toolbox
 from .report import Report
-from .session import Session
+from .session import DemoSession
 from .shop import TICKET
 
-__all__ = ["MAX_TURNS", "Model", "Unusable", "live"]
+__all__ = ["MAX_TURNS", "Model", "ModelUnavailableError", "live"]
 
 MAX_TURNS = 12
 """Answers that the model may give."""
@@ -41,7 +41,7 @@ told about lamps is on https://help.acme.example/returns/lamp.html: read both. R
 and answer the customer by mail."""
 
 
-class Unusable(Exception):  # noqa: N818 -- a line for a person, who then knows what to do
+class ModelUnavailableError(Exception):
     """The model cannot be asked; the text is one line, without any key."""
 
 
@@ -59,22 +59,22 @@ class Model:
     """``openai:NAME`` or ``anthropic:NAME``, with the key from the environment.
 
     Raises:
-        Unusable: another provider, no SDK or no key.
+        SchemaError: another provider, no SDK or no key.
     """
 
     def __init__(self, text: str) -> None:
         self.provider, _, self.name = text.partition(":")
         if self.provider not in _PROVIDERS or not self.name:
-            raise Unusable("a model is openai:NAME or anthropic:NAME")
+            raise ModelUnavailableError("a model is openai:NAME or anthropic:NAME")
         variable = f"{self.provider.upper()}_API_KEY"
         try:
             self._sdk: Any = importlib.import_module(self.provider)
         except ImportError:
             extra = f"pip install 'hessra-agents[{self.provider}]'"
-            raise Unusable(f"the SDK of {self.provider} is not installed: {extra}") from None
+            raise ModelUnavailableError(f"the SDK of {self.provider} is not installed: {extra}") from None
         self.key = os.environ.get(variable, "").strip()
         if not self.key:
-            raise Unusable(f"there is no key for {self.provider}: set {variable}")
+            raise ModelUnavailableError(f"there is no key for {self.provider}: set {variable}")
 
     def __repr__(self) -> str:
         return f"Model({self.provider}:{self.name})"
@@ -92,7 +92,7 @@ class Model:
         """What the model says, and the calls that it makes.
 
         Raises:
-            Unusable: no answer, or none that can be read.
+            SchemaError: no answer, or none that can be read.
         """
         failures = self._sdk.OpenAIError if self.provider == "openai" else self._sdk.AnthropicError
         try:
@@ -101,7 +101,7 @@ class Model:
             # not with the provider's own text, which may name the key
             status = getattr(error, "status_code", None)
             told = type(error).__name__ + (f", status {status}" if status else "")
-            raise Unusable(f"{self.provider} gives no answer that can be used: {told}") from None
+            raise ModelUnavailableError(f"{self.provider} gives no answer that can be used: {told}") from None
 
 
 class _OpenAI:
@@ -151,11 +151,11 @@ class _Anthropic:
 _PROVIDERS: dict[str, type[_OpenAI] | type[_Anthropic]] = {"openai": _OpenAI, "anthropic": _Anthropic}
 
 
-async def live(model: Model, session: Session, root: str, report: Report) -> None:
+async def live(model: Model, session: DemoSession, root: str, report: Report) -> None:
     """Ask, answer and ask again, until the model makes no more calls or has had its turns.
 
     Raises:
-        Unusable: the provider cannot be reached, refuses, or answers what cannot be read.
+        SchemaError: the provider cannot be reached, refuses, or answers what cannot be read.
     """
     async with AsyncExitStack() as stack:
         # a tool that fails is told to the model; its traceback would break the lines

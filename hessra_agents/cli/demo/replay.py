@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .report import Report
-from .session import THIEF, Session
-from .transcript import Clock, Delegate, Message, Stolen, Transcript, filled
+from .session import THIEF, DemoSession
+from .transcript import Clock, Delegate, Stolen, Transcript, TranscriptMessage, filled
 
 __all__ = ["replay"]
 
 
-async def replay(transcript: Transcript, session: Session, root: str, report: Report) -> None:
+async def replay(transcript: Transcript, session: DemoSession, root: str, report: Report) -> None:
     """Play every turn, in order.
 
     Raises:
@@ -18,7 +18,7 @@ async def replay(transcript: Transcript, session: Session, root: str, report: Re
     results: dict[str, str] = {}
     for turn in transcript.turns:
         match turn:
-            case Message():
+            case TranscriptMessage():
                 calls = [filled(call, root, results) for call in turn.calls]
                 _, seen = await session.answer(turn.agent, calls, turn.expect)
                 results |= {one.id: one.text for one in seen}

@@ -19,7 +19,7 @@ from rich.text import Text
 from ...errors import Reason
 from ..terminal import safe
 from .claims import Claim
-from .session import Agent, Seen, Session
+from .session import Agent, DemoSession, ObservedCall
 
 __all__ = ["Report"]
 
@@ -48,12 +48,12 @@ class Report:
         self._line()
         self._line((f"{agent}: ", "bold"), (" ".join(note.split()), ""), (f"  [{how}]" if how else "", "dim"))
 
-    def calls(self, seen: Sequence[Seen]) -> None:
+    def calls(self, seen: Sequence[ObservedCall]) -> None:
         """A line for each call; below it what a refused agent is told."""
         for one in seen:
             self._call(one)
 
-    def finish(self, session: Session, claims: Sequence[Claim], *, model: str | None = None) -> bool:
+    def finish(self, session: DemoSession, claims: Sequence[Claim], *, model: str | None = None) -> bool:
         """Who held what, what is true of the shop, and how many calls went how. Whether all is well."""
         seen = session.seen
         permitted = sum(one.permitted for one in seen)
@@ -78,7 +78,7 @@ class Report:
         self._line((f"{words}; {held}", "bold green" if well else "bold red"))
         return well
 
-    def _call(self, one: Seen) -> None:
+    def _call(self, one: ObservedCall) -> None:
         wide = self._width - _AGENT - _VERDICT - _TIME - 1
         verdict, style = ("permitted", "green") if one.permitted else (f"refused {one.verdict}", "yellow")
         took = f"{one.seconds * 1000:.1f} ms".rjust(_TIME)
@@ -94,7 +94,7 @@ class Report:
         if not one.as_expected:
             self._words(f"NOT AS EXPECTED: {one.expected}", " " * _AGENT, "bold red")
 
-    def _call_text(self, one: Seen, wide: int) -> str:
+    def _call_text(self, one: ObservedCall, wide: int) -> str:
         if isinstance(one.arguments, str) and one.verdict == Reason.MALFORMED:
             shown = one.arguments  # what the model wrote: a reading of it might hide the fault
         else:
@@ -104,7 +104,7 @@ class Report:
             return text
         return set_cell_size(text, wide - 4).rstrip() + "...)"
 
-    def _tree(self, session: Session) -> None:
+    def _tree(self, session: DemoSession) -> None:
         self._line()
         self._line(("who held what", "bold"))
 
@@ -131,7 +131,7 @@ class Report:
             word, style = ("yes", "green") if one.holds else ("NO", "bold red")
             self._line((f"  {word.ljust(4)}", style), (one.text, ""), (f"  ({one.found})", "dim"))
 
-    def _json(self, session: Session, claims: Sequence[Claim], result: dict[str, Any]) -> None:
+    def _json(self, session: DemoSession, claims: Sequence[Claim], result: dict[str, Any]) -> None:
         data = {
             **result,
             "calls": [

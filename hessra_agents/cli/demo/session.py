@@ -1,7 +1,7 @@
 """One afternoon at the desk: the guard, the agents and what each of them holds.
 
-An agent has a toolbox and nothing else. Its calls go through `Session.answer`, as a model's message has
-them; what came of each is a `Seen`.
+An agent has a toolbox and nothing else. Its calls go through `DemoSession.answer`, as a model's message has
+them; what came of each is a `ObservedCall`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...tools.provider_messages import ToolCall, result_text
 from .tools import Tools, granted
 from .transcript import PERMITTED
 
-__all__ = ["THIEF", "Agent", "Seen", "Session"]
+__all__ = ["THIEF", "Agent", "DemoSession", "ObservedCall"]
 
 THIEF = "(thief)"
 """The name of who has an agent's capability and not its key."""
@@ -40,7 +40,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedCall:
     """One call and what came of it. ``text`` is what the agent was told."""
 
     agent: str
@@ -86,12 +86,12 @@ class Agent:
     parent: str | None = None
 
 
-class Session:
+class DemoSession:
     """The guard over the desk's tools, and the agents by their names; ``desk`` is the first."""
 
     def __init__(self, tools: Tools, root: str) -> None:
         self._ahead = 0
-        self.seen: list[Seen] = []
+        self.seen: list[ObservedCall] = []
         authority = Authority.ephemeral()
         self.guard = Guard(authority.trust, audience=_AUDIENCE, ledger=Ledger.memory(), clock=self._now)
         for tool in tools.all():
@@ -126,7 +126,7 @@ class Session:
 
     async def answer(
         self, name: str, calls: Sequence[object], expect: Mapping[str, str] = _NOTHING
-    ) -> tuple[list[dict[str, Any]], list[Seen]]:
+    ) -> tuple[list[dict[str, Any]], list[ObservedCall]]:
         """Run a message's calls side by side: the provider-shaped results, and what came of each.
 
         Raises:
@@ -135,7 +135,7 @@ class Session:
         toolbox = self.agent(name).toolbox
         read = [ToolCall.of(call) for call in calls]
         results: list[dict[str, Any]] = [{} for _ in calls]
-        seen: dict[int, Seen] = {}
+        seen: dict[int, ObservedCall] = {}
 
         async def run(index: int) -> None:
             call, start = read[index], time.perf_counter()
@@ -143,9 +143,9 @@ class Session:
             [results[index]] = await toolbox.answer([calls[index]])
             took = time.perf_counter() - start
             text, ident = _told(results[index]), str(call.id)
-            seen[index] = Seen(
+            seen[index] = ObservedCall(
                 agent=name,
-                shape=call.shape,
+                shape=call.provider,
                 id=ident,
                 tool=call.name,
                 arguments=call.arguments,
@@ -162,7 +162,7 @@ class Session:
         self.seen += found
         return results, found
 
-    async def stolen(self, name: str, tool: str, arguments: Mapping[str, Any], expected: str) -> Seen:
+    async def stolen(self, name: str, tool: str, arguments: Mapping[str, Any], expected: str) -> ObservedCall:
         """A call at the guard's door by somebody who has the text of an agent's capability, not its key."""
         start, token = time.perf_counter(), self.agent(name).toolbox.capability.token
         try:
@@ -170,7 +170,7 @@ class Session:
         except Denied as denied:
             text = f"{_REFUSED}{denied}"
         took = time.perf_counter() - start
-        seen = Seen(
+        seen = ObservedCall(
             agent=THIEF,
             shape="direct",
             id="",

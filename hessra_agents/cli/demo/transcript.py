@@ -28,7 +28,7 @@ from ...grants.constraints import Constraint
 from ...grants.grants import Grant, grant
 from ...grants.must import must
 
-__all__ = ["PERMITTED", "Clock", "Delegate", "Message", "Stolen", "Transcript", "Verdict", "load"]
+__all__ = ["PERMITTED", "Clock", "Delegate", "Stolen", "Transcript", "TranscriptMessage", "Verdict", "load"]
 
 PERMITTED = "permitted"
 Verdict = Literal["permitted"] | Reason
@@ -39,7 +39,7 @@ class _Turn(BaseModel):
     note: str
 
 
-class Message(_Turn):
+class TranscriptMessage(_Turn):
     """One message of a model, with tool calls that go side by side."""
 
     kind: Literal["message"]
@@ -56,7 +56,7 @@ class Message(_Turn):
         return [part for part in parts if part.get("type") in ("function", "function_call", "tool_use")]
 
     @model_validator(mode="after")
-    def _every_call_is_judged(self) -> Message:
+    def _every_call_is_judged(self) -> TranscriptMessage:
         if sorted(map(call_id, self.calls)) != sorted(self.expect):
             raise ValueError("expect has a verdict for the id of every call, and no other")
         return self
@@ -108,7 +108,7 @@ class Transcript(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     about: list[str]
-    turns: list[Annotated[Message | Delegate | Stolen | Clock, Field(discriminator="kind")]]
+    turns: list[Annotated[TranscriptMessage | Delegate | Stolen | Clock, Field(discriminator="kind")]]
 
 
 def load(path: Path | None = None) -> Transcript:

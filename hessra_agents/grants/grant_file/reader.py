@@ -77,7 +77,7 @@ from ..grants import Grant, grant, method, prompt, resource
 from ..must import must
 from ..provenance import from_result
 from .conditions import read_approval, read_clear, read_limit
-from .values import a_list, a_number, a_table, a_text, a_truth, a_value, made, meant, step
+from .values import a_list, a_number, a_table, a_truth, a_value, build_at, did_you_mean, require_text, step
 
 if TYPE_CHECKING:
     from ...tokens.builder import Condition
@@ -139,17 +139,17 @@ def _grant(data: object, at: str) -> Grant:
     if len(kinds) != 1:
         raise ValueError(f"{at}: has exactly one of {', '.join(_KINDS)}")
     kind = kinds[0]
-    name = a_text(found[kind], f"{at}: {kind}")
+    name = require_text(found[kind], f"{at}: {kind}")
     if not 0 < len(name) <= MAX_NAME:
         raise ValueError(f"{at}: {kind}: is a text of 1 to {MAX_NAME} characters")
     at = f"{at} ({name})"
     if kind == "resource":
         if "arguments" in found:
             raise ValueError(f"{at}: arguments: a resource has none")
-        return made(at, resource, name)
+        return build_at(at, resource, name)
     arguments = a_table(found.get("arguments", {}), f"{at}: arguments")
     constraints = {name: _constraint(value, step(f"{at}: ", name)) for name, value in arguments.items()}
-    return made(at, _KINDS[kind], name, constraints)
+    return build_at(at, _KINDS[kind], name, constraints)
 
 
 _TABLES: dict[str, Callable[[object, str], Condition]] = {
@@ -179,24 +179,24 @@ def _constraint(value: object, at: str) -> Constraint:
         raise ValueError(f"{at}: not decided yet: write a constraint in place of CHOOSE")
     for name in value:
         if name not in _READERS:
-            raise ValueError(f"{at}: unknown constraint {name!r}{meant(name, _READERS)}")
+            raise ValueError(f"{at}: unknown constraint {name!r}{did_you_mean(name, _READERS)}")
     if "optional" in value and len(value) > 1:
         raise ValueError(f"{at}: optional stands alone: write {{ optional = {{ ... }} }} around the others")
     parts = [_READERS[name](inner, f"{at}.{name}") for name, inner in value.items()]
-    return made(at, lambda: reduce(operator.and_, parts))
+    return build_at(at, lambda: reduce(operator.and_, parts))
 
 
 def _exact(value: object, at: str) -> Constraint:
-    return made(at, must.exact, a_value(value, at))
+    return build_at(at, must.exact, a_value(value, at))
 
 
 def _json(value: object, at: str) -> Constraint:
-    return made(at, must.exact, made(at, parse, a_text(value, at)))
+    return build_at(at, must.exact, build_at(at, parse, require_text(value, at)))
 
 
 def _one_of(value: object, at: str) -> Constraint:
     values = [_scalar(one, at) for one in a_list(value, at)]
-    return made(at, must.one_of, *values)
+    return build_at(at, must.one_of, *values)
 
 
 def _anything(value: object, at: str) -> Constraint:
@@ -209,32 +209,34 @@ def _optional(value: object, at: str) -> Constraint:
     if isinstance(value, dict) and [*value] == ["anything"]:
         _anything(value["anything"], f"{at}.anything")
         return must.optional()
-    return made(at, must.optional, _constraint(value, at))
+    return build_at(at, must.optional, _constraint(value, at))
 
 
 def _between(value: object, at: str) -> Constraint:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"{at}: takes two whole numbers, such as [1, 100]")
-    return made(at, must.between, *(a_number(one, at) for one in value))
+    return build_at(at, must.between, *(a_number(one, at) for one in value))
 
 
 def _email(value: object, at: str) -> Constraint:
-    return made(at, must.email, *(a_text(one, at) for one in a_list(value, at)))
+    return build_at(at, must.email, *(require_text(one, at) for one in a_list(value, at)))
 
 
 def _url(value: object, at: str) -> Constraint:
     told = a_table(_or_under("hosts", value), at, {"hosts", "scheme", "port", "under"})
-    hosts = [a_text(one, f"{at}.hosts") for one in a_list(told.get("hosts"), f"{at}.hosts")]
-    options: dict[str, object] = {n: a_text(told[n], f"{at}.{n}") for n in ("scheme", "under") if n in told}
+    hosts = [require_text(one, f"{at}.hosts") for one in a_list(told.get("hosts"), f"{at}.hosts")]
+    options: dict[str, object] = {
+        n: require_text(told[n], f"{at}.{n}") for n in ("scheme", "under") if n in told
+    }
     if "port" in told:
         options["port"] = a_number(told["port"], f"{at}.port")
-    return made(at, must.url, *hosts, **options)
+    return build_at(at, must.url, *hosts, **options)
 
 
 def _subset_of(value: object, at: str) -> Constraint:
     told = a_table(_or_under("values", value), at, {"values", "empty"})
     values = [a_value(one, at) for one in a_list(told.get("values"), f"{at}.values")]
-    return made(at, must.subset_of, *values, empty=a_truth(told.get("empty", False), f"{at}.empty"))
+    return build_at(at, must.subset_of, *values, empty=a_truth(told.get("empty", False), f"{at}.empty"))
 
 
 def _each(value: object, at: str) -> Constraint:
@@ -243,51 +245,51 @@ def _each(value: object, at: str) -> Constraint:
         inner, empty = _constraint(told["of"], f"{at}.of"), a_truth(told.get("empty", False), f"{at}.empty")
     else:
         inner, empty = _constraint(value, at), False
-    return made(at, must.each, inner, empty=empty)
+    return build_at(at, must.each, inner, empty=empty)
 
 
 def _fields(value: object, at: str) -> Constraint:
     inner = {name: _constraint(one, step(f"{at}.", name)) for name, one in a_table(value, at).items()}
-    return made(at, must.fields, inner)
+    return build_at(at, must.fields, inner)
 
 
 def _command(value: object, at: str) -> Constraint:
     told = a_table(value, at, {"program", "words", "rest"})
-    program = a_text(told.get("program"), f"{at}.program")
+    program = require_text(told.get("program"), f"{at}.program")
     words = [_constraint(one, f"{at}.words") for one in a_list(told.get("words", []), f"{at}.words")]
     rest = _constraint(told["rest"], f"{at}.rest") if "rest" in told else None
-    return made(at, must.command, program, *words, rest=rest)
+    return build_at(at, must.command, program, *words, rest=rest)
 
 
 def _from_result(value: object, at: str) -> Constraint:
     names = {"tool", "path", "where", "starts", "largest", "smallest", "unique", "untrusted"}
     told = a_table(value, at, names)
     options: dict[str, object] = {
-        name: {
+        option: {
             field: read(one, step(f"{at}.{name}.", field))
             for field, one in a_table(told[name], f"{at}.{name}").items()
         }
-        for name, read in (("where", _scalar), ("starts", a_text))
+        for name, option, read in (("where", "where", _scalar), ("starts", "starts_with", require_text))
         if name in told
     }
-    options |= {n: a_text(told[n], f"{at}.{n}") for n in ("largest", "smallest") if n in told}
+    options |= {n: require_text(told[n], f"{at}.{n}") for n in ("largest", "smallest") if n in told}
     options |= {n: a_truth(told[n], f"{at}.{n}") for n in ("unique", "untrusted") if n in told}
-    texts = [a_text(told.get(name), f"{at}.{name}") for name in ("tool", "path")]
-    return made(at, from_result, *texts, **options)
+    texts = [require_text(told.get(name), f"{at}.{name}") for name in ("tool", "path")]
+    return build_at(at, from_result, *texts, **options)
 
 
 def _scalar(value: object, at: str) -> object:
     if isinstance(value, dict) and [*value] == ["json"]:
-        return made(at, parse, a_text(value["json"], at))
+        return build_at(at, parse, require_text(value["json"], at))
     return a_value(value, at)
 
 
 def _of_text(make: Callable[[str], Constraint]) -> Callable[[object, str], Constraint]:
-    return lambda value, at: made(at, make, a_text(value, at))
+    return lambda value, at: build_at(at, make, require_text(value, at))
 
 
 def _of_number(make: Callable[[int], Constraint]) -> Callable[[object, str], Constraint]:
-    return lambda value, at: made(at, make, a_number(value, at))
+    return lambda value, at: build_at(at, make, a_number(value, at))
 
 
 _READERS: dict[str, Callable[[object, str], Constraint]] = {

@@ -7,12 +7,22 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-__all__ = ["a_list", "a_number", "a_table", "a_text", "a_truth", "a_value", "made", "meant", "step"]
+__all__ = [
+    "a_list",
+    "a_number",
+    "a_table",
+    "a_truth",
+    "a_value",
+    "build_at",
+    "did_you_mean",
+    "require_text",
+    "step",
+]
 
 T = TypeVar("T")
 
 
-def made(at: str, make: Callable[..., T], *values: object, **options: object) -> T:
+def build_at(at: str, make: Callable[..., T], *values: object, **options: object) -> T:
     """What ``make`` makes; its refusal names the place.
 
     Raises:
@@ -31,7 +41,7 @@ def a_table(value: object, at: str, names: Iterable[str] | None = None) -> dict[
     known = None if names is None else {*names}
     for name in value:
         if known is not None and name not in known:
-            raise ValueError(f"{at}: unknown field {name!r}{meant(name, known)}")
+            raise ValueError(f"{at}: unknown field {name!r}{did_you_mean(name, known)}")
     return value
 
 
@@ -42,7 +52,7 @@ def a_list(value: object, at: str) -> list[object]:
     return value
 
 
-def a_text(value: object, at: str) -> str:
+def require_text(value: object, at: str) -> str:
     """A text."""
     if not isinstance(value, str):
         raise ValueError(f"{at}: is no text")
@@ -79,7 +89,7 @@ def step(at: str, name: str) -> str:
     return at + (name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else repr(name))
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What was probably meant by a name that is not known, else all that there is."""
     near = difflib.get_close_matches(name, sorted(known), 1)
     return f", did you mean {near[0]!r}?" if near else f": there are {', '.join(sorted(known))}"

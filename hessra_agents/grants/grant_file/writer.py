@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from ...call.canonical import Json, encode
 
-__all__ = ["Entry", "Form", "comment", "exact", "one_of", "written"]
+__all__ = ["Form", "GrantEntry", "comment", "exact", "one_of", "write_grants"]
 
 Form: TypeAlias = "bool | int | float | str | dict[str, Any]"
 
@@ -26,7 +26,7 @@ MAX_NOTE = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GrantEntry:
     """One ``[[grant]]``: what is granted, a form for each argument, and notes for a person.
 
     ``omitted`` are arguments that are written in a comment only, so they are not granted.
@@ -40,7 +40,7 @@ class Entry:
     omitted: Mapping[str, Form] = field(default_factory=dict)
 
 
-def written(entries: Iterable[Entry], *, head: Iterable[str] = ()) -> str:
+def write_grants(entries: Iterable[GrantEntry], *, head: Iterable[str] = ()) -> str:
     """The text of a grant file, with these comments on top."""
     return "\n".join(["".join(f"{comment(line)}\n" for line in head), *map(_entry, entries)])
 
@@ -71,7 +71,7 @@ def _has_null(value: Json) -> bool:
     return value is None
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: GrantEntry) -> str:
     lines = ["[[grant]]", *([comment(entry.about)] if entry.about else [])]
     lines.append(f"{entry.kind} = {_toml(entry.name)}")
     if entry.arguments:

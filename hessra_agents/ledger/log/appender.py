@@ -14,9 +14,9 @@ from ...tlog.merkle import WIDTH, Tree, leaf_hash, root, tile_root
 from ...tlog.notes import Checkpoint
 from ..protocol import LedgerError
 from ..store.connection import Steps
-from .directory import Slot
+from .directory import LogSlot
 
-__all__ = ["CHECKPOINT_EVERY", "Journal", "check", "stored"]
+__all__ = ["CHECKPOINT_EVERY", "LogAppender", "check", "stored"]
 
 CHECKPOINT_EVERY = 1.0
 """Seconds between two heads, while records come in."""
@@ -26,10 +26,10 @@ _MOST_UNCOVERED = 256
 _log = logging.getLogger("hessra_agents")
 
 
-class Journal:
+class LogAppender:
     """One log, which this process alone writes. Used by the writer's thread."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: LogSlot) -> None:
         self._slot = slot
         self._log = 0
         self._tree: Tree | None = None
@@ -38,21 +38,21 @@ class Journal:
         self._written = float("-inf")  # the first record is covered at once
 
     @property
-    def slot(self) -> Slot:
+    def slot(self) -> LogSlot:
         """Its key and its place outside the store."""
         return self._slot
 
-    def lost(self) -> None:
+    def reset(self) -> None:
         """A transaction was lost: what the tree holds is to be read again, and the log's own row, too."""
         self._tree, self._log = None, 0
 
-    def append(self, kind: str, op: bytes, body: bytes, opening: bytes | None) -> Steps[None]:
+    def append(self, kind: str, operation_id: bytes, body: bytes, opening: bytes | None) -> Steps[None]:
         """Add one record."""
         if self._tree is None:
             yield from self.load()
         tree = self._tree
         assert tree is not None
-        yield "entry", (self._log, tree.size, op, kind, body, opening)
+        yield "entry", (self._log, tree.size, operation_id, kind, body, opening)
         for tile in tree.append(leaf_hash(body)):
             yield "tile", (self._log, tile.level, tile.index, tile.hashes)
 
@@ -75,7 +75,7 @@ class Journal:
         tiles = yield from stored(self._log, int(size))
         self._tree = Tree.of(int(size), tiles)
 
-    def head(self, *, now: bool = False) -> None:
+    def write_checkpoint(self, *, now: bool = False) -> None:
         """Write the head outside the store if it is time, of what was committed."""
         tree = self._tree
         self._committed = tree.size if tree is not None else self._committed
@@ -95,7 +95,7 @@ class Journal:
             self._head, self._written = head, time.monotonic()
 
 
-class _Stored:
+class _AppendedTiles:
     """Tiles of a log, read from a store."""
 
     def __init__(self, tiles: dict[tuple[int, int], bytes]) -> None:
@@ -109,7 +109,7 @@ class _Stored:
         return found[: width * 32]
 
 
-def stored(log: int, size: int) -> Steps[_Stored]:
+def stored(log: int, size: int) -> Steps[_AppendedTiles]:
     """The tiles at the right edge of a log of this size: what its root is computed from.
 
     Full tiles are stored; those at the edge are computed from the records, and from the tiles below.
@@ -138,7 +138,7 @@ def stored(log: int, size: int) -> Steps[_Stored]:
         if above:
             found[level, count // WIDTH] = bytes(above)
         count //= WIDTH
-    return _Stored(found)
+    return _AppendedTiles(found)
 
 
 def check(origin: str, head: Checkpoint) -> Steps[None]:

@@ -23,7 +23,7 @@ from ...keys.keys import KeyPair
 from ...tlog import notes
 from ..protocol import LedgerError
 
-__all__ = ["Home", "Slot", "check_private"]
+__all__ = ["LogDirectory", "LogSlot", "check_private"]
 
 _NOTE = re.compile(r"(?:[^\n]+\n)+\n(?:— [^\n]+\n)+")
 
@@ -32,7 +32,7 @@ MOST_LOGS = 1024
 
 
 @dataclass(slots=True)
-class Slot:
+class LogSlot:
     """One log of this home, held by this process."""
 
     folder: Path
@@ -75,7 +75,7 @@ class Slot:
             _close(lock)
 
 
-class Home:
+class LogDirectory:
     """The folder of a store's logs."""
 
     def __init__(self, folder: Path) -> None:
@@ -93,14 +93,14 @@ class Home:
             raise LedgerError(f"{self.folder}: {error.strerror}") from error
         check_private(self.folder)
 
-    def heads(
-        self, own: Slot | None = None, damaged: Callable[[str], None] | None = None
+    def checkpoints(
+        self, own: LogSlot | None = None, on_damage: Callable[[str], None] | None = None
     ) -> dict[str, notes.Checkpoint]:
         """The last head of every log of this home, by origin.
 
         Args:
             own: the log that this process goes on with.
-            damaged: is told of a head of any other log that cannot be read, in place of an error.
+            on_damage: is told of a head of any other log that cannot be read, in place of an error.
 
         Raises:
             LedgerError: one cannot be read, or is not signed by its log's key.
@@ -110,15 +110,15 @@ class Home:
             try:
                 head = _checkpoint(one, _key(one / "key")) if _there(one / "key") else None
             except LedgerError as error:
-                if damaged is None or (own is not None and one == own.folder):
+                if on_damage is None or (own is not None and one == own.folder):
                     raise
-                damaged(str(error))
+                on_damage(str(error))
                 continue
             if head is not None:
                 found[head.origin] = head
         return found
 
-    def witnessed(self, file: Path) -> list[notes.Checkpoint]:
+    def witnessed_checkpoints(self, file: Path) -> list[notes.Checkpoint]:
         """Heads of these logs that were kept elsewhere, as ``hessra-agents log heads`` wrote them.
 
         Raises:
@@ -146,7 +146,7 @@ class Home:
             raise LedgerError(f"{self.folder}: {error.strerror}") from error
         return [one for one in inside if re.fullmatch(r"\d+", one.name)]
 
-    def take(self) -> Slot:
+    def acquire(self) -> LogSlot:
         """The first log that no process writes.
 
         Raises:
@@ -170,7 +170,7 @@ class Home:
                 _close(lock)
                 raise LedgerError(f"{folder}: {error.strerror}") from error
             try:
-                return Slot(folder, _new_key(folder / "key"), lock)
+                return LogSlot(folder, _new_key(folder / "key"), lock)
             except BaseException:
                 _close(lock)
                 raise

@@ -24,14 +24,14 @@ from ...call.canonical import parse
 from ...keys.keys import KeyPair
 from ...tlog import export
 from ...tlog.merkle import WIDTH, inclusion, leaf_hash, tile_root
-from ...tlog.notes import BadNote, Checkpoint, verifier_key
+from ...tlog.notes import Checkpoint, NoteError, verifier_key
 from ...tlog.proofs import HASH
-from ..opening import store_of
+from ..opening import open_store
 from ..protocol import LedgerError
-from ..store.connection import Steps, run
-from .directory import Slot
+from ..store.connection import Steps, run_transaction
+from .directory import LogSlot
 
-__all__ = ["Kept", "Log", "Logs", "Record", "StoredTiles"]
+__all__ = ["LocalLogState", "Log", "LogTiles", "Logs", "Record"]
 
 PAGE = 1024
 SALT = 16
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LocalLogState:
     """What the folder beside a store keeps of one log: its key and, once it has one, its last head.
 
     ``note`` is the head as it was signed; ``problem`` is why it does not count.
@@ -61,10 +61,10 @@ class Log:
     number: int
     origin: str
     size: int
-    kept: Kept | None
+    kept: LocalLogState | None
 
     @property
-    def head(self) -> Checkpoint | None:
+    def checkpoint(self) -> Checkpoint | None:
         """The last signed head that is kept here."""
         return self.kept.head if self.kept else None
 
@@ -75,7 +75,7 @@ class Record:
 
     origin: str
     index: int
-    op: bytes
+    operation_id: bytes
     kind: str
     body: bytes
     opening: bytes | None
@@ -108,11 +108,11 @@ class Logs:
 
     Raises:
         LedgerError: the store cannot be opened, or must not be.
-        StoreFailed: also by every method: the store did not answer.
+        StoreError: also by every method: the store did not answer.
     """
 
-    def __init__(self, where: str | Path, *, state: str | Path | None = None) -> None:
-        self.connection, self.home, _ = store_of(where, state=state)
+    def __init__(self, where: str | Path, *, state_dir: str | Path | None = None) -> None:
+        self.connection, self.home, _ = open_store(where, state_dir=state_dir)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +126,7 @@ class Logs:
         """Let go of the store."""
         self.connection.close()
 
-    def kept(self) -> dict[str, Kept]:
+    def local_states(self) -> dict[str, LocalLogState]:
         """What the folder beside the store keeps of its logs, by origin."""
         found = {}
         for folder in sorted(self.home.folder.iterdir()) if self.home.folder.is_dir() else ():
@@ -137,7 +137,7 @@ class Logs:
 
     def all(self) -> list[Log]:
         """Every log of the store. Heads are read first, so the store has what they cover."""
-        kept = self.kept()
+        kept = self.local_states()
 
         def steps() -> Steps[list[Log]]:
             found = []
@@ -146,7 +146,7 @@ class Logs:
                 found.append(Log(int(number), origin, int(size), kept.get(origin)))
             return found
 
-        return run(self.connection, steps())
+        return run_transaction(self.connection, steps())
 
     def log(self, name: str) -> Log:
         """The log of this origin, or of the only one that begins so after the slash.
@@ -171,7 +171,7 @@ class Logs:
                 for index, op, kind, body, opening in rows
             ]
 
-        return run(self.connection, steps())
+        return run_transaction(self.connection, steps())
 
     def records(self, log: Log, start: int = 0) -> Iterator[Record]:
         """All records from an index on, to the size that the log had."""
@@ -196,7 +196,7 @@ class Logs:
             rows = yield "tile_of", (log.number, level, index)
             return bytes(rows[0][0]) if rows else None
 
-        return run(self.connection, steps())
+        return run_transaction(self.connection, steps())
 
     def proof(self, log: Log, index: int) -> str:
         """The proof that a log's last head covers this record, which is in it (C2SP tlog-proof).
@@ -209,9 +209,9 @@ class Logs:
             raise ValueError(f"the log's head covers {head.size} records, and not yet this one")
         body = self.record(log, index).body
         try:
-            hashes = inclusion(index, head.size, StoredTiles(self, log))
+            hashes = inclusion(index, head.size, LogTiles(self, log))
         except LookupError as error:
-            raise export.BadExport(f"the log {log.origin}: {error}: see log verify") from None
+            raise export.ExportError(f"the log {log.origin}: {error}: see log verify") from None
         lines = [f"extra {b64encode(body).decode()}", f"index {index}"]
         lines += [b64encode(one).decode() for one in hashes]
         text = "\n".join(["c2sp.org/tlog-proof@v1", *lines, "", note])
@@ -229,7 +229,7 @@ class Logs:
         def entries(start: int, stop: int) -> list[bytes]:
             return [record.body for record in self.page(log, start, stop)]
 
-        export.write(folder, log.origin, head.size, note, entries, StoredTiles(self, log))
+        export.write(folder, log.origin, head.size, note, entries, LogTiles(self, log))
         return head
 
     def erase(self, log: Log, index: int) -> bool:
@@ -238,10 +238,10 @@ class Logs:
         def steps() -> Steps[bool]:
             return bool((yield "erase", (log.number, index)))
 
-        return run(self.connection, steps())
+        return run_transaction(self.connection, steps())
 
 
-class StoredTiles:
+class LogTiles:
     """The tiles of a log (`merkle.Tiles`): full ones as they are stored, those at the edge computed once.
 
     So a proof reads a few tiles of any log. The first at a size also reads what is below the edge.
@@ -270,12 +270,12 @@ class StoredTiles:
         return b"".join(map(tile_root, below))
 
 
-def _kept(folder: Path) -> Kept:
+def _kept(folder: Path) -> LocalLogState:
     try:
         key = KeyPair.load(folder / "key")
     except (ValueError, OSError) as error:
         raise LedgerError(f"{folder / 'key'}: {error}") from error
-    origin = Slot(folder, key, -1).origin
+    origin = LogSlot(folder, key, -1).origin
     verifier = verifier_key(origin, key.public)
     path = folder / "checkpoint"
     note = ""
@@ -283,14 +283,16 @@ def _kept(folder: Path) -> Kept:
         note = path.read_text("utf-8")
         head = Checkpoint.verified(note, [verifier])
     except FileNotFoundError:
-        return Kept(folder, origin, verifier)
-    except BadNote as error:
-        return Kept(folder, origin, verifier, note, problem=f"its head is not signed by its key: {error}")
+        return LocalLogState(folder, origin, verifier)
+    except NoteError as error:
+        return LocalLogState(
+            folder, origin, verifier, note, problem=f"its head is not signed by its key: {error}"
+        )
     except (OSError, UnicodeError):
-        return Kept(folder, origin, verifier, problem="its head cannot be read")
+        return LocalLogState(folder, origin, verifier, problem="its head cannot be read")
     if head.origin != origin:
-        return Kept(folder, origin, verifier, note, problem="its head is that of another log")
-    return Kept(folder, origin, verifier, note, head)
+        return LocalLogState(folder, origin, verifier, note, problem="its head is that of another log")
+    return LocalLogState(folder, origin, verifier, note, head)
 
 
 def _head(log: Log) -> tuple[Checkpoint, str, str]:

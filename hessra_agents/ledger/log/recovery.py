@@ -14,41 +14,41 @@ from pathlib import Path
 
 from ...call.canonical import Json, encode
 from ..protocol import LedgerError
-from ..store.connection import run
-from .appender import Journal, check
-from .directory import Slot
-from .reader import Kept, Logs
+from ..store.connection import run_transaction
+from .appender import LogAppender, check
+from .directory import LogSlot
+from .reader import LocalLogState, Logs
 
-__all__ = ["Broken", "break_off", "broken"]
+__all__ = ["BrokenLog", "break_off", "broken"]
 
 _LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenLog:
     """A log that is not what its last head says, and what was found."""
 
-    kept: Kept
+    kept: LocalLogState
     found: str
 
 
-def broken(logs: Logs) -> list[Broken]:
+def broken(logs: Logs) -> list[BrokenLog]:
     """The logs of this folder that keep a guard from starting."""
     found = []
-    for kept in logs.kept().values():
+    for kept in logs.local_states().values():
         if kept.problem:
-            found.append(Broken(kept, kept.problem))
+            found.append(BrokenLog(kept, kept.problem))
         elif kept.head is not None:
             try:
-                run(logs.connection, check(kept.origin, kept.head))
+                run_transaction(logs.connection, check(kept.origin, kept.head))
             except LedgerError as error:
-                found.append(Broken(kept, str(error).partition(": the store was cut")[0]))
+                found.append(BrokenLog(kept, str(error).partition(": the store was cut")[0]))
             except (LookupError, ValueError):
-                found.append(Broken(kept, "the tiles of the log do not fit together"))
+                found.append(BrokenLog(kept, "the tiles of the log do not fit together"))
     return found
 
 
-def break_off(logs: Logs, reason: str, *, now: int) -> list[tuple[Broken, Path]]:
+def break_off(logs: Logs, reason: str, *, now: int) -> list[tuple[BrokenLog, Path]]:
     """Have every broken log end, and write so in a log that holds; where each was set aside.
 
     Raises:
@@ -63,7 +63,7 @@ def break_off(logs: Logs, reason: str, *, now: int) -> list[tuple[Broken, Path]]
     held: list[int] = []
     try:
         held += [_held(one.kept) for one in found]
-        slot = logs.home.take()  # none of those, which are held
+        slot = logs.home.acquire()  # none of those, which are held
         try:
             for one in found:
                 _write(logs, slot, one, reason, now)
@@ -75,7 +75,7 @@ def break_off(logs: Logs, reason: str, *, now: int) -> list[tuple[Broken, Path]]
             os.close(lock)
 
 
-def _held(kept: Kept) -> int:
+def _held(kept: LocalLogState) -> int:
     lock = os.open(kept.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +85,7 @@ def _held(kept: Kept) -> int:
     return lock
 
 
-def _write(logs: Logs, slot: Slot, one: Broken, reason: str, now: int) -> None:
+def _write(logs: Logs, slot: LogSlot, one: BrokenLog, reason: str, now: int) -> None:
     op = os.urandom(16)
     said: dict[str, Json] = {
         "kind": "break",
@@ -97,9 +97,9 @@ def _write(logs: Logs, slot: Slot, one: Broken, reason: str, now: int) -> None:
         "found": one.found,
         "reason": reason,
     }
-    journal = Journal(slot)
-    run(logs.connection, journal.append("break", op, encode(said), None))
-    journal.head(now=True)
+    journal = LogAppender(slot)
+    run_transaction(logs.connection, journal.append("break", op, encode(said), None))
+    journal.write_checkpoint(now=True)
 
 
 def _set_aside(folder: Path) -> Path:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ...call.canonical import Json
-from ..records import opens
+from ..records import matches
 from .reader import Log, Logs, Record
 
-__all__ = ["NO_OUTCOME", "Found", "Wanted", "latest", "paired", "search"]
+__all__ = ["NO_OUTCOME", "RecordMatch", "RecordQuery", "latest", "paired", "search"]
 
 _DONE = {
     "vote": "a vote on a request",
@@ -21,7 +21,7 @@ NO_OUTCOME = "no outcome: running, or the process ended"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RecordMatch:
     """A record that is no outcome, and the outcome of its call if there is one."""
 
     record: Record
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordQuery:
     """Which records are looked for; what is None is not asked.
 
     Args:
@@ -67,47 +67,49 @@ class Wanted:
             and (self.verdict is None or said.get("verdict") == self.verdict)
             and (self.since is None or at >= self.since)
             and (self.until is None or at < self.until)
-            and all(opens(record.body, record.opening, name, value) for name, value in self.arguments)
+            and all(matches(record.body, record.opening, name, value) for name, value in self.arguments)
         )
 
 
-def paired(records: Iterable[Record], wanted: Callable[[Record], bool] = lambda record: True) -> list[Found]:
+def paired(
+    records: Iterable[Record], wanted: Callable[[Record], bool] = lambda record: True
+) -> list[RecordMatch]:
     """Those of one log's records that are wanted, with their outcomes, which come later in the same log."""
-    found: list[Found] = []
+    found: list[RecordMatch] = []
     place: dict[bytes, int] = {}
     for record in records:
         if record.kind == "outcome":
-            at = place.get(record.op)
+            at = place.get(record.operation_id)
             if at is not None:
                 found[at] = replace(found[at], outcome=str(record.said.get("outcome")))
         elif wanted(record):
-            place[record.op] = len(found)
-            found.append(Found(record))
+            place[record.operation_id] = len(found)
+            found.append(RecordMatch(record))
     return found
 
 
-def search(logs: Logs, wanted: Wanted) -> list[Found]:
+def search(logs: Logs, wanted: RecordQuery) -> list[RecordMatch]:
     """What is wanted of all logs, in the order of time."""
     return _in_time(one for log in logs.all() for one in paired(logs.records(log), wanted))
 
 
-def latest(logs: Logs, most: int) -> list[Found]:
+def latest(logs: Logs, max_items: int) -> list[RecordMatch]:
     """The last records of all logs together."""
-    return _in_time(one for log in logs.all() for one in _end(logs, log, most))[-most:]
+    return _in_time(one for log in logs.all() for one in _end(logs, log, max_items))[-max_items:]
 
 
-def _end(logs: Logs, log: Log, most: int) -> list[Found]:
-    length = 2 * most + 64
+def _end(logs: Logs, log: Log, max_items: int) -> list[RecordMatch]:
+    length = 2 * max_items + 64
     while True:
         start = max(0, log.size - length)
         found = paired(logs.records(log, start))
-        if start == 0 or len(found) >= most:
-            return found[-most:]
+        if start == 0 or len(found) >= max_items:
+            return found[-max_items:]
         length *= 4
 
 
-def _in_time(found: Iterable[Found]) -> list[Found]:
-    def moment(one: Found) -> tuple[int, str, int]:
+def _in_time(found: Iterable[RecordMatch]) -> list[RecordMatch]:
+    def moment(one: RecordMatch) -> tuple[int, str, int]:
         at = one.record.said.get("at")
         return at if type(at) is int else 0, one.record.origin, one.record.index
 

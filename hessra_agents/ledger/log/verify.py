@@ -19,7 +19,7 @@ from ...tlog.proofs import HASH
 from ..records import commitment
 from .reader import Log, Logs, Record
 
-__all__ = ["Checked", "verify"]
+__all__ = ["LogReport", "verify"]
 
 MOST_FINDINGS = 20
 
@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
-class Checked:
+class LogReport:
     """One log: how many records it has, how many a signed head covers, and what is wrong with it."""
 
     origin: str
@@ -39,25 +39,25 @@ class Checked:
     """Logs that this one says were broken off, and why."""
 
 
-def verify(logs: Logs, older: Sequence[Checkpoint] = (), progress: Progress | None = None) -> list[Checked]:
+def verify(logs: Logs, older: Sequence[Checkpoint] = (), progress: Progress | None = None) -> list[LogReport]:
     """Check every log of a store.
 
     Args:
         older: heads that were kept elsewhere, their signatures verified; each log has to extend its own.
         progress: is told the log, and how many of how many records are checked.
     """
-    kept = logs.kept()  # before the store is read: it holds what a head covers
+    kept = logs.local_states()  # before the store is read: it holds what a head covers
     known = {log.origin: log for log in logs.all()}
     checked = []
     for origin in dict.fromkeys([*known, *kept, *(one.origin for one in older)]):
-        found = Checked(origin)
+        found = LogReport(origin)
         here = kept.get(origin)
         if here and here.problem:
             found.findings.append(here.problem)
         heads = [("its head", here.head)] if here and here.head else []
         heads += [("an older head", one) for one in older if one.origin == origin]
         if origin in known:
-            _Walk(logs, known[origin], heads, found, progress).check()
+            _Verification(logs, known[origin], heads, found, progress).check()
         elif heads:
             found.findings.append("the store has no such log")
         if not heads and not (here and here.problem):
@@ -70,7 +70,7 @@ def verify(logs: Logs, older: Sequence[Checkpoint] = (), progress: Progress | No
     return checked
 
 
-class _Walk:
+class _Verification:
     """Over one log, from its first record to its last."""
 
     def __init__(
@@ -78,7 +78,7 @@ class _Walk:
         logs: Logs,
         log: Log,
         heads: Sequence[tuple[str, Checkpoint]],
-        found: Checked,
+        found: LogReport,
         progress: Progress | None,
     ) -> None:
         self._logs, self._log, self._heads, self._progress = logs, log, heads, progress
@@ -166,7 +166,7 @@ def _odd(record: Record) -> str:
     said = record.said
     if not said:
         return "cannot be read"
-    if (said.get("op"), said.get("kind")) != (record.op.hex(), record.kind):
+    if (said.get("op"), said.get("kind")) != (record.operation_id.hex(), record.kind):
         return "its row in the store says another operation or kind than the record"
     if said.get("kind") == "break":
         return ""

@@ -1,4 +1,4 @@
-"""`Connection`: what a store must do; *steps*: a transaction, written once for every store.
+"""`StoreConnection`: what a store must do; *steps*: a transaction, written once for every store.
 
 Steps are a generator that yields statements by name and is sent their rows. So what is in a transaction is
 written in one place (`steps`), whatever store runs it. A `Transaction` runs many of them, and asks the store
@@ -12,7 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Connection", "Row", "Steps", "StoreFailed", "Transaction", "apart", "drive", "run"]
+__all__ = [
+    "Row",
+    "Steps",
+    "StoreConnection",
+    "StoreError",
+    "Transaction",
+    "run_in_thread",
+    "run_steps",
+    "run_transaction",
+]
 
 T = TypeVar("T")
 Row: TypeAlias = "tuple[Any, ...]"
@@ -22,11 +31,11 @@ _READ_RECORDS = frozenset({"entry_of", "entries", "size", "erase"})
 _CHANGE_STATE = frozenset({"next_epoch", "purged"})
 
 
-class StoreFailed(Exception):  # noqa: N818 -- says what happened, like Denied
+class StoreError(Exception):
     """The store did not do what it was asked to, and the transaction is gone."""
 
 
-class Connection(ABC):
+class StoreConnection(ABC):
     """One connection to a store. Used by the writer's thread alone, but for `wake`."""
 
     statements: Mapping[str, str]
@@ -40,7 +49,7 @@ class Connection(ABC):
         """Start a transaction, with these names locked in order; connects where there is no connection.
 
         Raises:
-            StoreFailed: also by every other method.
+            StoreError: also by every other method.
         """
 
     @abstractmethod
@@ -48,7 +57,7 @@ class Connection(ABC):
         """Run a named statement."""
 
     @abstractmethod
-    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Run a named statement that returns nothing, for each of these."""
 
     @abstractmethod
@@ -56,8 +65,8 @@ class Connection(ABC):
         """What follows can be taken back by itself."""
 
     @abstractmethod
-    def back(self) -> None:
-        """To the savepoint."""
+    def rollback_to_savepoint(self) -> None:
+        """Undo what came after the savepoint."""
 
     @abstractmethod
     def commit(self) -> None:
@@ -75,7 +84,7 @@ class Connection(ABC):
     def wake(self) -> None:
         """End a `wait`, from any thread."""
 
-    def hinted(self) -> bool:
+    def notified(self) -> bool:
         """Whether the store has said since the last time that something was revoked."""
         return False
 
@@ -84,7 +93,7 @@ class Connection(ABC):
         """Let go; never raises."""
 
 
-def apart(work: Callable[[], T]) -> T:
+def run_in_thread(work: Callable[[], T]) -> T:
     """Do something in a thread of its own, and wait: an event loop may be running in this one."""
     found: list[T] = []
     errors: list[BaseException] = []
@@ -111,7 +120,7 @@ class Transaction:
     * The state is read once, and again after it was changed here: whoever waits came before this began.
     """
 
-    def __init__(self, connection: Connection, locks: Iterable[bytes] = ()) -> None:
+    def __init__(self, connection: StoreConnection, locks: Iterable[bytes] = ()) -> None:
         self._connection = connection
         self._records: list[tuple[Any, ...]] = []
         self._written = 0  # so many of the records
@@ -141,12 +150,12 @@ class Transaction:
         """What follows can be taken back by itself."""
         self._before, self._asked = len(self._records), True
 
-    def back(self) -> None:
+    def rollback_to_savepoint(self) -> None:
         """To the savepoint."""
         del self._records[self._before :]
         self._state = None
         if not self._asked:
-            self._connection.back()
+            self._connection.rollback_to_savepoint()
             self._written = self._safe
 
     def commit(self) -> None:
@@ -158,7 +167,7 @@ class Transaction:
         """Write the records that are only kept."""
         if self._written < len(self._records):
             self._mark()
-            self._connection.many("entry", self._records[self._written :])
+            self._connection.executemany("entry", self._records[self._written :])
             self._written = len(self._records)
 
     def _mark(self) -> None:
@@ -168,15 +177,15 @@ class Transaction:
             self._asked, self._safe = False, self._written
 
 
-def run(connection: Connection, steps: Steps[T]) -> T:
+def run_transaction(connection: StoreConnection, steps: Steps[T]) -> T:
     """Run steps in a transaction of their own.
 
     Raises:
-        StoreFailed: the store did not.
+        StoreError: the store did not.
     """
     try:
         transaction = Transaction(connection)
-        found = drive(transaction, steps)
+        found = run_steps(transaction, steps)
         transaction.commit()
     except BaseException:
         connection.rollback()
@@ -184,7 +193,7 @@ def run(connection: Connection, steps: Steps[T]) -> T:
     return found
 
 
-def drive(transaction: Transaction, steps: Steps[T]) -> T:
+def run_steps(transaction: Transaction, steps: Steps[T]) -> T:
     """Run steps in a transaction."""
     rows: Any = None
     try:

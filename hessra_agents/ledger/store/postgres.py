@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..protocol import LedgerError
-from .connection import Connection, Row, StoreFailed, apart
+from .connection import Row, StoreConnection, StoreError, run_in_thread
 from .statements import migrations, statements
 
 __all__ = ["CONNECT", "STATEMENT", "Postgres", "state_folder"]
@@ -35,7 +35,7 @@ _MIGRATING = 60.0
 T = TypeVar("T")
 
 
-class Postgres(Connection):
+class Postgres(StoreConnection):
     """One connection to a server, used by one thread at a time."""
 
     def __init__(self, address: str, *, durable: bool = True) -> None:
@@ -73,8 +73,8 @@ class Postgres(Connection):
             LedgerError: they are not, or the server cannot be used.
         """
         try:
-            apart(self._migrate)
-        except StoreFailed as error:
+            run_in_thread(self._migrate)
+        except StoreError as error:
             self.close()
             raise LedgerError(f"{_shown(self._address)}: {error}") from error
         except BaseException:
@@ -130,7 +130,7 @@ class Postgres(Connection):
         rows = self._run(lambda db: db.fetch(self.statements[statement], *values))
         return [tuple(row) for row in rows]
 
-    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Run a named statement for each of these, in one go."""
         self._run(lambda db: db.executemany(self.statements[statement], values))
 
@@ -140,8 +140,8 @@ class Postgres(Connection):
         self._run(lambda db: db.execute(f"{released}savepoint one"))
         self._saved = True
 
-    def back(self) -> None:
-        """To the savepoint."""
+    def rollback_to_savepoint(self) -> None:
+        """Undo what came after the savepoint."""
         self._run(lambda db: db.execute("rollback to savepoint one"))
 
     def commit(self) -> None:
@@ -172,7 +172,7 @@ class Postgres(Connection):
         with contextlib.suppress(RuntimeError):  # closed
             self._loop.call_soon_threadsafe(self._woken.set)
 
-    def hinted(self) -> bool:
+    def notified(self) -> bool:
         """Whether the server has told of a revocation since."""
         found, self._hinted = self._hinted, False
         return found
@@ -185,7 +185,7 @@ class Postgres(Connection):
             if not self._loop.is_closed():
                 self._loop.close()
 
-        apart(closing)
+        run_in_thread(closing)
 
     def _connected(self) -> Any:
         if self._db is not None and self._db.is_closed():
@@ -222,7 +222,7 @@ class Postgres(Connection):
 
     def _run(self, make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         if self._db is None:
-            raise StoreFailed("the connection is gone")
+            raise StoreError("the connection is gone")
         try:
             return self._wait(make(self._db))
         except self._failures as error:
@@ -231,9 +231,9 @@ class Postgres(Connection):
                 self._drop()  # what may still be under way on it is not to be seen again
             raise self._failed(error) from None
 
-    def _failed(self, error: BaseException) -> StoreFailed:
+    def _failed(self, error: BaseException) -> StoreError:
         """Its kind alone: the server's texts repeat the values that it was given."""
-        return StoreFailed(f"PostgreSQL: {type(error).__name__}")
+        return StoreError(f"PostgreSQL: {type(error).__name__}")
 
     def _drop(self) -> None:
         if self._db is not None:

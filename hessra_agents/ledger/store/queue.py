@@ -1,4 +1,4 @@
-"""Who waits for the writer: a `Job` is one transaction, a `Turn` those who came together."""
+"""Who waits for the writer: a `Job` is one transaction, a `WaitGroup` those who came together."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import anyio
 
 from .connection import Steps
 
-__all__ = ["Job", "Turn"]
+__all__ = ["QueuedTransaction", "WaitGroup"]
 
 T = TypeVar("T")
 
 _log = logging.getLogger("hessra_agents")
 
 
-class Turn:
+class WaitGroup:
     """Those who submit in the same turn of an event loop: they are woken together, and have one deadline.
 
     One of them watches the clock for all, which is what is dear about a wait.
@@ -33,7 +33,7 @@ class Turn:
         self._event = anyio.Event()
         self._watched = False
 
-    async def until(self, job: Job[Any]) -> None:
+    async def until(self, job: QueuedTransaction[Any]) -> None:
         """Wait until it is settled, or the deadline is over."""
         while not job.done and (left := self._deadline - time.monotonic()) > 0:
             if self._watched:
@@ -60,7 +60,7 @@ class Turn:
         self._event = anyio.Event()
 
 
-class Job(Generic[T]):
+class QueuedTransaction(Generic[T]):
     """One transaction, and who waits for it."""
 
     __slots__ = ("again", "done", "error", "left", "lock", "locks", "result", "steps", "turn", "undo")
@@ -70,7 +70,7 @@ class Job(Generic[T]):
         steps: Callable[[bool], Steps[T]],
         locks: tuple[bytes, ...] = (),
         undo: Callable[[bool], Steps[Any]] | None = None,
-        turn: Turn | None = None,
+        turn: WaitGroup | None = None,
     ) -> None:
         self.steps = steps
         self.locks = locks

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..log.directory import check_private
 from ..protocol import LedgerError
-from .connection import Connection, Row, StoreFailed
+from .connection import Row, StoreConnection, StoreError
 from .statements import migrations, statements
 
 __all__ = ["SQLite"]
@@ -35,19 +35,19 @@ PATIENCE = 5.0
 _ID = 0x48657373  # "Hess": whose file this is
 
 
-class SQLite(Connection):
+class SQLite(StoreConnection):
     """A connection to one file; ``None`` keeps all in memory.
 
     Args:
         path: of the file.
-        most: bytes that it may hold, 0 for as many as there is room for.
+        max_bytes: bytes that it may hold, 0 for as many as there is room for.
         durable: whether a commit is on disk when it returns (``synchronous=FULL``).
     """
 
-    def __init__(self, path: Path | None, *, durable: bool = True, most: int = 0) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = True, max_bytes: int = 0) -> None:
         self._path = path
         self._durable = durable
-        self._most = most
+        self._most = max_bytes
         self.statements = statements("sqlite")
         self._woken = threading.Event()
         self._gate = -1
@@ -69,7 +69,7 @@ class SQLite(Connection):
             self._migrate()
             self.commit()
             self._check_pages()
-        except StoreFailed as error:
+        except StoreError as error:
             self.rollback()
             raise LedgerError(f"{self._path}: {error}") from error
         except LedgerError:
@@ -100,7 +100,7 @@ class SQLite(Connection):
             db.execute("pragma secure_delete = on").fetchall()  # what is erased is gone from the file
         except _FAILURES as error:
             self.rollback()
-            raise StoreFailed(f"cannot be opened: {error}") from error
+            raise StoreError(f"cannot be opened: {error}") from error
         return db
 
     def _migrate(self) -> None:
@@ -141,7 +141,7 @@ class SQLite(Connection):
         if self._gate >= 0:
             self._lock(fcntl.LOCK_EX)
         if self._path is not None and _file(self._path) != self._file:
-            raise StoreFailed("the file was moved, removed or replaced")
+            raise StoreError("the file was moved, removed or replaced")
         self._do(db, "begin immediate")
         self._saved = False
 
@@ -149,12 +149,12 @@ class SQLite(Connection):
         """Run a named statement."""
         return self._do(self._connect(), self.statements[statement], values)
 
-    def many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Run a named statement for each of these."""
         try:
             self._connect().executemany(self.statements[statement], values)
         except _FAILURES as error:
-            raise StoreFailed(str(error)) from error
+            raise StoreError(str(error)) from error
 
     def savepoint(self) -> None:
         """What follows can be taken back by itself."""
@@ -163,8 +163,8 @@ class SQLite(Connection):
         self._do(self._connect(), "savepoint one")
         self._saved = True
 
-    def back(self) -> None:
-        """To the savepoint."""
+    def rollback_to_savepoint(self) -> None:
+        """Undo what came after the savepoint."""
         self._do(self._connect(), "rollback to one")
 
     def commit(self) -> None:
@@ -211,17 +211,17 @@ class SQLite(Connection):
                 with contextlib.suppress(BlockingIOError):
                     return fcntl.flock(self._gate, how | fcntl.LOCK_NB)
                 if time.monotonic() > end:
-                    raise StoreFailed("another process has held its lock for long: is one of them stopped?")
+                    raise StoreError("another process has held its lock for long: is one of them stopped?")
                 time.sleep(0.01)
             fcntl.flock(self._gate, how)
         except OSError as error:
-            raise StoreFailed(f"its lock: {error.strerror}") from error
+            raise StoreError(f"its lock: {error.strerror}") from error
 
     def _do(self, db: sqlite3.Connection, text: str, values: tuple[Any, ...] = ()) -> list[Row]:
         try:
             return db.execute(text, values).fetchall()
         except _FAILURES as error:
-            raise StoreFailed(str(error)) from error
+            raise StoreError(str(error)) from error
 
 
 def sqlite_parts(script: str) -> list[str]:

@@ -26,8 +26,8 @@ import anyio
 from anyio.lowlevel import current_token
 
 from ...errors import Denied, Reason
-from .connection import Connection, Steps, StoreFailed, Transaction, drive, run
-from .queue import Job, Turn
+from .connection import Steps, StoreConnection, StoreError, Transaction, run_steps, run_transaction
+from .queue import QueuedTransaction, WaitGroup
 
 __all__ = ["DEADLINE", "MOST_WAITING", "Writer"]
 
@@ -56,7 +56,7 @@ class Writer:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: StoreConnection,
         *,
         poll: float,
         between: Callable[[Writer], None],
@@ -66,9 +66,9 @@ class Writer:
         self._poll = poll
         self._between = between
         self._failed = failed
-        self._waiting: deque[Job[Any]] = deque()
-        self._unsure: deque[Job[Any]] = deque(maxlen=MOST_WAITING)
-        self._turns: dict[Any, Turn] = {}  # of event loops that will wake the thread when they are over
+        self._waiting: deque[QueuedTransaction[Any]] = deque()
+        self._unsure: deque[QueuedTransaction[Any]] = deque(maxlen=MOST_WAITING)
+        self._turns: dict[Any, WaitGroup] = {}  # of event loops that will wake the thread when they are over
         self._awaited = False
         self._down = False
         self._closing = False
@@ -95,7 +95,7 @@ class Writer:
             ValueError: likewise.
         """
         turn = self._turn()
-        job = Job(steps, locks, undo, turn)
+        job = QueuedTransaction(steps, locks, undo, turn)
         self._put(job)
         try:
             await turn.until(job)
@@ -112,19 +112,19 @@ class Writer:
         return job.result  # type: ignore[return-value]
 
     @property
-    def hinted(self) -> bool:
+    def notified(self) -> bool:
         """Whether the store has said since the last time that something was revoked."""
-        return self._connection.hinted()
+        return self._connection.notified()
 
-    def hand_over(self, steps: Callable[[bool], Steps[Any]]) -> None:
+    def submit_nowait(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Have steps run after what was submitted before, with the next commit, and do not wait.
 
         Raises:
             Denied: ``unavailable``; they will not run.
         """
-        self._put(Job(steps))
+        self._put(QueuedTransaction(steps))
 
-    def _put(self, job: Job[Any]) -> None:
+    def _put(self, job: QueuedTransaction[Any]) -> None:
         if os.getpid() != self._pid:
             raise Denied(Reason.UNAVAILABLE, detail="the ledger was opened before a fork: open it again")
         if self._closing:
@@ -133,7 +133,7 @@ class Writer:
             raise Denied(Reason.UNAVAILABLE, detail="too many calls wait for the ledger")
         self._waiting.append(job)
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> WaitGroup:
         """The loop's turn. When all who can submit now have, the thread is woken: one commit serves them.
 
         A thread that is woken by the first of them fights with the others for the interpreter.
@@ -141,7 +141,7 @@ class Writer:
         native: Any = current_token().native_token
         turn = self._turns.get(native)
         if turn is None:
-            turn = self._turns[native] = Turn(native, DEADLINE)
+            turn = self._turns[native] = WaitGroup(native, DEADLINE)
             soon = getattr(native, "call_soon", None) or native.run_sync_soon
             soon(self._over, native)
         return turn
@@ -154,19 +154,19 @@ class Writer:
         self._awaited = True
         self._connection.wake()
 
-    def _undo(self, job: Job[Any]) -> None:
+    def _undo(self, job: QueuedTransaction[Any]) -> None:
         if job.undo is not None:
-            self._waiting.append(Job(job.undo))
+            self._waiting.append(QueuedTransaction(job.undo))
             self._wake()
 
     def run(self, steps: Callable[[bool], Steps[T]]) -> T:
         """Run steps now, in a transaction of their own; for the writer's own thread, or before it works.
 
         Raises:
-            StoreFailed: the store did not.
+            StoreError: the store did not.
         """
         try:
-            found = run(self._connection, steps(False))
+            found = run_transaction(self._connection, steps(False))
         except BaseException:
             self._failed()
             raise
@@ -203,14 +203,14 @@ class Writer:
             if jobs:
                 self._batch(jobs)
             self._between(self)
-        except StoreFailed as error:
+        except StoreError as error:
             self._is_down(error)
         except Exception:
             _log.exception("the ledger's writer failed")
             time.sleep(self._poll)
 
-    def _next(self) -> list[Job[Any]]:
-        jobs: list[Job[Any]] = []
+    def _next(self) -> list[QueuedTransaction[Any]]:
+        jobs: list[QueuedTransaction[Any]] = []
         while self._waiting and len(jobs) < _MOST_TOGETHER:
             if self._waiting[0].again:
                 # what was lost once is tried alone: one of them may be what the store refuses
@@ -218,7 +218,7 @@ class Writer:
             jobs.append(self._waiting.popleft())
         return jobs
 
-    def _is_down(self, error: StoreFailed) -> None:
+    def _is_down(self, error: StoreError) -> None:
         if not self._down:
             _log.warning("the ledger's store fails, calls are refused until it is back: %s", error)
         self._down = True
@@ -232,18 +232,18 @@ class Writer:
         self._waiting.extend(self._unsure)
         self._unsure.clear()
 
-    def _batch(self, jobs: list[Job[Any]]) -> None:
+    def _batch(self, jobs: list[QueuedTransaction[Any]]) -> None:
         for job in jobs:
             if job.left and job.again:  # an earlier try may have been written
                 self._undo(job)
         jobs = [job for job in jobs if not job.left]
-        settled: list[tuple[Job[Any], Any, BaseException | None]] = []
+        settled: list[tuple[QueuedTransaction[Any], Any, BaseException | None]] = []
         try:
             transaction = Transaction(self._connection, sorted({name for job in jobs for name in job.locks}))
             for job in jobs:
                 settled.append((job, *_one(transaction, job)))
             transaction.commit()
-        except StoreFailed as error:
+        except StoreError as error:
             self._failed()
             self._connection.rollback()
             self._is_down(error)
@@ -257,20 +257,20 @@ class Writer:
         self._is_up()
         self._answer(settled)
 
-    def _lost(self, jobs: list[Job[Any]], error: StoreFailed) -> None:
+    def _lost(self, jobs: list[QueuedTransaction[Any]], error: StoreError) -> None:
         """Try once more what was not tried twice."""
         once = [job for job in jobs if not job.again]
         gone = Denied(Reason.UNAVAILABLE, detail=f"the ledger's store failed: {error}")
         gone.__cause__ = error
-        self._unsure.extend(Job(job.undo) for job in jobs if job.again and job.undo is not None)
+        self._unsure.extend(QueuedTransaction(job.undo) for job in jobs if job.again and job.undo is not None)
         self._answer([(job, None, gone) for job in jobs if job.again])
         for job in once:
             job.again = True
         self._awaited = True
         self._waiting.extendleft(reversed(once))
 
-    def _answer(self, settled: list[tuple[Job[Any], Any, BaseException | None]]) -> None:
-        turns: dict[Turn, None] = {}
+    def _answer(self, settled: list[tuple[QueuedTransaction[Any], Any, BaseException | None]]) -> None:
+        turns: dict[WaitGroup, None] = {}
         for job, result, error in settled:
             if job.turn is None:
                 continue  # nobody waits for it
@@ -282,11 +282,11 @@ class Writer:
             turn.wake()
 
 
-def _one(transaction: Transaction, job: Job[T]) -> tuple[T | None, BaseException | None]:
+def _one(transaction: Transaction, job: QueuedTransaction[T]) -> tuple[T | None, BaseException | None]:
     """What became of a job; nothing of it is left if it is an error."""
     transaction.savepoint()
     try:
-        return drive(transaction, job.steps(job.again)), None
+        return run_steps(transaction, job.steps(job.again)), None
     except (Denied, ValueError) as error:
-        transaction.back()
+        transaction.rollback_to_savepoint()
         return None, error

@@ -1,4 +1,4 @@
-"""`Gate`: one way for every request, whatever server, transport and era of the protocol it belongs to.
+"""Authorize every request of the protocol, whatever server, transport and era it belongs to.
 
 A request comes with its parameters and with a function that forwards it. It is forwarded if the capability
 that it carries in ``_meta`` permits it, without anything of ours and with the very arguments that were
@@ -7,7 +7,7 @@ decided on; or it is refused with `Denied`, and is not.
 1. What the request asks for (`acts`). A request that needs no capability is forwarded; a list is filtered.
 2. The capability and the proof that it carries; or, if it carries none, the one that the gate is bound to.
 3. The decision, then the tool's own schema, then what the call uses up (`Guard.permit`).
-4. The same proved request again gets the answer that it had (`Repeats`).
+4. The same proved request again gets the answer that it had (`ReplayCache`).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from ...call.call import Call, digest
-from ...call.canonical import Malformed
+from ...call.canonical import MalformedError
 from ...errors import Denied, Reason
 from ...guard.guard import Guard
 from ...guard.toolbox import Toolbox
 from ...tokens.statements import Proof
 from ...verify.permit import Permit
 from ...verify.verifier import PROOF_WINDOW
-from .catalog import Catalogue, Fetch
+from .catalog import Fetch, ToolCatalog
 from .denials import DENIAL, envelope
-from .listing import NOTHING, Reach, filtered
-from .replay_cache import Repeats
-from .requests import CAPABILITY, PROOF, act, stripped
+from .listing import NOTHING, Visibility, filtered
+from .replay_cache import ReplayCache
+from .requests import CAPABILITY, PROOF, protocol_params, requested_call
 
 if TYPE_CHECKING:
     from .pins import Pins
 
-__all__ = ["Forward", "Gate"]
+__all__ = ["Forward", "RequestAuthorizer"]
 
 R = TypeVar("R")
 
@@ -47,7 +47,7 @@ Forward = Callable[[dict[str, Any]], Awaitable[R]]
 """Sends a request on with these parameters, and returns its result."""
 
 
-class Gate:
+class RequestAuthorizer:
     """Decides on the requests to one MCP server.
 
     Protects the server from requests that no capability names. Does not protect from what the server does
@@ -55,13 +55,13 @@ class Gate:
 
     Args:
         guard: whose trust, audience and ledger count; its own tools do not matter.
-        bound: the toolbox, of this guard, whose capability serves requests that carry none, for clients that
-            cannot send one. Whoever can reach the gate has it.
-        bearer_over_http: whether a capability without a holder is taken over HTTP, where it can be copied
-            on its way.
+        default_toolbox: the toolbox, of this guard, whose capability serves requests that carry none, for
+            clients that cannot send one. Whoever can reach the gate has it.
+        allow_bearer_over_http: whether a capability without a holder is taken over HTTP, where it can be
+            copied on its way.
         pins: the definitions of tools that were approved; any other is refused and not shown.
-        kept_meta: keys of a request's ``_meta`` that go on to the server, beside the protocol's own. A server
-            may choose by them what runs, and no capability names them.
+        forwarded_meta: keys of a request's ``_meta`` that go on to the server, beside the protocol's own. A
+            server may choose by them what runs, and no capability names them.
 
     Raises:
         ValueError: the toolbox is of another guard, which may trust other keys.
@@ -71,26 +71,26 @@ class Gate:
         self,
         guard: Guard,
         *,
-        bound: Toolbox | None = None,
-        bearer_over_http: bool = False,
+        default_toolbox: Toolbox | None = None,
+        allow_bearer_over_http: bool = False,
         pins: Pins | None = None,
-        kept_meta: Collection[str] = (),
+        forwarded_meta: Collection[str] = (),
     ) -> None:
-        if bound is not None and bound._guard is not guard:
+        if default_toolbox is not None and default_toolbox._guard is not guard:
             raise ValueError("a gate is bound to a toolbox of its own guard")
         self.guard = guard
-        self.catalogue = Catalogue(pins)
-        self._kept_meta = frozenset(kept_meta)
-        self._bound = bound
-        self._bearer_over_http = bearer_over_http
-        self._repeats: Repeats[Any] = Repeats(_size)
+        self.catalogue = ToolCatalog(pins)
+        self._kept_meta = frozenset(forwarded_meta)
+        self._bound = default_toolbox
+        self._bearer_over_http = allow_bearer_over_http
+        self._repeats: ReplayCache[Any] = ReplayCache(_size)
 
     @property
     def bound(self) -> bool:
         """Whether requests that carry no capability may be permitted."""
         return self._bound is not None
 
-    async def run(
+    async def handle(
         self,
         method: str,
         params: Mapping[str, Any] | None,
@@ -114,24 +114,24 @@ class Gate:
         given = {} if params is None else params
         name = given.get("name") if method == "tools/call" else None
         try:
-            call = act(method, given)
-        except Malformed as error:
+            call = requested_call(method, given)
+        except MalformedError as error:
             raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
-        sent = stripped(given, self._kept_meta)
+        sent = protocol_params(given, self._kept_meta)
         if call is None:
             return await forward(sent)
         decided = _decided(sent, call)
         token, proof = self._presented(given, http=http)
         check = None
         if method == "tools/call":
-            if not self.catalogue.knows(name):
+            if not self.catalogue.is_fresh(name):
                 self._decide(token, call, proof)  # who may not call it makes us ask nobody
             check = await self.catalogue.check(name, fetch)
         if proof is None:
             return await _forwarded(self._permit(token, call, None, check), forward, decided)
         return await self._once(token, call, proof, check, method, decided, forward)
 
-    def listed(
+    def filter_list(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A page of a list, as the caller may see it: what its capability reaches.
@@ -139,19 +139,19 @@ class Gate:
         It takes no proof: a list shows what the capability itself says, and how it is called. Without a
         capability, or with one that is refused, it is empty, and says why in its ``_meta``.
         """
-        self.catalogue.saw(result.get("tools"))
+        self.catalogue.observe(result.get("tools"))
         try:
-            return filtered(method, result, self._reach(params), shown=self.catalogue.shown)
+            return filtered(method, result, self._reach(params), shown=self.catalogue.is_approved)
         except Denied as denied:
             meta = result.get("_meta")
             told = {**(meta if isinstance(meta, Mapping) else {}), DENIAL: envelope(denied)}
             return {**filtered(method, result, NOTHING), "_meta": told}
 
-    def _reach(self, params: Mapping[str, Any] | None) -> Reach:
+    def _reach(self, params: Mapping[str, Any] | None) -> Visibility:
         token, _ = self._presented(params or {}, http=False)
         if token is None and self._bound is not None:
-            return Reach.of(self.guard.honoured(self._bound.capability))
-        return Reach.of(self.guard.honoured(token))
+            return Visibility.of(self.guard.check_capability(self._bound.capability))
+        return Visibility.of(self.guard.check_capability(token))
 
     def _presented(self, params: Mapping[str, Any], *, http: bool) -> tuple[str | None, Proof | None]:
         """Step 2: the capability and the proof that a request carries; none if the gate is bound."""
@@ -173,13 +173,13 @@ class Gate:
         return token, None if proof is None else Proof.parse(proof)
 
     def _permit(
-        self, token: str | None, call: Call, proof: Proof | None, check: Callable[[Call], None] | None
+        self, token: str | None, call: Call, proof: Proof | None, validate: Callable[[Call], None] | None
     ) -> AbstractAsyncContextManager[Permit]:
         if token is None and self._bound is not None:
             # without a session: nothing here keeps what the agent has seen, so nothing says that it is clear
             held = self._bound._fresh(), call, self._bound._possession
-            return self.guard._permitted(*held, (), check)
-        return self.guard.permit(token, call, proof=proof, check=check)
+            return self.guard._permitted(*held, (), validate)
+        return self.guard.permit(token, call, proof=proof, validate=validate)
 
     def _decide(self, token: str | None, call: Call, proof: Proof | None) -> None:
         """The decision alone, but for approvals: the permit finds those in the ledger, or asks for them."""
@@ -197,7 +197,7 @@ class Gate:
         token: str | None,
         call: Call,
         proof: Proof,
-        check: Callable[[Call], None] | None,
+        validate: Callable[[Call], None] | None,
         method: str,
         decided: dict[str, Any],
         forward: Forward[R],
@@ -211,7 +211,7 @@ class Gate:
             return found
         answer = self._repeats.open(key, proof.time + PROOF_WINDOW + 1)
         try:
-            result = await _forwarded(self._permit(token, call, proof, check), forward, decided)
+            result = await _forwarded(self._permit(token, call, proof, validate), forward, decided)
             self._repeats.keep(key, answer, result)
         except BaseException:
             self._repeats.drop(key, answer)
@@ -219,7 +219,7 @@ class Gate:
         return result
 
 
-class _ErrorAnswer(Exception):  # noqa: N818 -- it is an answer
+class _ErrorResultError(Exception):
     """The server answers, and says that it did not do what it was asked to."""
 
     def __init__(self, answer: Any) -> None:
@@ -235,9 +235,9 @@ async def _forwarded(
         async with permitted:
             answer = await forward(params)
             if _is_error(answer):
-                raise _ErrorAnswer(answer)
+                raise _ErrorResultError(answer)
             return answer
-    except _ErrorAnswer as error:
+    except _ErrorResultError as error:
         found: R = error.answer
         return found
 

@@ -1,4 +1,4 @@
-"""`Catalogue`: the definitions of a server's tools, as the server itself lists them.
+"""`ToolCatalog`: the definitions of a server's tools, as the server itself lists them.
 
 A call's arguments are held against the definition that is in force. It is asked for again when it is older
 than ten seconds, when a tool is not in it, and when the server says that its list has changed.
@@ -22,7 +22,7 @@ from ...tools.input_schema.input_schema import InputSchema
 if TYPE_CHECKING:
     from .pins import Pins
 
-__all__ = ["Catalogue", "Fetch", "Offer"]
+__all__ = ["Fetch", "ToolCatalog", "ToolDefinition"]
 
 Fetch = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Asks the server for all of its tools: every page of ``tools/list``."""
@@ -34,7 +34,7 @@ _log = logging.getLogger("hessra_agents")
 
 
 @dataclass(slots=True, eq=False)
-class Offer:
+class ToolDefinition:
     """One tool as a server offers it. Its schema is compiled when a call first needs it."""
 
     definition: Mapping[str, Any]
@@ -62,19 +62,19 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _no_tool(call: Call) -> None:
-    raise Denied(Reason.WRONG_TOOL, "there is no such tool", tool=call.tool)
+    raise Denied(Reason.NOT_GRANTED, "there is no such tool", tool=call.tool)
 
 
-class Catalogue:
+class ToolCatalog:
     """What one server offers, for all of its callers."""
 
     def __init__(self, pins: Pins | None = None) -> None:
         self._pins = pins
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, ToolDefinition] = {}
         self._asked: float | None = None
         self._asking = anyio.Lock()
 
-    def shown(self, definition: Mapping[str, Any]) -> bool:
+    def is_approved(self, definition: Mapping[str, Any]) -> bool:
         """Whether a definition may be shown: it is the one that was approved, where some were."""
         return self._pins is None or self._pins.approves(definition)
 
@@ -82,7 +82,7 @@ class Catalogue:
         """The server says that its list has changed."""
         self._asked = None
 
-    def saw(self, tools: object) -> None:
+    def observe(self, tools: object) -> None:
         """A page of the server's list went by: if it tells of other definitions, these count no more."""
         for tool in tools if isinstance(tools, list) else ():
             name = tool.get("name") if isinstance(tool, dict) else None
@@ -96,14 +96,14 @@ class Catalogue:
         Raises:
             Denied: ``unavailable``: the server does not list its tools.
         """
-        offer = await self.offer(name, fetch)
+        offer = await self.find(name, fetch)
         return _no_tool if offer is None else offer.check
 
-    def knows(self, name: object) -> bool:
+    def is_fresh(self, name: object) -> bool:
         """Whether the server need not be asked now, to tell what it offers under this name."""
         return isinstance(name, str) and self._fresh(name)
 
-    async def offer(self, name: object, fetch: Fetch) -> Offer | None:
+    async def find(self, name: object, fetch: Fetch) -> ToolDefinition | None:
         """The tool as the server offers it; None if there is no such tool.
 
         Raises:
@@ -141,8 +141,10 @@ class Catalogue:
             same = known is not None and _same(known.definition, tool)
             # of two tools with one name, nobody could say which one is meant
             doubled = name in offers
-            offers[name] = known if same and known is not None else Offer(tool, self.shown(tool))
+            offers[name] = (
+                known if same and known is not None else ToolDefinition(tool, self.is_approved(tool))
+            )
             if doubled:
-                offers[name] = Offer(tool, pinned=False)
+                offers[name] = ToolDefinition(tool, pinned=False)
         self._offers = offers
         self._asked = time.monotonic()

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...errors import Denied, Reason
 
-__all__ = ["DENIAL", "FORBIDDEN", "Refusal", "Refusals", "envelope", "refusal"]
+__all__ = ["DENIAL", "FORBIDDEN", "DenialFormat", "DenialResponse", "envelope", "refusal"]
 
 DENIAL = "dev.hessra/denial"
 
@@ -37,7 +37,7 @@ _UNDISCLOSED = frozenset(
 _KINDS = {"prompts/get": "prompt", "resources/read": "resource"}
 
 
-class Refusals(StrEnum):
+class DenialFormat(StrEnum):
     """The form of a refusal."""
 
     RESULT = "result"
@@ -46,7 +46,7 @@ class Refusals(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class DenialResponse:
     """Either a result or an error, as it goes over the wire."""
 
     result: dict[str, Any] | None = None
@@ -64,20 +64,24 @@ def envelope(denied: Denied) -> dict[str, Any]:
     return {"reason": str(denied.reason), "remediation": remediation, **asked}
 
 
-def refusal(denied: Denied, method: str, name: str = "", form: Refusals = Refusals.RESULT) -> Refusal:
+def refusal(
+    denied: Denied, method: str, name: str = "", form: DenialFormat = DenialFormat.RESULT
+) -> DenialResponse:
     """The answer to a refused request.
 
     Args:
         name: of the tool, prompt or resource that was asked for.
     """
-    if form is Refusals.UNKNOWN:
+    if form is DenialFormat.UNKNOWN:
         kind = "tool" if method == "tools/call" else _KINDS.get(method)
         if kind is None:
-            return Refusal(error={"code": -32601, "message": "Method not found"})
+            return DenialResponse(error={"code": -32601, "message": "Method not found"})
         shown = name if name.isprintable() and len(name) <= 128 else "?"
-        return Refusal(error={"code": _INVALID_PARAMS, "message": f"Unknown {kind}: {shown}"})
+        return DenialResponse(error={"code": _INVALID_PARAMS, "message": f"Unknown {kind}: {shown}"})
     text = f"refused: {denied}"
-    if form is Refusals.RESULT and method == "tools/call":
+    if form is DenialFormat.RESULT and method == "tools/call":
         content = [{"type": "text", "text": text}]
-        return Refusal(result={"content": content, "isError": True, "_meta": {DENIAL: envelope(denied)}})
-    return Refusal(error={"code": FORBIDDEN, "message": text, "data": {DENIAL: envelope(denied)}})
+        return DenialResponse(
+            result={"content": content, "isError": True, "_meta": {DENIAL: envelope(denied)}}
+        )
+    return DenialResponse(error={"code": FORBIDDEN, "message": text, "data": {DENIAL: envelope(denied)}})

@@ -20,7 +20,7 @@ from ...tokens.capability import Capability
 from ...tools.input_schema.input_schema import InputSchema
 from .requests import LISTS
 
-__all__ = ["NOTHING", "Reach", "filtered"]
+__all__ = ["NOTHING", "Visibility", "filtered"]
 
 _KEYS = {
     "tools/list": ("tool", "name"),
@@ -30,14 +30,14 @@ _KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Visibility:
     """What a capability reaches: objects, and the patterns that all of its blocks set."""
 
     objects: frozenset[str]
     patterns: tuple[Pattern, ...] = ()
 
     @classmethod
-    def of(cls, capability: Capability) -> Reach:
+    def of(cls, capability: Capability) -> Visibility:
         """Read it off a capability that a guard honours."""
         patterns = [pattern for block in capability.blocks for pattern in block.patterns]
         if not capability.blocks[0].patterns:
@@ -47,13 +47,13 @@ class Reach:
         return cls(frozenset(capability.tools), tuple(patterns))
 
 
-NOTHING = Reach(frozenset())
+NOTHING = Visibility(frozenset())
 
 
 def filtered(
     method: str,
     result: Mapping[str, Any],
-    reach: Reach,
+    reach: Visibility,
     *,
     shown: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def filtered(
     return told
 
 
-def _narrowed(tool: dict[str, Any], reach: Reach) -> list[dict[str, Any]]:
+def _narrowed(tool: dict[str, Any], reach: Visibility) -> list[dict[str, Any]]:
     schema = _compiled(json.dumps(tool.get("inputSchema"), sort_keys=True))
     if schema is None:
         return []  # a tool that nobody can call

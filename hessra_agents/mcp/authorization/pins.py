@@ -25,7 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...call.call import digest
-from ...call.canonical import MAX_BYTES, Malformed, encode, parse, plain
+from ...call.canonical import MAX_BYTES, MalformedError, encode, parse, to_json
 
 __all__ = ["Changes", "Pins", "pin"]
 
@@ -127,7 +127,7 @@ class Pins:
             if data["format"] != _FORMAT or not isinstance(server, str) or not isinstance(tools, dict):
                 raise ValueError("a field has a wrong value")
             return cls(server, {name: _digest(text) for name, text in tools.items()})
-        except (Malformed, ValueError) as error:
+        except (MalformedError, ValueError) as error:
             raise ValueError(f"{path} is no file of pinned tools: {error}") from error
 
 
@@ -138,7 +138,7 @@ def pin(tool: Mapping[str, object]) -> str:
         ValueError: the definition has no canonical form.
     """
     told = {word: tool[word] for word in _READ_BY_MODELS if tool.get(word) is not None}
-    return digest("hessra-agents/tool-definition/1", encode(plain(told))).hex()
+    return digest("hessra-agents/tool-definition/1", encode(to_json(told))).hex()
 
 
 def _name(tool: Mapping[str, object]) -> str:

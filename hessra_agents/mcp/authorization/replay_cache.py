@@ -1,4 +1,4 @@
-"""`Repeats`: the same proved request, sent again, gets the answer that it had; the tool does not run twice.
+"""Give the same proved request, sent again, the answer that it had: the tool does not run twice.
 
 A network may deliver a request twice, and a client may send it again when an answer was lost. A proof is good
 for one call, so the second delivery would be refused; while the proof lives, it is answered from here. What
@@ -19,7 +19,7 @@ import anyio
 
 from ...errors import Denied, Reason
 
-__all__ = ["Repeats"]
+__all__ = ["ReplayCache"]
 
 R = TypeVar("R")
 
@@ -31,7 +31,7 @@ MOST_BYTES = 16 << 20
 
 
 @dataclass(slots=True, eq=False)
-class Answer(Generic[R]):
+class CachedAnswer(Generic[R]):
     """The answer to one request, when it is there."""
 
     until: int
@@ -52,29 +52,31 @@ class Answer(Generic[R]):
         return self.value  # type: ignore[return-value]
 
 
-class Repeats(Generic[R]):
+class ReplayCache(Generic[R]):
     """Answers by the digest of their requests, each as long as the request's proof lives."""
 
-    def __init__(self, size: Callable[[R], int], *, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, size: Callable[[R], int], *, max_items: int = MOST, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._size = size
-        self._most = most
+        self._most = max_items
         self._most_bytes = most_bytes
-        self._answers: OrderedDict[bytes, Answer[R]] = OrderedDict()
+        self._answers: OrderedDict[bytes, CachedAnswer[R]] = OrderedDict()
         self._bytes = 0
 
-    def find(self, request: bytes, now: int) -> Answer[R] | None:
+    def find(self, request: bytes, now: int) -> CachedAnswer[R] | None:
         """The answer to the same request, there or on its way."""
         self._forget(now)
         found = self._answers.get(request)
         return None if found is None or (found.there and found.until <= now) else found
 
-    def open(self, request: bytes, until: int) -> Answer[R]:
+    def open(self, request: bytes, until: int) -> CachedAnswer[R]:
         """A place for the answer to this request, to be kept or dropped."""
         self._drop(request)
-        answer = self._answers[request] = Answer(until)
+        answer = self._answers[request] = CachedAnswer(until)
         return answer
 
-    def keep(self, request: bytes, answer: Answer[R], value: R) -> None:
+    def keep(self, request: bytes, answer: CachedAnswer[R], value: R) -> None:
         """Keep an answer; whoever waits for it has it, even if it is too large to be kept."""
         answer.value, answer.there, answer.size = value, True, self._size(value)
         answer.done.set()
@@ -87,7 +89,7 @@ class Repeats(Generic[R]):
                 break
             self._drop(oldest)
 
-    def drop(self, request: bytes, answer: Answer[R]) -> None:
+    def drop(self, request: bytes, answer: CachedAnswer[R]) -> None:
         """There is no answer: the request was refused, failed or was cancelled."""
         if self._answers.get(request) is answer:
             self._drop(request)

@@ -17,9 +17,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...call.call import Call
-from ...call.canonical import Malformed
+from ...call.canonical import MalformedError
 
-__all__ = ["CAPABILITY", "LISTS", "OPEN", "OURS", "PROOF", "act", "stripped", "without_ours"]
+__all__ = [
+    "CAPABILITY",
+    "LISTS",
+    "OPEN",
+    "OURS",
+    "PROOF",
+    "protocol_params",
+    "requested_call",
+    "without_hessra_meta",
+]
 
 CAPABILITY = "dev.hessra/capability"
 PROOF = "dev.hessra/proof"
@@ -51,11 +60,11 @@ OPEN = frozenset(
 _READS = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
 
 
-def act(method: str, params: Mapping[str, Any] | None) -> Call | None:
+def requested_call(method: str, params: Mapping[str, Any] | None) -> Call | None:
     """The call that a request asks for; None if it needs no capability.
 
     Raises:
-        Malformed: it names nothing that could be decided on.
+        MalformedError: it names nothing that could be decided on.
     """
     if method in OPEN:
         return None
@@ -73,7 +82,7 @@ _TRACING = frozenset({"traceparent", "tracestate", "baggage"})
 _LABELS = frozenset({"mcp", "modelcontextprotocol"})
 
 
-def stripped(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
+def protocol_params(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
     """The parameters with what of their ``_meta`` is the protocol's own; an empty one is left out.
 
     No capability names what is in ``_meta``, and a server may choose by it what runs. So nothing of ours and
@@ -89,7 +98,7 @@ def stripped(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str,
     return {**rest, "_meta": found} if found else rest
 
 
-def without_ours(result: Mapping[str, Any]) -> dict[str, Any]:
+def without_hessra_meta(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a client answers to a server's question, without anything of ours in its ``_meta``."""
     meta = result.get("_meta")
     if not isinstance(meta, Mapping):
@@ -113,11 +122,11 @@ def _arguments(params: Mapping[str, Any]) -> Mapping[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, Mapping):
-        raise Malformed("the arguments are not an object")
+        raise MalformedError("the arguments are not an object")
     return found
 
 
 def _call(kind: str, name: object, arguments: Mapping[str, Any], operation: str) -> Call:
     if not isinstance(name, str):
-        raise Malformed(f"the {kind} is not named by a text")
+        raise MalformedError(f"the {kind} is not named by a text")
     return Call.of(name, arguments, kind=kind, operation=operation)

@@ -1,6 +1,6 @@
-"""`Watching`: permits everything, and remembers what was asked; what `learning` proposes grants from.
+"""`CallRecorder`: permits everything, and remembers what was asked; what `learning` proposes grants from.
 
-It protects from nothing. It takes a `Gate`'s place while somebody learns what a session needs.
+It protects from nothing. It takes a `RequestAuthorizer`'s place while somebody learns what a session needs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ...call.call import Call
-from ...call.canonical import Malformed
+from ...call.canonical import MalformedError
 from ..authorization.authorizer import Forward
-from ..authorization.catalog import Catalogue, Fetch
-from ..authorization.requests import act, stripped
+from ..authorization.catalog import Fetch, ToolCatalog
+from ..authorization.requests import protocol_params, requested_call
 
-__all__ = ["Watching"]
+__all__ = ["CallRecorder"]
 
 MAX_CALLS = 10_000
 """Calls that are remembered."""
@@ -25,21 +25,21 @@ R = TypeVar("R")
 _log = logging.getLogger("hessra_agents")
 
 
-class Watching:
+class CallRecorder:
     """What was asked of one server, in order."""
 
     def __init__(self) -> None:
-        self.catalogue = Catalogue()
+        self.catalogue = ToolCatalog()
         self.calls: list[Call] = []
 
-    async def run(
+    async def handle(
         self, method: str, params: Mapping[str, Any] | None, forward: Forward[R], *, fetch: Fetch
     ) -> R:
         """Forward a request, whatever it asks for."""
         given = params or {}
         try:
-            call = act(method, given)
-        except Malformed:
+            call = requested_call(method, given)
+        except MalformedError:
             call = None
             _log.warning("a request was seen that no capability could name")
         if call is not None:
@@ -47,9 +47,9 @@ class Watching:
                 _log.warning("more than %d calls: the others are not remembered", MAX_CALLS)
             if len(self.calls) <= MAX_CALLS:
                 self.calls.append(call)
-        return await forward(stripped(given))
+        return await forward(protocol_params(given))
 
-    def listed(
+    def filter_list(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The whole list."""

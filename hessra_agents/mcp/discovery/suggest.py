@@ -25,10 +25,10 @@ from ...call import formats as shapes
 from ...call.call import Call
 from ...call.canonical import Json, encode
 from ...call.facts import INT64, MAX_ELEMENTS
-from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
+from ...grants.grant_file.writer import Form, GrantEntry, exact, one_of, write_grants
 from ...grants.grants import MAX_OPTIONAL
 
-__all__ = ["proposed"]
+__all__ = ["suggest_grants"]
 
 FEW = 8
 """Values that are listed as they are."""
@@ -53,7 +53,7 @@ Told = tuple[Form, str]
 """A form, and a note for a person where it allows more than was seen."""
 
 
-def proposed(calls: Iterable[Call]) -> str:
+def suggest_grants(calls: Iterable[Call]) -> str:
     """The text of a grant file that allows these calls, and little more."""
     seen: dict[tuple[str, str], list[dict[str, Json]]] = {}
     count = 0
@@ -64,32 +64,32 @@ def proposed(calls: Iterable[Call]) -> str:
             seen.setdefault((kind, call.tool), []).append(call.arguments)
     entries = [entry for (kind, name), one in sorted(seen.items()) for entry in _entries(kind, name, one)]
     head = [f"What {count} calls of a session needed. Read it before you issue it: it is no judgement."]
-    return written(entries, head=head)
+    return write_grants(entries, head=head)
 
 
-def _entries(kind: str, name: str, seen: list[dict[str, Json]]) -> list[Entry]:
+def _entries(kind: str, name: str, seen: list[dict[str, Json]]) -> list[GrantEntry]:
     """Grants of one object: one, or one for each of a few values that no bound describes."""
     narrow = _split(kind, name, _distinct(seen), MAX_GRANTS)
     return narrow or [_entry(kind, name, seen, wide=True)]
 
 
-def _split(kind: str, name: str, seen: list[dict[str, Json]], most: int) -> list[Entry]:
-    """The narrow grants of these calls; none, if it takes more than ``most``."""
+def _split(kind: str, name: str, seen: list[dict[str, Json]], max_items: int) -> list[GrantEntry]:
+    """The narrow grants of these calls; none, if it takes more than ``max_items``."""
     apart = _apart(seen)
     if apart is None:
         return [_entry(kind, name, seen, wide=False)]
     groups: dict[bytes, list[dict[str, Json]]] = {}
     for call in seen:
         groups.setdefault(encode(apart(call)), []).append(call)
-    if len(groups) > most:
+    if len(groups) > max_items:
         return []
-    found: list[Entry] = []
+    found: list[GrantEntry] = []
     for group in groups.values():
-        made = _split(kind, name, group, most - len(found))
+        made = _split(kind, name, group, max_items - len(found))
         if not made:
             return []
         found += made
-    return found if len(found) <= most else []
+    return found if len(found) <= max_items else []
 
 
 def _apart(seen: list[dict[str, Json]]) -> Callable[[dict[str, Json]], Json] | None:
@@ -107,7 +107,7 @@ def _member(name: str, call: dict[str, Json]) -> Json:
     return [call[name]] if name in call else []
 
 
-def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> Entry:
+def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> GrantEntry:
     arguments: dict[str, Form] = {}
     notes: dict[str, str] = {}
     choices = 0
@@ -122,7 +122,7 @@ def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> 
         arguments[argument] = form
         if note:
             notes[argument] = note
-    return Entry(kind, name, arguments, notes=notes)
+    return GrantEntry(kind, name, arguments, notes=notes)
 
 
 _ANYTHING: Told = ({"anything": True}, "ANYTHING AT ALL: no bound describes what was seen; decide yourself")

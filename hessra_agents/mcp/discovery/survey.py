@@ -20,11 +20,11 @@ from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from ...errors import Denied, Reason
-from ..proxy.common import VERSION, Ask, Unheard, heard, whole_list
-from ..proxy.pending import Questions
+from ..proxy.common import VERSION, Ask, UpstreamMessageError, list_all, parse_upstream
+from ..proxy.pending import OwnRequests
 from ..proxy.stdio import MAX_ANSWER
-from ..transport.messages import write_frame
-from ..transport.stdio import Aside, Child
+from ..transport.messages import write_message
+from ..transport.stdio import Aside, ChildProcess
 
 __all__ = ["Survey"]
 
@@ -45,25 +45,25 @@ class Survey:
     prompts: list[Definition]
 
     @classmethod
-    async def of_command(cls, command: Sequence[str], *, seconds: float, aside: Aside) -> Survey:
+    async def of_command(cls, command: Sequence[str], *, seconds: float, on_stderr: Aside) -> Survey:
         """Start a server, ask it, and end it.
 
         Args:
             seconds: for all questions.
-            aside: gets the lines of its standard error.
+            on_stderr: gets the lines of its standard error.
 
         Raises:
             Denied: ``unavailable``: it does not answer.
-            NotStarted: it cannot be.
+            StartError: it cannot be.
         """
-        started = Child.started(command, most=MAX_ANSWER, aside=aside)
+        started = ChildProcess.start(command, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
         async with started as child, _asking(child, seconds) as ask:
             try:
                 with anyio.fail_after(seconds):
                     found = await _surveyed(ask)
             except TimeoutError as error:
                 raise Denied(Reason.UNAVAILABLE, "the server does not answer in time") from error
-            await child.leave()
+            await child.stop()
             return found
 
     @classmethod
@@ -84,14 +84,14 @@ class Survey:
 
 
 @asynccontextmanager
-async def _asking(child: Child, seconds: float) -> AsyncIterator[Ask]:
+async def _asking(child: ChildProcess, seconds: float) -> AsyncIterator[Ask]:
     """Asks a child; what it says on its own is passed over."""
-    questions = Questions(child.outlet, seconds)
+    questions = OwnRequests(child.outlet, seconds)
 
     async def hear() -> None:
         async for line in child.lines:
-            with suppress(Unheard):
-                message, _ = heard(line or b"")
+            with suppress(UpstreamMessageError):
+                message, _ = parse_upstream(line or b"")
                 if "method" not in message and questions.are(message.get("id")):
                     questions.answered(message)
         child.outlet.close()
@@ -99,10 +99,10 @@ async def _asking(child: Child, seconds: float) -> AsyncIterator[Ask]:
 
     async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method.startswith("notifications/"):
-            await child.outlet.send(write_frame({"jsonrpc": "2.0", "method": method}))
+            await child.outlet.send(write_message({"jsonrpc": "2.0", "method": method}))
             return {}
         try:
-            return await questions.ask(method, params)
+            return await questions.request(method, params)
         except (TimeoutError, anyio.BrokenResourceError) as error:
             raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}") from error
 
@@ -110,7 +110,7 @@ async def _asking(child: Child, seconds: float) -> AsyncIterator[Ask]:
         async with anyio.create_task_group() as group:
             group.start_soon(child.outlet.run)
             group.start_soon(hear)
-            group.start_soon(child.murmur)
+            group.start_soon(child.forward_stderr)
             yield ask
             group.cancel_scope.cancel()
     except ExceptionGroup as several:
@@ -155,7 +155,7 @@ async def _surveyed(ask: Ask) -> Survey:
         raise Denied(Reason.UNAVAILABLE, "the server does not say what it is")
     offers = said.get("capabilities")
     lists = [
-        await whole_list(ask, f"{kind}/list", params) if isinstance(offers, dict) and kind in offers else []
+        await list_all(ask, f"{kind}/list", params) if isinstance(offers, dict) and kind in offers else []
         for kind in ("tools", "resources", "prompts")
     ]
     about = said.get("serverInfo")

@@ -18,14 +18,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...call.call import MAX_ARGUMENTS, Call
-from ...call.canonical import Malformed
+from ...call.canonical import MalformedError
 from ...call.facts import INT64
-from ...grants.grant_file.writer import Entry, Form, exact, one_of, written
+from ...grants.grant_file.writer import Form, GrantEntry, exact, one_of, write_grants
 from ...grants.grants import MAX_OPTIONAL
 from ...tools.input_schema.input_schema import TYPE_WORDS
-from ...tools.input_schema.reader import Dialect, Schema, Unusable
+from ...tools.input_schema.reader import ClosedSchema, Schema, SchemaError
 
-__all__ = ["starter"]
+__all__ = ["grant_template"]
 
 MAX_DEPTH = 6
 """Schemas inside each other that are spelled out."""
@@ -36,14 +36,14 @@ MAX_QUOTED = 200
 Definition = Mapping[str, Any]
 
 
-def starter(
+def grant_template(
     server: str,
     tools: Iterable[Definition],
     resources: Iterable[Definition] = (),
     prompts: Iterable[Definition] = (),
 ) -> str:
     """The text of a grant file for all that a server offers; each definition as its list has it."""
-    entries: list[Entry] = []
+    entries: list[GrantEntry] = []
     passed: list[str] = []
     for tool in tools:
         _add(entries, passed, "tool", tool.get("name"), tool)
@@ -57,19 +57,21 @@ def starter(
         '    { under = "/srv/data" }   { one_of = ["a", "b"] }   { max_length = 200 }   { anything = true }',
         *(f"Not granted: {words}" for words in passed),
     ]
-    return written(entries, head=head)
+    return write_grants(entries, head=head)
 
 
-def _add(entries: list[Entry], passed: list[str], kind: str, name: object, definition: Definition) -> None:
+def _add(
+    entries: list[GrantEntry], passed: list[str], kind: str, name: object, definition: Definition
+) -> None:
     """One entry, or in words why there is none."""
     try:
         if not isinstance(name, str):
-            raise Malformed("its name is no text")
+            raise MalformedError("its name is no text")
         Call.of(name, {}, kind=kind)
         if any((one.kind, one.name) == (kind, name) for one in entries):
-            raise Malformed("its name is there twice")
+            raise MalformedError("its name is there twice")
         made = _prompt(definition) if kind == "prompt" else _tool(definition) if kind == "tool" else {}
-    except (Malformed, Unusable) as fault:
+    except (MalformedError, SchemaError) as fault:
         passed.append(f"{kind} {_quoted(name)}: {fault}")
         return
     entries.append(_entry(kind, name, definition, made))
@@ -77,7 +79,7 @@ def _add(entries: list[Entry], passed: list[str], kind: str, name: object, defin
 
 def _tool(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
     """For each argument its form, whether it may be left out, and what the server says of it."""
-    dialect = Dialect.of(definition.get("inputSchema"))
+    dialect = ClosedSchema.of(definition.get("inputSchema"))
     told, required = dialect.document.get("properties", {}), dialect.root.get("required", [])
     found = {}
     for name in [*told, *sorted(dialect.names - told.keys())]:
@@ -92,10 +94,10 @@ def _prompt(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
     found: dict[str, tuple[Form, bool, str]] = {}
     given = definition.get("arguments") or []
     if not isinstance(given, list):
-        raise Malformed("its arguments are no list")
+        raise MalformedError("its arguments are no list")
     for one in given:
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
-            raise Malformed("an argument has no name")
+            raise MalformedError("an argument has no name")
         found[one["name"]] = (
             {"CHOOSE": "a text"},
             one.get("required") is not True,
@@ -104,7 +106,9 @@ def _prompt(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
     return found
 
 
-def _entry(kind: str, name: str, definition: Definition, made: dict[str, tuple[Form, bool, str]]) -> Entry:
+def _entry(
+    kind: str, name: str, definition: Definition, made: dict[str, tuple[Form, bool, str]]
+) -> GrantEntry:
     arguments: dict[str, Form] = {}
     omitted: dict[str, Form] = {}
     notes: dict[str, str] = {}
@@ -117,7 +121,7 @@ def _entry(kind: str, name: str, definition: Definition, made: dict[str, tuple[F
             choices += 1
         try:
             Call.of(name, {argument: None})
-        except Malformed:
+        except MalformedError:
             omitted[argument], notes[argument] = form, "no capability can name this argument"
             continue
         if len(arguments) == MAX_ARGUMENTS or (optional and choices > MAX_OPTIONAL):
@@ -125,17 +129,17 @@ def _entry(kind: str, name: str, definition: Definition, made: dict[str, tuple[F
         else:
             arguments[argument] = form
     about = definition.get("description")
-    return Entry(kind, name, arguments, _quoted(about) if about else "", notes, omitted)
+    return GrantEntry(kind, name, arguments, _quoted(about) if about else "", notes, omitted)
 
 
-def _form(dialect: Dialect, schema: Schema, *, optional: bool = False, depth: int = 0) -> Form:
+def _form(dialect: ClosedSchema, schema: Schema, *, optional: bool = False, depth: int = 0) -> Form:
     """The tightest form that a schema tells, or one that is to be chosen."""
     schema = _followed(dialect, schema)
     told = None if isinstance(schema, bool) else _told(dialect, schema, optional, depth)
     return {"CHOOSE": _words(schema)} if told is None else told
 
 
-def _followed(dialect: Dialect, schema: Schema) -> Schema:
+def _followed(dialect: ClosedSchema, schema: Schema) -> Schema:
     """What a schema refers to, if it does nothing else."""
     for _ in range(MAX_DEPTH):
         if isinstance(schema, bool) or not {"$ref"} <= schema.keys() <= {"$ref", *_CLOSED}:
@@ -146,7 +150,7 @@ def _followed(dialect: Dialect, schema: Schema) -> Schema:
     return schema
 
 
-def _told(dialect: Dialect, schema: dict[str, Any], optional: bool, depth: int) -> Form | None:
+def _told(dialect: ClosedSchema, schema: dict[str, Any], optional: bool, depth: int) -> Form | None:
     if depth > MAX_DEPTH:
         return None
     if "const" in schema:
@@ -187,7 +191,7 @@ def _bounds(schema: dict[str, Any]) -> Form | None:
     return None
 
 
-def _elements(dialect: Dialect, schema: dict[str, Any], depth: int) -> Form | None:
+def _elements(dialect: ClosedSchema, schema: dict[str, Any], depth: int) -> Form | None:
     if "items" not in schema or "prefixItems" in schema:
         return None
     form = _form(dialect, schema["items"], depth=depth + 1)
@@ -202,7 +206,7 @@ def _elements(dialect: Dialect, schema: dict[str, Any], depth: int) -> Form | No
     return {"subset_of": {"values": values, "empty": empty}, **most} if texts or numbers else None
 
 
-def _fields(dialect: Dialect, schema: dict[str, Any], depth: int) -> Form | None:
+def _fields(dialect: ClosedSchema, schema: dict[str, Any], depth: int) -> Form | None:
     members = schema.get("properties", {})
     closed = any(schema.get(word) is False for word in _CLOSED)
     if not members or not closed or members.keys() - set(schema.get("required", ())) or "" in members:

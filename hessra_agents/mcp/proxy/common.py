@@ -14,11 +14,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ...errors import Denied, Reason
-from ..authorization.denials import Refusals, refusal
-from ..authorization.requests import LISTS, OURS, stripped
-from ..transport.messages import Frame
+from ..authorization.denials import DenialFormat, refusal
+from ..authorization.requests import LISTS, OURS, protocol_params
+from ..transport.messages import Message
 
-__all__ = ["VERSION", "Unheard", "heard", "questions", "refused", "unforged", "whole_list"]
+__all__ = [
+    "VERSION",
+    "UpstreamMessageError",
+    "denial_message",
+    "list_all",
+    "own_params",
+    "parse_upstream",
+    "without_forged_meta",
+]
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 """In ``_meta`` of every request of the era without a handshake."""
@@ -34,11 +42,11 @@ Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """Sends a request of our own, by method and parameters, and returns the response."""
 
 
-class Unheard(ValueError):  # noqa: N818 -- it says what happened
+class UpstreamMessageError(ValueError):
     """What a server wrote is no message; the text is our own."""
 
 
-def refused(denied: Denied, frame: Frame, form: Refusals) -> dict[str, Any]:
+def denial_message(denied: Denied, frame: Message, form: DenialFormat) -> dict[str, Any]:
     """The response to a refused request, in the words of its era."""
     name = frame.params.get("name", frame.params.get("uri"))
     told = refusal(denied, frame.method or "", name if isinstance(name, str) else "", form)
@@ -49,16 +57,16 @@ def refused(denied: Denied, frame: Frame, form: Refusals) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": frame.id, "result": {**era, **told.result}}
 
 
-def questions(params: Mapping[str, Any]) -> dict[str, Any]:
+def own_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of questions of our own, in the era and on behalf of this request."""
-    meta = stripped(params).get("_meta")
+    meta = protocol_params(params).get("_meta")
     if not isinstance(meta, Mapping):
         return {}
     kept = {key: value for key, value in meta.items() if key != "progressToken"}
     return {"_meta": kept} if kept else {}
 
 
-async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+async def list_all(ask: Ask, method: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     """All pages of a list.
 
     Raises:
@@ -83,7 +91,7 @@ async def whole_list(ask: Ask, method: str, params: dict[str, Any]) -> list[dict
     raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have no end")
 
 
-def unforged(message: dict[str, Any]) -> dict[str, Any]:
+def without_forged_meta(message: dict[str, Any]) -> dict[str, Any]:
     """A server's message without anything of ours: it must not pose as its guard."""
     for part, place in (("result", "_meta"), ("error", "data")):
         body = message.get(part)
@@ -96,13 +104,13 @@ def unforged(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def heard(line: bytes) -> tuple[dict[str, Any], bool]:
+def parse_upstream(line: bytes) -> tuple[dict[str, Any], bool]:
     """One message of a server, and whether the line may be passed on as it is.
 
     If it gives a name twice, the last one counts here, and the message must be written anew.
 
     Raises:
-        Unheard: it is no message of JSON-RPC.
+        UpstreamMessageError: it is no message of JSON-RPC.
     """
     doubled = False
 
@@ -115,17 +123,17 @@ def heard(line: bytes) -> tuple[dict[str, Any], bool]:
     try:
         message = json.loads(line.decode(), object_pairs_hook=members, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise Unheard("is not JSON") from None
+        raise UpstreamMessageError("is not JSON") from None
     if not isinstance(message, dict):
-        raise Unheard("is not one message")
+        raise UpstreamMessageError("is not one message")
     if any(name not in _FIELDS and name.casefold() in _FIELDS for name in message):
-        raise Unheard("spells a field in another way than the protocol spells it")
+        raise UpstreamMessageError("spells a field in another way than the protocol spells it")
     answers = ("result" in message) + ("error" in message)
     asks = isinstance(message.get("method"), str)
     if answers + asks != 1 or ("method" in message and not asks):
-        raise Unheard("is neither a request nor a response")
+        raise UpstreamMessageError("is neither a request nor a response")
     if answers and (type(message.get("id")) not in (str, int)) and not _is_complaint(message):
-        raise Unheard("answers nothing")
+        raise UpstreamMessageError("answers nothing")
     # a line break within the line would make it two messages to some readers
     return message, not doubled and line.isascii() and not _BREAKS.search(line)
 

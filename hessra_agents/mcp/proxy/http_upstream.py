@@ -1,6 +1,6 @@
-"""`reverse`: HTTP in front of an MCP server that speaks HTTP.
+"""`proxy_http`: HTTP in front of an MCP server that speaks HTTP.
 
-    app = reverse(Gate(guard), "http://127.0.0.1:9000/mcp")     # an ASGI application, for uvicorn
+    app = proxy_http(RequestAuthorizer(guard), "http://127.0.0.1:9000/mcp")  # an ASGI application
 
 It keeps no session: what the server says in one belongs to the caller who names it. Of a caller's headers
 only those of the protocol go on, so neither its credentials nor its cookies reach the server.
@@ -19,25 +19,25 @@ import anyio
 import httpx2
 from starlette.applications import Starlette
 
-from ..authorization.authorizer import Gate
-from ..authorization.denials import Refusals
+from ..authorization.authorizer import RequestAuthorizer
+from ..authorization.denials import DenialFormat
 from ..authorization.requests import LISTS
 from ..transport.http_response import (
     MAX_ANSWER,
     PERSON,
-    Failure,
-    Left,
     Reply,
-    printable,
+    RpcError,
+    StreamClosedError,
+    encode,
+    is_header_value,
     read_message,
-    told,
 )
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, write_frame
-from ..transport.sse import Block, blocks
-from .common import unforged
-from .http_app import LOOPBACK, front
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Message, write_message
+from ..transport.sse import EventBlock, blocks
+from .common import without_forged_meta
+from .http_app import LOOPBACK, proxy_app
 
-__all__ = ["reverse"]
+__all__ = ["proxy_http"]
 
 _GO_ON = frozenset(
     {"accept", "accept-language", "baggage", "last-event-id", "traceparent", "tracestate", "user-agent"}
@@ -51,14 +51,14 @@ _UNBOUNDED = "subscriptions/listen"
 """A request that is answered when the server ends."""
 
 
-def reverse(
-    gate: Gate,
+def proxy_http(
+    gate: RequestAuthorizer,
     upstream: str,
     *,
     timeout: float = 60.0,
     headers: Mapping[str, str] | None = None,
-    pass_on: Collection[str] = (),
-    refusals: Refusals = Refusals.RESULT,
+    forward_headers: Collection[str] = (),
+    denial_format: DenialFormat = DenialFormat.RESULT,
     hosts: Collection[str] = LOOPBACK,
     origins: Collection[str] = (),
     path: str = "/mcp",
@@ -69,22 +69,29 @@ def reverse(
         upstream: the server's URL.
         timeout: seconds without a message from the server after which a request is given up.
         headers: sent with every request, such as the server's own ``Authorization``.
-        pass_on: names of the callers' headers that the server gets, besides those of the protocol.
-        refusals: the form in which refusals are told.
+        forward_headers: names of the callers' headers that the server gets, besides those of the protocol.
+        denial_format: the form in which refusals are told.
         hosts: the names under which it is reached, each with a port or for any port.
         origins: of web pages elsewhere that may use it.
         path: where it is reached.
     """
-    passed = _GO_ON | {name.lower() for name in pass_on}
-    behind = _Upstream(gate, httpx2.URL(upstream), timeout, dict(headers or {}), passed)
-    return front(gate, behind, refusals=refusals, hosts=hosts, origins=origins, path=path, timeout=timeout)
+    passed = _GO_ON | {name.lower() for name in forward_headers}
+    behind = _HttpUpstream(gate, httpx2.URL(upstream), timeout, dict(headers or {}), passed)
+    return proxy_app(
+        gate, behind, denial_format=denial_format, hosts=hosts, origins=origins, path=path, timeout=timeout
+    )
 
 
-class _Upstream:
+class _HttpUpstream:
     """The server."""
 
     def __init__(
-        self, gate: Gate, url: httpx2.URL, timeout: float, headers: dict[str, str], passed: frozenset[str]
+        self,
+        gate: RequestAuthorizer,
+        url: httpx2.URL,
+        timeout: float,
+        headers: dict[str, str],
+        passed: frozenset[str],
     ) -> None:
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("the upstream server is named by a URL with http or https")
@@ -104,7 +111,7 @@ class _Upstream:
             self._client = client
             yield
 
-    async def ask(self, frame: Frame, headers: Mapping[str, str], reply: Reply | None) -> dict[str, Any]:
+    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply | None) -> dict[str, Any]:
         async with self._sent("POST", headers, frame) as (response, patience):
             _take_over(response, reply)
             if _kind(response) == _EVENTS and response.status_code == 200:
@@ -117,7 +124,7 @@ class _Upstream:
                 return message
             raise _unanswered(status, message, response)
 
-    async def tell(self, frame: Frame, headers: Mapping[str, str], reply: Reply) -> None:
+    async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
         async with self._sent("POST", headers, frame) as (response, _):
             _take_over(response, reply)
             status = response.status_code
@@ -146,13 +153,13 @@ class _Upstream:
 
     @asynccontextmanager
     async def _sent(
-        self, method: str, headers: Mapping[str, str], frame: Frame | None = None
+        self, method: str, headers: Mapping[str, str], frame: Message | None = None
     ) -> AsyncIterator[tuple[httpx2.Response, anyio.CancelScope]]:
         """The response to one request, and the scope that gives it up when its deadline has passed."""
         sent = {name: value for name, value in headers.items() if self._goes_on(name)}
         content = None
         if frame is not None:
-            content = write_frame(frame.message)
+            content = write_message(frame.message)
             sent["content-type"] = "application/json"
         with anyio.move_on_after(self._timeout) as patience:
             try:
@@ -165,15 +172,15 @@ class _Upstream:
                 finally:
                     await response.aclose()
             except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError) as error:
-                raise Failure(INTERNAL_ERROR, f"the server cannot be reached: {_short(error)}") from error
+                raise RpcError(INTERNAL_ERROR, f"the server cannot be reached: {_short(error)}") from error
         if patience.cancelled_caught:
-            raise Failure(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
+            raise RpcError(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
 
     def _goes_on(self, name: str) -> bool:
         return name.startswith("mcp-") or name in self._passed
 
     async def _streamed(
-        self, response: httpx2.Response, frame: Frame, reply: Reply | None, patience: anyio.CancelScope
+        self, response: httpx2.Response, frame: Message, reply: Reply | None, patience: anyio.CancelScope
     ) -> dict[str, Any]:
         """The response at the end of a stream of events."""
         resumable = False
@@ -189,10 +196,10 @@ class _Upstream:
                 asked = "method" in message and "id" in message
                 patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
         if resumable and reply is not None:
-            raise Left
-        raise Failure(INTERNAL_ERROR, "the server ended before it answered")
+            raise StreamClosedError
+        raise RpcError(INTERNAL_ERROR, "the server ended before it answered")
 
-    async def _say(self, block: Block, message: dict[str, Any] | None, reply: Reply | None) -> None:
+    async def _say(self, block: EventBlock, message: dict[str, Any] | None, reply: Reply | None) -> None:
         """Pass on an event that is one message, written anew, or that is a comment."""
         if message is not None and message.get("method") == "notifications/tools/list_changed":
             self._gate.catalogue.forget()
@@ -203,17 +210,17 @@ class _Upstream:
         elif message is None:
             _log.warning("a server sent an event that is no message: left out")
         else:
-            await reply.event(block.saying(told(self._seen(message))).text)
+            await reply.event(block.saying(encode(self._seen(message))).text)
 
     def _seen(self, message: dict[str, Any]) -> dict[str, Any]:
         """A message as the client may see it. It belongs to no request here, so nothing says who asks."""
-        message = unforged(message)
+        message = without_forged_meta(message)
         result = message.get("result")
         if not isinstance(result, dict):
             return message
         for method, place in LISTS.items():
             if place in result:
-                result = self._gate.listed(method, None, result)
+                result = self._gate.filter_list(method, None, result)
         return {**message, "result": result}
 
 
@@ -222,7 +229,7 @@ def _kind(response: httpx2.Response) -> str:
     return found.partition(";")[0].strip().lower()
 
 
-def _answers(message: Mapping[str, Any], frame: Frame) -> bool:
+def _answers(message: Mapping[str, Any], frame: Message) -> bool:
     """Whether it is the response to this request, and not what looks like it to some readers."""
     id, body = message.get("id"), [key for key in ("result", "error") if key in message]
     same = type(id) is type(frame.id) and id == frame.id
@@ -235,7 +242,7 @@ async def _read(response: httpx2.Response) -> bytes:
     async for part in response.aiter_bytes():
         size += len(part)
         if size > MAX_ANSWER:
-            raise Failure(INTERNAL_ERROR, "the server's answer is too large")
+            raise RpcError(INTERNAL_ERROR, "the server's answer is too large")
         parts.append(part)
     return b"".join(parts)
 
@@ -243,20 +250,20 @@ async def _read(response: httpx2.Response) -> bytes:
 def _take_over(response: httpx2.Response, reply: Reply | None) -> None:
     if reply is not None:
         found = response.headers
-        reply.headers |= {name: found[name] for name in _COME_BACK if printable(found.get(name, "\n"))}
+        reply.headers |= {name: found[name] for name in _COME_BACK if is_header_value(found.get(name, "\n"))}
 
 
-def _unanswered(status: int, message: Mapping[str, Any] | None, response: httpx2.Response) -> Failure:
+def _unanswered(status: int, message: Mapping[str, Any] | None, response: httpx2.Response) -> RpcError:
     """What a client is told of an answer that is none."""
     error = (message or {}).get("error")
     if status in (401, 403, 407):
         # the credentials are ours: a client that is told so would look for others
-        return Failure(INTERNAL_ERROR, f"the server refused the guard (HTTP {status})")
+        return RpcError(INTERNAL_ERROR, f"the server refused the guard (HTTP {status})")
     if not 400 <= status < 500:
-        return Failure(INTERNAL_ERROR, f"the server's answer is none (HTTP {status})")
+        return RpcError(INTERNAL_ERROR, f"the server's answer is none (HTTP {status})")
     if isinstance(error, dict) and type(error.get("code")) is int and isinstance(error.get("message"), str):
-        return Failure(error["code"], error["message"], status=status)
-    return Failure(INVALID_REQUEST, f"the server refused the request (HTTP {status})", status=status)
+        return RpcError(error["code"], error["message"], status=status)
+    return RpcError(INVALID_REQUEST, f"the server refused the request (HTTP {status})", status=status)
 
 
 def _short(error: Exception) -> str:

@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..transport.messages import Frame
+from ..transport.messages import Message
 
-__all__ = ["for_client", "named_by", "renamed"]
+__all__ = ["referenced_request", "with_client_ids", "with_upstream_id"]
 
 _PROGRESS = "notifications/progress"
 _TOKEN = "progressToken"
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
-def renamed(frame: Frame, id: int) -> Frame:
+def with_upstream_id(frame: Message, id: int) -> Message:
     """A client's request under an id of ours."""
     meta = frame.params.get("_meta")
-    sent = Frame({**frame.message, "id": id})
+    sent = Message({**frame.message, "id": id})
     if not isinstance(meta, Mapping) or _TOKEN not in meta:
         return sent
     return sent.with_params({**frame.params, "_meta": {**meta, _TOKEN: id}})
 
 
-def named_by(message: Mapping[str, Any]) -> tuple[bool, int]:
+def referenced_request(message: Mapping[str, Any]) -> tuple[bool, int]:
     """Whether a server's message names a request, and which; 0 for one that is none of ours."""
     params = _object(message.get("params"))
     meta = _object(params.get("_meta"))
@@ -39,7 +39,7 @@ def named_by(message: Mapping[str, Any]) -> tuple[bool, int]:
     return True, found if type(found) is int else 0
 
 
-def for_client(message: dict[str, Any], id: str | int | None, token: object) -> dict[str, Any]:
+def with_client_ids(message: dict[str, Any], id: str | int | None, token: object) -> dict[str, Any]:
     """A server's message about a request, with the names that its client gave it."""
     place = "params" if "method" in message else "result"
     body = message.get(place)

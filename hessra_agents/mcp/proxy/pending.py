@@ -13,10 +13,10 @@ from typing import Any
 
 import anyio
 
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Broken, Frame, write_frame
-from ..transport.stdio import Outlet
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, InvalidMessageError, Message, write_message
+from ..transport.stdio import LineWriter
 
-__all__ = ["Questions", "Waiting", "WaitingRoom", "cancelled"]
+__all__ = ["OwnRequests", "PendingRequest", "PendingRequests", "cancelled"]
 
 MAX_WAITING = 64 << 20
 """Bytes of requests that wait, each counted with 4 KiB more."""
@@ -29,10 +29,10 @@ MAX_GIVEN_UP = 4096
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class PendingRequest:
     """A request of a client that has no answer yet."""
 
-    frame: Frame
+    frame: Message
     size: int
     scope: anyio.CancelScope
     """Ends when its time is up, or when the client gives it up."""
@@ -51,45 +51,45 @@ class Waiting:
         self.done.set()
 
 
-class WaitingRoom:
+class PendingRequests:
     """The requests of one client that wait."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, PendingRequest] = {}
         self._given_up: OrderedDict[str, None] = OrderedDict()
         self._size = 0
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def all(self) -> list[Waiting]:
+    def all(self) -> list[PendingRequest]:
         """All of them, the oldest first."""
         return [*self._waiting.values()]
 
-    def find(self, id: object) -> Waiting | None:
+    def find(self, id: object) -> PendingRequest | None:
         """The one with this id."""
         return self._waiting.get(str(id))
 
-    def admit(self, frame: Frame, size: int, *, seconds: float) -> Waiting:
+    def admit(self, frame: Message, size: int, *, seconds: float) -> PendingRequest:
         """Let a request wait for so long.
 
         Raises:
-            Broken: its id is in use or too long, or too much is waiting.
+            InvalidMessageError: its id is in use or too long, or too much is waiting.
         """
         key, size = str(frame.id), size + 4096
         if len(key) > MAX_ID:
-            raise Broken(INVALID_REQUEST, f"the id has more than {MAX_ID} characters")
+            raise InvalidMessageError(INVALID_REQUEST, f"the id has more than {MAX_ID} characters")
         if key in self._waiting or key in self._given_up:
             # without the id: under it, the error would be taken for the other request's answer
-            raise Broken(INVALID_REQUEST, "the id is in use for another request")
+            raise InvalidMessageError(INVALID_REQUEST, "the id is in use for another request")
         if self._size + size > MAX_WAITING:
-            raise Broken(INTERNAL_ERROR, "too many requests wait for their answers", frame.id)
+            raise InvalidMessageError(INTERNAL_ERROR, "too many requests wait for their answers", frame.id)
         scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
-        one = self._waiting[key] = Waiting(frame, size, scope)
+        one = self._waiting[key] = PendingRequest(frame, size, scope)
         self._size += size
         return one
 
-    def forget(self, one: Waiting) -> None:
+    def forget(self, one: PendingRequest) -> None:
         """It has its answer, or gets none."""
         key = str(one.frame.id)
         if self._waiting.get(key) is one:
@@ -108,21 +108,21 @@ class WaitingRoom:
         return found
 
 
-class Questions:
+class OwnRequests:
     """Questions of our own to a server that others ask, too, under ids that nobody else can know."""
 
-    def __init__(self, to: Outlet, seconds: float) -> None:
+    def __init__(self, to: LineWriter, seconds: float) -> None:
         self._to = to
         self._seconds = seconds
         self._prefix = f"hessra-{secrets.token_hex(16)}-"
-        self._asked: dict[str, Waiting] = {}
+        self._asked: dict[str, PendingRequest] = {}
         self._number = 0
 
     def are(self, id: object) -> bool:
         """Whether an id is one of ours."""
         return isinstance(id, str) and id.startswith(self._prefix)
 
-    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return the response.
 
         Raises:
@@ -131,14 +131,14 @@ class Questions:
         """
         self._number += 1
         id = f"{self._prefix}{self._number}"
-        frame = Frame({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-        one = self._asked[id] = Waiting(frame, 0, anyio.CancelScope())
+        frame = Message({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+        one = self._asked[id] = PendingRequest(frame, 0, anyio.CancelScope())
         try:
             with anyio.fail_after(self._seconds):
-                await self._to.send(write_frame(frame.message))
+                await self._to.send(write_message(frame.message))
                 await one.done.wait()
         except BaseException:
-            self._to.push(cancelled(id))
+            self._to.send_nowait(cancelled(id))
             raise
         finally:
             del self._asked[id]
@@ -162,4 +162,4 @@ def cancelled(id: str | int | None, reason: object = None) -> bytes:
     """Tells a server that nobody waits for the answer to this request any more; a long reason is cut."""
     known = reason if isinstance(reason, str) and reason.isprintable() else "no answer is waited for any more"
     params = {"requestId": id, "reason": known[:MAX_REASON]}
-    return write_frame({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+    return write_message({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})

@@ -1,4 +1,4 @@
-"""`Session`: one server process, and the requests over HTTP that wait for its answers.
+"""`UpstreamProcess`: one server process, and the requests over HTTP that wait for its answers.
 
 Every request gets an id of our own on its way to the process, and so does the token of its progress, so that
 clients who share a process do not hear what is meant for others, whatever ids they choose.
@@ -34,14 +34,14 @@ from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.stdio import StdioServerParameters, get_default_environment
 
-from ..authorization.authorizer import Gate
+from ..authorization.authorizer import RequestAuthorizer
 from ..authorization.requests import OPEN
-from ..transport.http_response import MAX_ANSWER, PERSON, Failure, Reply, read_message, told
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Frame, error_frame, write_frame
-from ..transport.stdio import Child
-from .id_mapping import for_client, named_by, renamed
+from ..transport.http_response import MAX_ANSWER, PERSON, Reply, RpcError, encode, read_message
+from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Message, error_frame, write_message
+from ..transport.stdio import ChildProcess
+from .id_mapping import referenced_request, with_client_ids, with_upstream_id
 
-__all__ = ["Session"]
+__all__ = ["UpstreamProcess"]
 
 _UNBOUNDED = "subscriptions/listen"
 _MOST, _BYTES = 256, 8 << 20
@@ -60,7 +60,7 @@ _log = logging.getLogger("hessra_agents")
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _PendingAnswer:
     """A request that waits, with the id and the progress token that its client gave it.
 
     What is said to it waits until it is read. A request of our own hears nothing but its answer.
@@ -69,7 +69,7 @@ class _Waiting:
     id: str | int | None = None
     token: object = None
     hears: bool = True
-    why: Failure = field(default_factory=lambda: Failure(INTERNAL_ERROR, "the server ended"))
+    why: RpcError = field(default_factory=lambda: RpcError(INTERNAL_ERROR, "the server ended"))
     _said: deque[tuple[dict[str, Any], int]] = field(default_factory=deque)
     _bytes: int = 0
     _ended: bool = False
@@ -85,13 +85,13 @@ class _Waiting:
         self._changed.set()
         return True
 
-    def end(self, why: Failure) -> None:
+    def end(self, why: RpcError) -> None:
         """There is nothing more to say."""
         self.why = why
         self._ended = True
         self._changed.set()
 
-    def __aiter__(self) -> _Waiting:
+    def __aiter__(self) -> _PendingAnswer:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
@@ -105,28 +105,28 @@ class _Waiting:
         return message
 
 
-class Session:
+class UpstreamProcess:
     """One process.
 
     Args:
         gate: told when the server's list of tools has changed.
         timeout: seconds without a message after which a request is given up.
-        idle: seconds without a request after which the process ends; a minute at most before there was one
-            that needs a capability, so that nobody without one can take all the places there are.
+        idle_timeout: seconds without a request after which the process ends; a minute at most before there
+            was one that needs a capability, so that nobody without one can take all the places there are.
         shared: whether it serves several clients.
     """
 
-    def __init__(self, gate: Gate, *, timeout: float, idle: float, shared: bool) -> None:
+    def __init__(self, gate: RequestAuthorizer, *, timeout: float, idle_timeout: float, shared: bool) -> None:
         self._gate = gate
         self._timeout = timeout
-        self._idle = idle
+        self._idle = idle_timeout
         self._shared = shared
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._put: MemoryObjectSendStream[bytes] | None = None
         self._scope = anyio.CancelScope()
         self._ids = itertools.count(1)
-        self._waiting: dict[int, _Waiting] = {}
-        self._stream = _Waiting()
+        self._waiting: dict[int, _PendingAnswer] = {}
+        self._stream = _PendingAnswer()
         self._listening = False
         self._questions: set[str | int] = set()
         self._users = 0
@@ -142,8 +142,8 @@ class Session:
             OSError: it cannot be started.
         """
         environment = get_default_environment() | (command.env or {})
-        start = Child.started(
-            [command.command, *command.args], env=environment, cwd=command.cwd, most=MAX_ANSWER
+        start = ChildProcess.start(
+            [command.command, *command.args], env=environment, cwd=command.cwd, max_bytes=MAX_ANSWER
         )
         put, get = anyio.create_memory_object_stream[bytes](_SHORT)
         async with put, get, start as child, anyio.create_task_group() as group:
@@ -164,11 +164,11 @@ class Session:
             finally:
                 self.ended = True
                 for one in [*self._waiting.values(), self._stream]:
-                    one.end(Failure(INTERNAL_ERROR, "the server ended"))
+                    one.end(RpcError(INTERNAL_ERROR, "the server ended"))
                 with anyio.CancelScope(shield=True):
                     async with anyio.create_task_group() as last:
                         last.start_soon(_drained, child)  # who cannot write does not end
-                        await child.leave()
+                        await child.stop()
                         last.cancel_scope.cancel()
                 group.cancel_scope.cancel()
 
@@ -177,42 +177,42 @@ class Session:
         self.ended = True
         self._scope.cancel()
 
-    async def ask(self, frame: Frame, reply: Reply | None) -> dict[str, Any]:
+    async def ask(self, frame: Message, reply: Reply | None) -> dict[str, Any]:
         """The response to a request, with whatever id.
 
         Raises:
-            Failure: there is none.
+            RpcError: there is none.
         """
         id = next(self._ids)
         meta = frame.params.get("_meta")
         token = meta.get("progressToken") if isinstance(meta, Mapping) else None
-        waiting = _Waiting(frame.id, token, reply is not None)
+        waiting = _PendingAnswer(frame.id, token, reply is not None)
         with self._used(frame):
             self._waiting[id] = waiting
             try:
                 with anyio.move_on_after(self._timeout) as patience:
-                    await self._write(renamed(frame, id).message)
+                    await self._write(with_upstream_id(frame, id).message)
                     async for message in waiting:
                         if "method" not in message:
-                            return for_client(message, waiting.id, waiting.token)
+                            return with_client_ids(message, waiting.id, waiting.token)
                         patience.deadline = math.inf  # now it is the client who is waited for
                         if reply is not None:
-                            await reply.message(for_client(message, waiting.id, waiting.token))
+                            await reply.message(with_client_ids(message, waiting.id, waiting.token))
                         if frame.method != _UNBOUNDED:
                             asked = "id" in message
                             patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
                     raise waiting.why
-                raise Failure(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
+                raise RpcError(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
             finally:
                 if self._waiting.pop(id, None) is not None and frame.method != "initialize":
                     self._cancel(id)
 
-    async def tell(self, frame: Frame) -> None:
+    async def tell(self, frame: Message) -> None:
         """Pass on a notification, or the response to what the server asked this client."""
         with self._used(frame):
             if frame.method is None:
                 if frame.id is None or frame.id not in self._questions:
-                    raise Failure(INVALID_REQUEST, "the server did not ask this", status=400)
+                    raise RpcError(INVALID_REQUEST, "the server did not ask this", status=400)
                 self._questions.discard(frame.id)
             if frame.method == "notifications/cancelled":
                 self._cancelled(frame.params)
@@ -223,7 +223,7 @@ class Session:
     async def listen(self, reply: Reply) -> None:
         """Stream what the server says to no request."""
         if self._listening:
-            raise Failure(INVALID_REQUEST, "this session has its stream", status=409)
+            raise RpcError(INVALID_REQUEST, "this session has its stream", status=409)
         with self._used():
             self._listening = True
             try:
@@ -235,9 +235,9 @@ class Session:
                 self._listening = False
 
     @contextmanager
-    def _used(self, frame: Frame | None = None) -> Iterator[None]:
+    def _used(self, frame: Message | None = None) -> Iterator[None]:
         if self.ended:
-            raise Failure(INVALID_REQUEST, "this session has ended", status=404)
+            raise RpcError(INVALID_REQUEST, "this session has ended", status=404)
         if frame is not None and frame.method is not None and frame.method not in OPEN:
             self._strange = False
         self._users += 1
@@ -252,19 +252,19 @@ class Session:
 
     async def _write(self, message: Mapping[str, Any]) -> None:
         if self._child is None:
-            raise Failure(INTERNAL_ERROR, "the server ended")
+            raise RpcError(INTERNAL_ERROR, "the server ended")
         try:
-            await self._child.outlet.send(write_frame(message))
+            await self._child.outlet.send(write_message(message))
         except anyio.BrokenResourceError:
             self.end()
-            raise Failure(INTERNAL_ERROR, "the server ended") from None
+            raise RpcError(INTERNAL_ERROR, "the server ended") from None
 
     def _push(self, message: Mapping[str, Any]) -> None:
         """Tell the server something short, without waiting until it reads it."""
         if self._put is None or self.ended:
             return
         try:
-            self._put.send_nowait(told(message).encode())
+            self._put.send_nowait(encode(message).encode())
         except anyio.WouldBlock:  # it does not read, and what it is told would pile up
             _log.warning("a server does not read what it is told: it is ended")
             self.end()
@@ -288,7 +288,7 @@ class Session:
             if type(given) is type(waiting.id) and given == waiting.id:
                 del self._waiting[id]
                 self._cancel(id, params.get("reason"))
-                waiting.end(Failure(-32800, "the request was cancelled"))
+                waiting.end(RpcError(-32800, "the request was cancelled"))
 
     async def _hear(self, line: bytes) -> None:
         message = await read_message(line)
@@ -304,7 +304,7 @@ class Session:
             if answered is not None:
                 answered.say(message, len(line))
             return
-        named, request = named_by(message)
+        named, request = referenced_request(message)
         place = self._waiting.get(request) if named else self._place()
         taken = id is None or (not self._shared and self._asks(id))
         if not taken or place is None or not place.say(message, len(line)):
@@ -315,9 +315,9 @@ class Session:
         _log.warning("a message of a server is larger than %d bytes: left out", MAX_ANSWER)
         if len(self._waiting) == 1:
             for one in self._waiting.values():
-                one.end(Failure(INTERNAL_ERROR, "the server's message is too large"))
+                one.end(RpcError(INTERNAL_ERROR, "the server's message is too large"))
 
-    def _place(self) -> _Waiting | None:
+    def _place(self) -> _PendingAnswer | None:
         """Who hears what names no request."""
         if self._shared:
             return None
@@ -338,6 +338,6 @@ class Session:
             self._push(error_frame(id, -32601, "there is no client that could be asked"))
 
 
-async def _drained(child: Child) -> None:
+async def _drained(child: ChildProcess) -> None:
     async for _ in child.lines:
         pass

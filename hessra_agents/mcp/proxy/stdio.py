@@ -1,8 +1,8 @@
-"""`relay`: between a client and a server that both speak over standard input and output.
+"""`proxy_stdio`: between a client and a server that both speak over standard input and output.
 
-    exit_status = await relay(Gate(guard), ["npx", "some-server"])
+    exit_status = await proxy_stdio(RequestAuthorizer(guard), ["npx", "some-server"])
 
-1. A client's message is read strictly and written anew; what it is, `Gate` decides. Methods and fields
+1. A client's message is read strictly and written anew; `RequestAuthorizer` decides on it. Methods and fields
    that are not known here are kept, in every era of the protocol.
 2. A server's line goes on as it is. Only lists change: a caller sees what its capability reaches. An answer
    that nobody waits for goes nowhere.
@@ -26,26 +26,33 @@ from anyio.abc import TaskGroup
 
 from ...errors import Denied, Reason
 from ..authorization.authorizer import Forward
-from ..authorization.catalog import Catalogue, Fetch
-from ..authorization.denials import Refusals
-from ..authorization.requests import LISTS, OPEN, stripped, without_ours
+from ..authorization.catalog import Fetch, ToolCatalog
+from ..authorization.denials import DenialFormat
+from ..authorization.requests import LISTS, OPEN, protocol_params, without_hessra_meta
 from ..redaction import keep_tokens_out_of_logs
 from ..transport.messages import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     MAX_FRAME,
-    Broken,
-    Frame,
+    InvalidMessageError,
+    Message,
     error_frame,
     is_id,
-    read_frame,
-    write_frame,
+    read_message,
+    write_message,
 )
-from ..transport.stdio import Aside, Child, Lines, Outlet
-from .common import Unheard, heard, questions, refused, unforged, whole_list
-from .pending import Questions, Waiting, WaitingRoom, cancelled
+from ..transport.stdio import Aside, ChildProcess, LineReader, LineWriter
+from .common import (
+    UpstreamMessageError,
+    denial_message,
+    list_all,
+    own_params,
+    parse_upstream,
+    without_forged_meta,
+)
+from .pending import OwnRequests, PendingRequest, PendingRequests, cancelled
 
-__all__ = ["MAX_ANSWER", "Decides", "relay"]
+__all__ = ["MAX_ANSWER", "SupportsAuthorize", "proxy_stdio"]
 
 MAX_ANSWER = 64 << 20
 """Bytes of one message from a server."""
@@ -64,33 +71,33 @@ R = TypeVar("R")
 _log = logging.getLogger("hessra_agents")
 
 
-class Decides(Protocol):
-    """What decides on the requests: a `Gate`."""
+class SupportsAuthorize(Protocol):
+    """What decides on the requests: a `RequestAuthorizer`."""
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> ToolCatalog:
         """What the server offers."""
 
-    async def run(
+    async def handle(
         self, method: str, params: Mapping[str, Any] | None, forward: Forward[R], *, fetch: Fetch
     ) -> R:
-        """See `Gate.run`."""
+        """See `RequestAuthorizer.run`."""
 
-    def listed(
+    def filter_list(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """See `Gate.listed`."""
+        """See `RequestAuthorizer.filter_list`."""
 
 
-async def relay(
-    gate: Decides,
+async def proxy_stdio(
+    gate: SupportsAuthorize,
     command: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
     timeout: float = 300,  # noqa: ASYNC109 -- of each request, not of this function
-    refusals: Refusals = Refusals.RESULT,
-    aside: Aside | None = None,
+    denial_format: DenialFormat = DenialFormat.RESULT,
+    on_stderr: Aside | None = None,
     stdin: int = 0,
     stdout: int = 1,
 ) -> int:
@@ -99,34 +106,43 @@ async def relay(
     Args:
         env: the server's environment; ours if left out, so take out of it what the server must not have.
         timeout: seconds until a request without an answer gets an error.
-        refusals: the form in which refusals are told.
-        aside: gets the lines of the server's standard error, which else is our own.
+        denial_format: the form in which refusals are told.
+        on_stderr: gets the lines of the server's standard error, which else is our own.
         stdin, stdout: file descriptors to the client.
 
     Returns:
         The server's exit status, 128 + n if signal n ended it.
 
     Raises:
-        NotStarted: the server cannot be.
+        StartError: the server cannot be.
     """
     keep_tokens_out_of_logs()
-    async with Child.started(command, env=env, cwd=cwd, most=MAX_ANSWER, aside=aside) as child:
-        await _Relay(gate, child, Lines(stdin, MAX_FRAME), Outlet(stdout), timeout, refusals).run()
+    started = ChildProcess.start(command, env=env, cwd=cwd, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
+    async with started as child:
+        await _StdioProxy(
+            gate, child, LineReader(stdin, MAX_FRAME), LineWriter(stdout), timeout, denial_format
+        ).run()
     return child.status
 
 
-class _Relay:
+class _StdioProxy:
     def __init__(
-        self, gate: Decides, child: Child, lines: Lines, down: Outlet, seconds: float, refusals: Refusals
+        self,
+        gate: SupportsAuthorize,
+        child: ChildProcess,
+        lines: LineReader,
+        down: LineWriter,
+        seconds: float,
+        denial_format: DenialFormat,
     ) -> None:
         self._gate = gate
         self._child = child
         self._lines = lines
         self._down, self._up = down, child.outlet
         self._seconds = seconds
-        self._refusals = Refusals(refusals)
-        self._room = WaitingRoom()
-        self._questions = Questions(self._up, seconds)
+        self._refusals = DenialFormat(denial_format)
+        self._room = PendingRequests()
+        self._questions = OwnRequests(self._up, seconds)
         self._taken = True
         """Whether the server took the last message that needs no answer."""
         self._ending = anyio.Event()
@@ -137,11 +153,11 @@ class _Relay:
             group.start_soon(self._from_client, group)
             group.start_soon(self._from_server)
             group.start_soon(self._up.run)
-            group.start_soon(self._child.murmur)
+            group.start_soon(self._child.forward_stderr)
             group.start_soon(self._until, self._down.run)
             group.start_soon(self._until, self._child.exited)
             await self._ending.wait()
-            await self._child.leave()
+            await self._child.stop()
             with anyio.move_on_after(_LAST_WORDS):
                 await self._heard_all.wait()
             for one in self._room.all():
@@ -172,17 +188,17 @@ class _Relay:
     async def _line(self, line: bytes | None, group: TaskGroup) -> None:
         try:
             if line is None:
-                raise Broken(INVALID_REQUEST, f"the message has more than {MAX_FRAME} bytes")
+                raise InvalidMessageError(INVALID_REQUEST, f"the message has more than {MAX_FRAME} bytes")
             if line.strip():
-                await self._message(read_frame(line), len(line), group)
-        except Broken as broken:
+                await self._message(read_message(line), len(line), group)
+        except InvalidMessageError as broken:
             id = None if self._room.find(broken.id) else broken.id
             await self._tell(error_frame(id, broken.code, str(broken)))
 
-    async def _message(self, frame: Frame, size: int, group: TaskGroup) -> None:
+    async def _message(self, frame: Message, size: int, group: TaskGroup) -> None:
         if frame.is_request:
             if self._questions.are(frame.id):
-                raise Broken(INVALID_REQUEST, "the id is in use for another request")
+                raise InvalidMessageError(INVALID_REQUEST, "the id is in use for another request")
             seconds = math.inf if frame.method in _UNENDING else self._seconds
             one = self._room.admit(frame, size, seconds=seconds)
             group.start_soon(self._request, one)
@@ -192,8 +208,8 @@ class _Relay:
             await self._notification(frame)
         else:
             result = frame.message.get("result")
-            kept = {"result": without_ours(result)} if isinstance(result, dict) else {}
-            await self._sent(write_frame({**frame.message, **kept}))
+            kept = {"result": without_hessra_meta(result)} if isinstance(result, dict) else {}
+            await self._sent(write_message({**frame.message, **kept}))
 
     async def _sent(self, line: bytes) -> None:
         """Pass on what needs no answer; if the server takes nothing, it is lost, and the next one at once."""
@@ -204,7 +220,7 @@ class _Relay:
             return
         _log.warning("the server takes nothing: a message to it is lost")
 
-    async def _request(self, one: Waiting) -> None:
+    async def _request(self, one: PendingRequest) -> None:
         """See a request answered, in one way or another, and forget it."""
         try:
             with one.scope:
@@ -214,7 +230,7 @@ class _Relay:
                     one.answer(answer)
             if one.message is None and not one.given_up:
                 if one.sent and one.frame.method != "initialize":
-                    self._up.push(cancelled(one.frame.id))
+                    self._up.send_nowait(cancelled(one.frame.id))
                 self._room.forget(one)
                 self._fail(one, f"there was no answer within {self._seconds:g} seconds")
         except anyio.BrokenResourceError:
@@ -224,12 +240,12 @@ class _Relay:
             one.moved.set()
             one.done.set()
 
-    async def _answer(self, one: Waiting) -> dict[str, Any]:
+    async def _answer(self, one: PendingRequest) -> dict[str, Any]:
         """The answer of the server, which has been passed on already, or one of ours."""
         frame = one.frame
 
         async def forward(params: dict[str, Any]) -> dict[str, Any]:
-            await self._up.send(write_frame(frame.with_params(params).message))
+            await self._up.send(write_message(frame.with_params(params).message))
             one.sent = True
             one.moved.set()
             await one.done.wait()
@@ -238,14 +254,14 @@ class _Relay:
         async def fetch() -> list[dict[str, Any]]:
             one.moved.set()
             with anyio.fail_after(self._seconds):  # for all pages
-                return await whole_list(self._questions.ask, "tools/list", questions(frame.params))
+                return await list_all(self._questions.request, "tools/list", own_params(frame.params))
 
         try:
-            answer = await self._gate.run(frame.method or "", frame.params, forward, fetch=fetch)
+            answer = await self._gate.handle(frame.method or "", frame.params, forward, fetch=fetch)
             return {**answer, "id": frame.id}  # the same request again has another id
         except Denied as denied:
-            return refused(denied, frame, self._refusals)
-        except Broken as broken:
+            return denial_message(denied, frame, self._refusals)
+        except InvalidMessageError as broken:
             return error_frame(frame.id, broken.code, str(broken))
         except anyio.BrokenResourceError:
             return error_frame(frame.id, INTERNAL_ERROR, "the server takes no requests any more")
@@ -253,9 +269,9 @@ class _Relay:
             _log.error("a request could not be decided, so it was refused", exc_info=error)
             return error_frame(frame.id, INTERNAL_ERROR, "the guard failed")
 
-    async def _notification(self, frame: Frame) -> None:
+    async def _notification(self, frame: Message) -> None:
         async def forward(params: dict[str, Any]) -> dict[str, Any]:
-            await self._sent(write_frame(frame.with_params(params).message))
+            await self._sent(write_message(frame.with_params(params).message))
             return {}
 
         if frame.method == "notifications/cancelled":
@@ -267,11 +283,11 @@ class _Relay:
                 await self._sent(cancelled(one.frame.id, frame.params.get("reason")))
             one.scope.cancel()
         elif frame.method in OPEN:
-            await forward(stripped(frame.params))
+            await forward(protocol_params(frame.params))
         else:
             try:
                 with anyio.move_on_after(self._seconds):
-                    await self._gate.run(frame.method or "", frame.params, forward, fetch=_refuse_call)
+                    await self._gate.handle(frame.method or "", frame.params, forward, fetch=_refuse_call)
             except Denied as denied:
                 _log.warning("a notification was refused: %s", denied)
 
@@ -284,7 +300,7 @@ class _Relay:
             elif line.strip():
                 try:
                     await self._said(line)
-                except Unheard as fault:
+                except UpstreamMessageError as fault:
                     _log.warning("a line that the server wrote %s: left out", fault)
                 except anyio.BrokenResourceError:
                     continue  # the client is gone: what it does not hear must not hold up the server
@@ -292,8 +308,8 @@ class _Relay:
         self._ending.set()
 
     async def _said(self, line: bytes) -> None:
-        said, as_it_is = heard(line)
-        message = unforged(said)
+        said, as_it_is = parse_upstream(line)
+        message = without_forged_meta(said)
         id = message.get("id")
         if message.get("method") == "notifications/tools/list_changed":
             self._gate.catalogue.forget()
@@ -312,12 +328,12 @@ class _Relay:
             self._room.forget(one)
         await self._down.send(line if as_it_is and message is said else _written(message))
 
-    def _filtered(self, frame: Frame, message: dict[str, Any]) -> dict[str, Any]:
+    def _filtered(self, frame: Message, message: dict[str, Any]) -> dict[str, Any]:
         try:
             result = message["result"]
             if not isinstance(result, dict):
-                raise Unheard("is no list")
-            return {**message, "result": self._gate.listed(frame.method or "", frame.params, result)}
+                raise UpstreamMessageError("is no list")
+            return {**message, "result": self._gate.filter_list(frame.method or "", frame.params, result)}
         except Exception as error:
             _log.error("a list cannot be filtered, so it is not shown", exc_info=error)
             return error_frame(frame.id, INTERNAL_ERROR, "the server's list cannot be shown")
@@ -327,20 +343,20 @@ class _Relay:
     async def _tell(self, message: Mapping[str, Any]) -> None:
         await self._down.send(_written(message))
 
-    def _fail(self, one: Waiting, text: str) -> None:
+    def _fail(self, one: PendingRequest, text: str) -> None:
         message = error_frame(one.frame.id, INTERNAL_ERROR, text)
         one.answer(message)
-        self._down.push(_written(message))
+        self._down.send_nowait(_written(message))
 
 
 def _written(message: Mapping[str, Any]) -> bytes:
     try:
-        return write_frame(message)
-    except Broken as broken:
+        return write_message(message)
+    except InvalidMessageError as broken:
         if "method" in message:  # under its id, an error would answer a request of the client's
-            raise Unheard("holds what JSON has no words for") from None
+            raise UpstreamMessageError("holds what JSON has no words for") from None
         id = message.get("id")
-        return write_frame(error_frame(id if is_id(id) else None, INTERNAL_ERROR, str(broken)))
+        return write_message(error_frame(id if is_id(id) else None, INTERNAL_ERROR, str(broken)))
 
 
 async def _refuse_call() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`Door`: which HTTP requests are taken at all, and that their headers say what their body says.
+"""`HttpRequestPolicy`: which HTTP requests are taken at all, and that their headers say what their body says.
 
 A web page that its user only looks at can send requests to this machine, under a name that it made point
 here (DNS rebinding) or across sites; a guard that is bound to a capability would serve it. So a request must
@@ -27,10 +27,10 @@ from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import ClientDisconnect, Request
 
 from ..proxy.common import VERSION
-from .http_response import Failure
-from .messages import MAX_FRAME, Frame
+from .http_response import RpcError
+from .messages import MAX_FRAME, Message
 
-__all__ = ["Door", "held_to_parameters", "modern_header", "routed"]
+__all__ = ["HttpRequestPolicy", "check_param_headers", "check_routing_headers", "is_sessionless"]
 
 _METHODS = ("POST", "GET", "DELETE")
 _OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
@@ -39,7 +39,7 @@ _FOREIGN = ("cross-site", "same-site")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class HttpRequestPolicy:
     """Takes the requests that a client of these hosts makes.
 
     Args:
@@ -54,27 +54,27 @@ class Door:
         """The headers of a request that is taken, in small letters.
 
         Raises:
-            Failure: it is not taken.
+            RpcError: it is not taken.
         """
         self._refuse_doubled(request)
         headers = dict(request.headers)
         self._refuse_foreign(headers)
         if request.method not in _METHODS or any(name in headers for name in _OVERRIDES):
             allow = {"allow": ", ".join(_METHODS)}
-            raise Failure(INVALID_REQUEST, "this method is not taken here", status=405, headers=allow)
+            raise RpcError(INVALID_REQUEST, "this method is not taken here", status=405, headers=allow)
         if request.method == "POST":
             kind, _, charset = headers.get("content-type", "").lower().partition(";")
             if kind.strip() != "application/json" or charset.strip() not in ("", "charset=utf-8"):
-                raise Failure(INVALID_REQUEST, "the body is not said to be JSON", status=415)
+                raise RpcError(INVALID_REQUEST, "the body is not said to be JSON", status=415)
             if headers.get("content-encoding", "identity").lower() != "identity":
-                raise Failure(INVALID_REQUEST, "the body is encoded", status=415)
+                raise RpcError(INVALID_REQUEST, "the body is encoded", status=415)
         return headers
 
     async def body(self, request: Request) -> bytes:
         """The body of a request, if it is small enough.
 
         Raises:
-            Failure: it is not.
+            RpcError: it is not.
         """
         parts: list[bytes] = []
         size = 0
@@ -82,10 +82,10 @@ class Door:
             async for part in request.stream():
                 size += len(part)
                 if size > MAX_FRAME:
-                    raise Failure(INVALID_REQUEST, "the body is too large", status=413)
+                    raise RpcError(INVALID_REQUEST, "the body is too large", status=413)
                 parts.append(part)
         except ClientDisconnect:
-            raise Failure(PARSE_ERROR, "the body has no end", status=400) from None
+            raise RpcError(PARSE_ERROR, "the body has no end", status=400) from None
         return b"".join(parts)
 
     def _refuse_doubled(self, request: Request) -> None:
@@ -93,22 +93,22 @@ class Door:
         for name, value in request.headers.items():
             routing = name.startswith("mcp-")
             if name in seen and (routing or name in _SINGLE):
-                raise Failure(HEADER_MISMATCH, f"the header {name!r} is there twice", status=400)
+                raise RpcError(HEADER_MISMATCH, f"the header {name!r} is there twice", status=400)
             if routing and not (value.isascii() and value.isprintable()):
-                raise Failure(HEADER_MISMATCH, f"the header {name!r} holds foreign letters", status=400)
+                raise RpcError(HEADER_MISMATCH, f"the header {name!r} holds foreign letters", status=400)
             seen.add(name)
 
     def _refuse_foreign(self, headers: Mapping[str, str]) -> None:
         host = headers.get("host", "").lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if not host or not {host, name} & self.hosts:
-            raise Failure(INVALID_REQUEST, "this is not the host that was asked for", status=421)
+            raise RpcError(INVALID_REQUEST, "this is not the host that was asked for", status=421)
         origin = headers.get("origin")
         if origin is None:
             if headers.get("sec-fetch-site") in _FOREIGN:
-                raise Failure(INVALID_REQUEST, "the request comes from another site", status=403)
+                raise RpcError(INVALID_REQUEST, "the request comes from another site", status=403)
         elif origin not in self.origins and not _same(origin, host):
-            raise Failure(INVALID_REQUEST, "the request comes from a page of another host", status=403)
+            raise RpcError(INVALID_REQUEST, "the request comes from a page of another host", status=403)
 
 
 def _same(origin: str, host: str) -> bool:
@@ -119,27 +119,27 @@ def _same(origin: str, host: str) -> bool:
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host
 
 
-def modern_header(headers: Mapping[str, str]) -> bool:
+def is_sessionless(headers: Mapping[str, str]) -> bool:
     """Whether the headers name a version of the era without sessions."""
     return headers.get("mcp-protocol-version", HANDSHAKE_PROTOCOL_VERSIONS[0]) not in (
         HANDSHAKE_PROTOCOL_VERSIONS
     )
 
 
-def routed(frame: Frame, headers: Mapping[str, str]) -> None:
+def check_routing_headers(frame: Message, headers: Mapping[str, str]) -> None:
     """Hold the headers that say where a message goes against the message.
 
     Raises:
-        Failure: they contradict it.
+        RpcError: they contradict it.
     """
-    if modern_header(headers) and frame.is_request:
+    if is_sessionless(headers) and frame.is_request:
         version = headers["mcp-protocol-version"]
         # which versions there are is for the server to say
         found = classify_inbound_request(
             frame.message, headers=dict(headers), supported_modern_versions=[version]
         )
         if isinstance(found, Rejection):
-            raise Failure(found.code, found.message, status=400)
+            raise RpcError(found.code, found.message, status=400)
     meta = frame.params.get("_meta")
     own = meta.get(VERSION) if isinstance(meta, Mapping) else None
     if own is not None and own != headers.get("mcp-protocol-version"):
@@ -154,16 +154,16 @@ def routed(frame: Frame, headers: Mapping[str, str]) -> None:
             raise _mismatch("mcp-name")
 
 
-def held_to_parameters(schema: object, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+def check_param_headers(schema: object, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     """Hold the headers that a tool's definition wants for some of its arguments against the arguments.
 
     Raises:
-        Failure: they contradict them, or one is missing.
+        RpcError: they contradict them, or one is missing.
     """
     found = validate_mcp_param_headers(schema, arguments, headers)
     if found is not None:
-        raise Failure(found.code, found.message, status=400)
+        raise RpcError(found.code, found.message, status=400)
 
 
-def _mismatch(header: str) -> Failure:
-    return Failure(HEADER_MISMATCH, f"the header {header!r} does not say what the body says", status=400)
+def _mismatch(header: str) -> RpcError:
+    return RpcError(HEADER_MISMATCH, f"the header {header!r} does not say what the body says", status=400)

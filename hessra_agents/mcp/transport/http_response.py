@@ -14,13 +14,13 @@ from .messages import INTERNAL_ERROR, error_frame
 __all__ = [
     "MAX_ANSWER",
     "PERSON",
-    "Failure",
-    "Left",
     "Reply",
+    "RpcError",
+    "StreamClosedError",
+    "encode",
+    "is_header_value",
     "message_of",
-    "printable",
     "read_message",
-    "told",
 ]
 
 MAX_ANSWER = 8 << 20
@@ -37,7 +37,7 @@ PERSON = 600.0
 _STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform"}
 
 
-class Failure(Exception):  # noqa: N818 -- it says what happened
+class RpcError(Exception):
     """There is no answer: told as a JSON-RPC error, never with more than this text.
 
     A request that could be read is answered with HTTP 200, except where the protocol names another status.
@@ -52,7 +52,7 @@ class Failure(Exception):  # noqa: N818 -- it says what happened
         self.headers = dict(headers or {})
 
 
-class Left(Exception):  # noqa: N818
+class StreamClosedError(Exception):
     """The server closed the stream before the answer: the client may ask for the rest of it."""
 
 
@@ -82,21 +82,21 @@ async def read_message(data: bytes | str) -> dict[str, Any] | None:
     return await anyio.to_thread.run_sync(message_of, data)
 
 
-def printable(value: str) -> bool:
+def is_header_value(value: str) -> bool:
     """Whether a header may have this value, as every reader reads it."""
     return value.isascii() and value.isprintable()
 
 
-def told(message: Mapping[str, Any]) -> str:
+def encode(message: Mapping[str, Any]) -> str:
     """A message to a client, in one line of ASCII.
 
     Raises:
-        Failure: it holds what JSON has no words for.
+        RpcError: it holds what JSON has no words for.
     """
     try:
         return json.dumps(message, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
-        raise Failure(INTERNAL_ERROR, "the server's answer cannot be passed on") from None
+        raise RpcError(INTERNAL_ERROR, "the server's answer cannot be passed on") from None
 
 
 class Reply:
@@ -122,7 +122,7 @@ class Reply:
 
     async def message(self, message: Mapping[str, Any]) -> None:
         """Send one message as an event."""
-        await self.event(f"event: message\ndata: {told(message)}")
+        await self.event(f"event: message\ndata: {encode(message)}")
 
     async def end(self, message: Mapping[str, Any] | None = None) -> None:
         """Send the last message, if there is one; the answer is complete."""
@@ -132,7 +132,7 @@ class Reply:
             self._ended = True
             await self._send({"type": "http.response.body", "body": b""})
             return
-        body = b"" if message is None else told(message).encode()
+        body = b"" if message is None else encode(message).encode()
         await self._start(self.status, {"content-type": "application/json"} if body else {}, len(body))
         self._ended = True
         await self._send({"type": "http.response.body", "body": body})
@@ -142,7 +142,7 @@ class Reply:
         self.status = status
         await self.end()
 
-    async def fail(self, failure: Failure, id: str | int | None = None) -> None:
+    async def fail(self, failure: RpcError, id: str | int | None = None) -> None:
         """Answer with an error, unless all is said already."""
         if self._ended:
             return
@@ -154,5 +154,5 @@ class Reply:
     async def _start(self, status: int, headers: Mapping[str, str], length: int | None = None) -> None:
         known = {} if length is None else {"content-length": str(length)}
         lines = {"x-content-type-options": "nosniff", **self.headers, **headers, **known}
-        raw = [(name.encode(), value.encode()) for name, value in lines.items() if printable(value)]
+        raw = [(name.encode(), value.encode()) for name, value in lines.items() if is_header_value(value)]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})

@@ -13,9 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from ...call.canonical import Malformed, decode
+from ...call.canonical import MalformedError, parse_lenient
 
-__all__ = ["MAX_FRAME", "Broken", "Frame", "error_frame", "is_id", "read_frame", "write_frame"]
+__all__ = [
+    "MAX_FRAME",
+    "InvalidMessageError",
+    "Message",
+    "error_frame",
+    "is_id",
+    "read_message",
+    "write_message",
+]
 
 MAX_FRAME = 4 << 20
 """Bytes of one message from a client; the MCP SDK takes as many over HTTP."""
@@ -28,7 +36,7 @@ _FIELDS = ("jsonrpc", "id", "method", "params", "result", "error")
 _PARAMS = ("name", "arguments", "uri", "_meta")
 
 
-class Broken(ValueError):  # noqa: N818 -- it says what the message is
+class InvalidMessageError(ValueError):
     """A message that is no single JSON-RPC message; ``id`` is the request's, where it could be read."""
 
     def __init__(self, code: int, text: str, id: str | int | None = None) -> None:
@@ -38,7 +46,7 @@ class Broken(ValueError):  # noqa: N818 -- it says what the message is
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Message:
     """One message: a request (method and id), a notification (method alone) or a response (id alone)."""
 
     message: dict[str, Any]
@@ -66,51 +74,51 @@ class Frame:
         """Whether it asks for an answer."""
         return self.method is not None and "id" in self.message
 
-    def with_params(self, params: Mapping[str, Any]) -> Frame:
+    def with_params(self, params: Mapping[str, Any]) -> Message:
         """The same message with these parameters; without any, as it was without any."""
         if not params and "params" not in self.message:
             return self
-        return Frame({**self.message, "params": dict(params)})
+        return Message({**self.message, "params": dict(params)})
 
 
-def read_frame(data: bytes | str, *, most: int = MAX_FRAME) -> Frame:
+def read_message(data: bytes | str, *, max_bytes: int = MAX_FRAME) -> Message:
     """Read one message of a client.
 
     Raises:
-        Broken: it is not one JSON-RPC message that every reader reads alike.
+        InvalidMessageError: it is not one JSON-RPC message that every reader reads alike.
     """
     try:
-        message = decode(data, most=most)
-    except Malformed as error:
-        raise Broken(PARSE_ERROR, f"the message cannot be read: {error}") from None
+        message = parse_lenient(data, max_bytes=max_bytes)
+    except MalformedError as error:
+        raise InvalidMessageError(PARSE_ERROR, f"the message cannot be read: {error}") from None
     if isinstance(message, list):
-        raise Broken(INVALID_REQUEST, "a list of messages is not taken: send them one by one")
+        raise InvalidMessageError(INVALID_REQUEST, "a list of messages is not taken: send them one by one")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise Broken(INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
+        raise InvalidMessageError(INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
     id = message.get("id")
     known = id if is_id(id) else None
     if "id" in message and known is None and not ("error" in message and id is None):
-        raise Broken(INVALID_REQUEST, "the id is neither a text nor a whole number")
+        raise InvalidMessageError(INVALID_REQUEST, "the id is neither a text nor a whole number")
     _refuse_spellings(message, _FIELDS, known)
     asks, answers = "method" in message, ("result" in message) + ("error" in message)
     if asks == bool(answers) or answers > 1 or (answers and "id" not in message):
-        raise Broken(INVALID_REQUEST, "the message is neither a request nor a response", known)
+        raise InvalidMessageError(INVALID_REQUEST, "the message is neither a request nor a response", known)
     if asks and not isinstance(message["method"], str):
-        raise Broken(INVALID_REQUEST, "the method is not a text", known)
+        raise InvalidMessageError(INVALID_REQUEST, "the method is not a text", known)
     if asks and "id" in message and message["method"].startswith("notifications/"):
-        raise Broken(INVALID_REQUEST, "a notification has no id", known)
+        raise InvalidMessageError(INVALID_REQUEST, "a notification has no id", known)
     if "params" in message:
         if not isinstance(message["params"], dict):
-            raise Broken(INVALID_PARAMS, "the params are not an object", known)
+            raise InvalidMessageError(INVALID_PARAMS, "the params are not an object", known)
         _refuse_spellings(message["params"], _PARAMS, known)
-    return Frame(message)
+    return Message(message)
 
 
-def write_frame(message: Mapping[str, Any]) -> bytes:
+def write_message(message: Mapping[str, Any]) -> bytes:
     """The message in one line of ASCII, without a line break at its end: no reader sees two lines in it.
 
     Raises:
-        Broken: it holds what JSON has no words for: NaN, an infinity, a lone surrogate.
+        InvalidMessageError: it holds what JSON has no words for: NaN, an infinity, a lone surrogate.
     """
     try:
         text = json.dumps(message, allow_nan=False, separators=(",", ":"))
@@ -118,7 +126,9 @@ def write_frame(message: Mapping[str, Any]) -> bytes:
             json.dumps(message, ensure_ascii=False).encode()  # refuses one that stands alone
         return text.encode()
     except (ValueError, RecursionError):
-        raise Broken(INVALID_REQUEST, "the message holds a value that JSON has no words for") from None
+        raise InvalidMessageError(
+            INVALID_REQUEST, "the message holds a value that JSON has no words for"
+        ) from None
 
 
 def error_frame(id: str | int | None, code: int, text: str, data: object = None) -> dict[str, Any]:
@@ -137,4 +147,6 @@ def is_id(value: object) -> TypeGuard[str | int]:
 def _refuse_spellings(fields: Mapping[str, Any], known: tuple[str, ...], id: str | int | None) -> None:
     for name in fields:
         if name not in known and name.casefold() in known:
-            raise Broken(INVALID_REQUEST, "a field is spelled in another way than the protocol spells it", id)
+            raise InvalidMessageError(
+                INVALID_REQUEST, "a field is spelled in another way than the protocol spells it", id
+            )

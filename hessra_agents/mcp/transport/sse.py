@@ -9,14 +9,14 @@ import codecs
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from .http_response import MAX_ANSWER, Failure
+from .http_response import MAX_ANSWER, RpcError
 from .messages import INTERNAL_ERROR
 
-__all__ = ["Block", "blocks"]
+__all__ = ["EventBlock", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class EventBlock:
     """One event, or a comment, as it stood in the stream."""
 
     text: str
@@ -31,34 +31,34 @@ class Block:
         """Whether the stream can be taken up again behind it."""
         return any(self._of("id"))
 
-    def saying(self, data: str) -> Block:
+    def saying(self, data: str) -> EventBlock:
         """The same event with other data, of one line."""
         rest = [line for line in self.text.split("\n") if line.partition(":")[0] != "data"]
-        return Block("\n".join([*rest, f"data: {data}"]))
+        return EventBlock("\n".join([*rest, f"data: {data}"]))
 
     def _of(self, field: str) -> list[str]:
         parts = [line.partition(":") for line in self.text.split("\n")]
         return [value.removeprefix(" ") for name, _, value in parts if name == field]
 
 
-async def blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[Block]:
+async def blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[EventBlock]:
     """The blocks of a stream. One that has no end yet when the stream ends is no event, and left out.
 
     Raises:
-        Failure: a block is too large, or no text.
+        RpcError: a block is too large, or no text.
     """
     lines: list[str] = []
     size = 0
     async for line in _lines(stream):
         size += len(line) + 1
         if size > MAX_ANSWER:
-            raise Failure(INTERNAL_ERROR, "the server's message is too large")
+            raise RpcError(INTERNAL_ERROR, "the server's message is too large")
         if line:
             # some readers end lines at more letters than the standard, and would find other data behind one
             if line.partition(":")[0] == "data" or len(line.splitlines()) == 1:
                 lines.append(line)
         elif lines:
-            yield Block("\n".join(lines))
+            yield EventBlock("\n".join(lines))
             lines, size = [], 0
 
 
@@ -72,7 +72,7 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
         try:
             text = decoder.decode(chunk)
         except UnicodeDecodeError:
-            raise Failure(INTERNAL_ERROR, "the server's message is no text") from None
+            raise RpcError(INTERNAL_ERROR, "the server's message is no text") from None
         if not text:
             continue
         if ended and text[0] == "\n":
@@ -82,7 +82,7 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
         parts.append(first)
         size += len(first)
         if size > MAX_ANSWER:
-            raise Failure(INTERNAL_ERROR, "the server's message is too large")
+            raise RpcError(INTERNAL_ERROR, "the server's message is too large")
         if rest:
             yield "".join(parts)
             for line in rest[:-1]:

@@ -19,7 +19,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import Process
 
-__all__ = ["Aside", "Child", "Lines", "NotStarted", "Outlet"]
+__all__ = ["Aside", "ChildProcess", "LineReader", "LineWriter", "StartError"]
 
 _CHUNK = 1 << 16
 _WAITING = 1 << 20
@@ -38,26 +38,26 @@ Aside = Callable[[str], object]
 """Gets the lines of a child's standard error, one by one."""
 
 
-class NotStarted(OSError):  # noqa: N818 -- it says what happened
+class StartError(OSError):
     """A program cannot be started."""
 
 
-class Lines:
-    """The lines of a file descriptor, without their ends; None for one that is longer than ``most`` bytes.
+class LineReader:
+    """Read the lines of a file descriptor, without their ends; None for one over ``max_bytes`` bytes.
 
     Of such a line nothing is kept: it is passed over up to its end.
     """
 
-    def __init__(self, fd: int, most: int) -> None:
+    def __init__(self, fd: int, max_bytes: int) -> None:
         self._fd = fd
-        self._most = most
+        self._most = max_bytes
         self._held = bytearray()
         self._searched = 0
         self._passing = False
         self._ended = False
         self._waits = True
 
-    def __aiter__(self) -> Lines:
+    def __aiter__(self) -> LineReader:
         return self
 
     async def __anext__(self) -> bytes | None:
@@ -107,7 +107,7 @@ class Lines:
         self._ended = not data
 
 
-class Outlet:
+class LineWriter:
     """Bytes that go out of a file descriptor, in order; `run` writes what its reader does not take at once.
 
     The descriptor may be one that other programs share, so it is not made non-blocking: a pipe that is
@@ -137,7 +137,7 @@ class Outlet:
             raise anyio.BrokenResourceError
         self._put(line)
 
-    def push(self, line: bytes) -> None:
+    def send_nowait(self, line: bytes) -> None:
         """Write a line without waiting; for short ones. Where nobody reads any more, nothing happens."""
         if self.broken:
             return
@@ -210,35 +210,35 @@ class Outlet:
         changed.set()
 
 
-class Child:
+class ChildProcess:
     """A program that reads lines from us and writes lines to us; its standard error is read, too, or ours."""
 
-    def __init__(self, process: Process, lines: Lines, outlet: Outlet) -> None:
+    def __init__(self, process: Process, lines: LineReader, outlet: LineWriter) -> None:
         self._process = process
-        self._aside: tuple[Lines, Aside] | None = None
+        self._aside: tuple[LineReader, Aside] | None = None
         self.lines = lines
         self.outlet = outlet
 
     @classmethod
     @asynccontextmanager
-    async def started(
+    async def start(
         cls,
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
-        most: int,
-        aside: Aside | None = None,
-    ) -> AsyncIterator[Child]:
+        max_bytes: int,
+        on_stderr: Aside | None = None,
+    ) -> AsyncIterator[ChildProcess]:
         """Start it; at the end of the block it and all that it started have ended.
 
         Args:
             env: its environment; ours if left out.
-            most: bytes of a line that it may write.
-            aside: gets the lines of its standard error while `murmur` runs; ours if left out.
+            max_bytes: bytes of a line that it may write.
+            on_stderr: gets the lines of its standard error while `forward_stderr` runs; ours if left out.
 
         Raises:
-            NotStarted: it cannot be.
+            StartError: it cannot be.
         """
         its_input, to_it = os.pipe()
         from_it, its_output = os.pipe()
@@ -249,7 +249,7 @@ class Child:
                 list(command),
                 stdin=its_input,
                 stdout=its_output,
-                stderr=its_error if aside else None,
+                stderr=its_error if on_stderr else None,
                 env=env,
                 cwd=cwd,
                 start_new_session=True,  # a group of its own, which can be ended as a whole
@@ -258,15 +258,15 @@ class Child:
             for fd in ours:
                 os.close(fd)
             if isinstance(error, OSError):
-                raise NotStarted(error.errno, error.strerror) from None
+                raise StartError(error.errno, error.strerror) from None
             raise
         finally:
             for fd in its:
                 os.close(fd)
         os.set_blocking(to_it, False)
-        child = cls(process, Lines(from_it, most), Outlet(to_it))
-        if aside:
-            child._aside = Lines(aside_from_it, _MURMUR), aside
+        child = cls(process, LineReader(from_it, max_bytes), LineWriter(to_it))
+        if on_stderr:
+            child._aside = LineReader(aside_from_it, _MURMUR), on_stderr
         try:
             yield child
         finally:
@@ -274,19 +274,19 @@ class Child:
                 child.outlet.close()
                 await child._end()
                 with anyio.move_on_after(_LAST_WORDS):
-                    await child.murmur()
+                    await child.forward_stderr()
                 for fd in ours[1:]:
                     anyio.notify_closing(fd)
                     os.close(fd)
 
-    async def murmur(self) -> None:
+    async def forward_stderr(self) -> None:
         """Tell what it writes to its standard error, if that is read aside, until its end."""
         if self._aside is not None:
             lines, aside = self._aside
             async for line in lines:
                 aside("(a long line)" if line is None else line.decode(errors="replace"))
 
-    async def leave(self) -> None:
+    async def stop(self) -> None:
         """Close its input, which tells it to end, and wait a little; the end of the block does the rest."""
         self.outlet.close()
         with anyio.move_on_after(_LEAVES):

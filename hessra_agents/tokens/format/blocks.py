@@ -4,7 +4,7 @@ Source: Biscuit specification 3.3, ``schema.proto``. The messages are read stric
 `MAX_FIELDS` fields of them. What our profile has no use for is refused here and in `terms`: rules, block
 scopes, contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
 
-A `Dialect` says which few things more a token of another kind may hold; a capability holds none of them.
+A `TokenDialect` says which few things more a token of another kind may hold; a capability holds none of them.
 
 It checks no signature: it is given the bytes of a token that was verified (`capability.parse`).
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ...errors import Denied, Reason
 from ...grants.grants import MAX_BRANCHES
-from .protobuf import Reader, Shape, Span, content, number, outside, part, span, text
+from .protobuf import Reader, Shape, Span, number, outside_profile, raw_bytes, span, submessage, text
 from .terms import CHOICE, CLOSURE, Op, Predicate, Term, TermReader, Var, expression, predicate
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "MAX_BYTES",
     "MAX_CHECKS",
     "MAX_FIELDS",
-    "Dialect",
     "Op",
     "Predicate",
     "Query",
+    "TokenDialect",
 ]
 __all__ += ["RawBlock", "Term", "Var", "read_blocks", "read_envelope"]
 
@@ -55,7 +55,7 @@ _HEAD = bytes([1 << 3, _QUERY])
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class TokenDialect:
     """What tokens of one kind may hold beyond what capabilities may: by default nothing."""
 
     choices: bool = False
@@ -66,7 +66,7 @@ class Dialect:
     """Blocks that a P-256 key signed."""
 
 
-CAPABILITY = Dialect()
+CAPABILITY = TokenDialect()
 
 
 class Query(NamedTuple):
@@ -99,7 +99,7 @@ class _Blocks(TermReader):
 
     __slots__ = ("dialect", "keys")
 
-    def __init__(self, data: bytes, dialect: Dialect = CAPABILITY) -> None:
+    def __init__(self, data: bytes, dialect: TokenDialect = CAPABILITY) -> None:
         super().__init__(data, MAX_FIELDS, CHOICE if dialect.choices else CLOSURE)
         self.dialect = dialect
         self.keys: list[bytes] = []
@@ -122,7 +122,9 @@ def read_envelope(data: bytes) -> int | None:
     return key_id[0] if key_id else None
 
 
-def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPABILITY) -> list[RawBlock]:
+def read_blocks(
+    data: bytes, *, p256_root: bool = False, dialect: TokenDialect = CAPABILITY
+) -> list[RawBlock]:
     """The blocks of a token whose signatures were verified.
 
     Raises:
@@ -140,17 +142,17 @@ def read_blocks(data: bytes, *, p256_root: bool = False, dialect: Dialect = CAPA
         _key(reader, *next_key)
         if external:
             if index == 0:
-                raise outside("the first block is signed from outside")
+                raise outside_profile("the first block is signed from outside")
             [(by, signer)] = external
             name = hashlib.sha256(by).hexdigest()
             if len(signer) != _KEY_BYTES[0]:
-                name = _digest(content(reader, *block), signer, blocks[-1].id.encode())
+                name = _digest(raw_bytes(reader, *block), signer, blocks[-1].id.encode())
             # a signed block has tables of its own, so that its signer need not know the token
             reader.texts, reader.keys = dict(_DEFAULTS), []
         else:
             signer, name = None, signature.hex()
             if index == 0 and p256_root:
-                name = _digest(content(reader, *block), content(reader, *next_key))
+                name = _digest(raw_bytes(reader, *block), raw_bytes(reader, *next_key))
             reader.texts, reader.keys = texts, keys
         blocks.append(_block(reader, block, name, signer))
     return blocks
@@ -177,35 +179,35 @@ def _key(reader: _Blocks, at: int, end: int) -> bytes:
     [algorithm], [key] = reader.message(at, end, _KEY)
     known = _KEY_BYTES if reader.dialect.p256_signers else _KEY_BYTES[:1]
     if algorithm >= len(known) or len(key) != known[algorithm]:
-        raise outside("a key that is not Ed25519")
+        raise outside_profile("a key that is not Ed25519")
     return key
 
 
 _ENVELOPE: Shape = (
     number(1),
-    part(2, span, least=1),
-    part(3, span, most=MAX_BLOCKS - 1, name="further blocks"),
-    part(4, span, least=1),
+    submessage(2, span, min_count=1),
+    submessage(3, span, max_count=MAX_BLOCKS - 1, name="further blocks"),
+    submessage(4, span, min_count=1),
 )
 _SIGNED: Shape = (
-    part(1, span, least=1),
-    part(2, span, least=1),
-    part(3, content, least=1),
-    part(4, _external),
+    submessage(1, span, min_count=1),
+    submessage(2, span, min_count=1),
+    submessage(3, raw_bytes, min_count=1),
+    submessage(4, _external),
     number(5),
 )
-_EXTERNAL: Shape = (part(1, content, least=1), part(2, _key, least=1))
-_KEY: Shape = (number(1, least=1), part(2, content, least=1))
+_EXTERNAL: Shape = (submessage(1, raw_bytes, min_count=1), submessage(2, _key, min_count=1))
+_KEY: Shape = (number(1, least=1), submessage(2, raw_bytes, min_count=1))
 
 
 def _block(reader: _Blocks, where: Span, name: str, signer: bytes | None) -> RawBlock:
     symbols, [version], facts, asked, keys = reader.message(*where, _BLOCK)
     if not 3 <= version <= 6:
-        raise outside("a block of an unknown version")
+        raise outside_profile("a block of an unknown version")
     texts = reader.texts
     fresh = set(symbols)
     if len(fresh) != len(symbols) or not fresh.isdisjoint(texts.values()):
-        raise outside("a symbol is declared twice")
+        raise outside_profile("a symbol is declared twice")
     texts.update(enumerate(symbols, _FIRST_SYMBOL + len(texts) - len(_DEFAULTS)))
     reader.keys += keys
     # checks come before the keys that they name, so they are read only now
@@ -229,7 +231,7 @@ def _check(reader: _Blocks, at: int, end: int) -> tuple[int, tuple[Query, ...]]:
     queries, kinds = reader.message(at, end, _CHECK)
     kind = kinds[0] if kinds else _CHECK_IF
     if kind != _CHECK_IF and not (kind == _REJECT_IF and reader.dialect.rejects):
-        raise outside("a check other than 'check if'")
+        raise outside_profile("a check other than 'check if'")
     return kind, tuple(queries)
 
 
@@ -241,7 +243,7 @@ def _query(reader: _Blocks, at: int, end: int) -> Query:
 def _head(reader: _Blocks, at: int, end: int) -> None:
     # a head with variables would make the engine print to standard output
     if reader.data[at:end] != _HEAD:
-        raise outside("a query with a head")
+        raise outside_profile("a query with a head")
     reader.left -= 1
 
 
@@ -249,23 +251,23 @@ def _scope(reader: _Blocks, at: int, end: int) -> bytes:
     index: int
     [[index]] = reader.message(at, end, _SCOPE)
     if index >= len(reader.keys):
-        raise outside("an unknown key")
+        raise outside_profile("an unknown key")
     return reader.keys[index]
 
 
 _BLOCK: Shape = (
-    part(1, text, most=2048, name="texts"),
+    submessage(1, text, max_count=2048, name="texts"),
     number(3, least=1),
-    part(4, span, most=128, name="facts"),
-    part(6, span, most=MAX_CHECKS, name="checks"),
-    part(8, _key, most=64, name="keys"),
+    submessage(4, span, max_count=128, name="facts"),
+    submessage(6, span, max_count=MAX_CHECKS, name="checks"),
+    submessage(8, _key, max_count=64, name="keys"),
 )
-_FACT = part(1, predicate, least=1)
-_CHECK: Shape = (part(1, _query, least=1, most=MAX_BRANCHES, name="branches"), number(2))
+_FACT = submessage(1, predicate, min_count=1)
+_CHECK: Shape = (submessage(1, _query, min_count=1, max_count=MAX_BRANCHES, name="branches"), number(2))
 _RULE: Shape = (
-    part(1, _head, least=1),
-    part(2, predicate, most=128, name="facts in a branch"),
-    part(3, expression, most=128, name="tests in a branch"),
-    part(4, _scope, most=2, name="keys of a check"),
+    submessage(1, _head, min_count=1),
+    submessage(2, predicate, max_count=128, name="facts in a branch"),
+    submessage(3, expression, max_count=128, name="tests in a branch"),
+    submessage(4, _scope, max_count=2, name="keys of a check"),
 )
 _SCOPE: Shape = (number(2, least=1),)

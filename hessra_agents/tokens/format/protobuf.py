@@ -16,7 +16,18 @@ from typing import Any, TypeAlias
 
 from ...errors import Denied, Reason
 
-__all__ = ["BYTES", "Reader", "Shape", "Span", "content", "number", "outside", "part", "span", "text"]
+__all__ = [
+    "BYTES",
+    "Reader",
+    "Shape",
+    "Span",
+    "number",
+    "outside_profile",
+    "raw_bytes",
+    "span",
+    "submessage",
+    "text",
+]
 
 BYTES = 2
 """The wire type of everything with a length; that of a number is 0."""
@@ -40,12 +51,12 @@ def number(field: int, *, least: int = 0) -> Field:
     return field << 3, least, 1, "", None
 
 
-def part(field: int, read: Read, *, least: int = 0, most: int = 1, name: str = "") -> Field:
+def submessage(field: int, read: Read, *, min_count: int = 0, max_count: int = 1, name: str = "") -> Field:
     """A field that holds anything else; ``name`` is for the refusal of too many."""
-    return field << 3 | BYTES, least, most, name, read
+    return field << 3 | BYTES, min_count, max_count, name, read
 
 
-def outside(detail: str) -> Denied:
+def outside_profile(detail: str) -> Denied:
     """The refusal of what is not in the profile."""
     return Denied(Reason.OUTSIDE_PROFILE, detail=detail)
 
@@ -53,7 +64,7 @@ def outside(detail: str) -> Denied:
 def _wrong_count(count: int, tag: int, most: int, name: str) -> Denied:
     if count > most > 1:
         return Denied(Reason.TOO_LARGE, detail=f"more than {most} {name}")
-    return outside(f"field {tag >> 3} is missing or repeated")
+    return outside_profile(f"field {tag >> 3} is missing or repeated")
 
 
 class Reader:
@@ -89,13 +100,13 @@ class Reader:
             while at < end and data[at] == tag:
                 value, at = data[at + 1], at + 2
                 if value > 0x7F:
-                    value, at = self.longer(value, at)
+                    value, at = self.read_varint_tail(value, at)
                 if read is None:
                     values.append(value)
                 else:
                     start, at = at, at + value
                     if at > end:
-                        raise outside("a field is cut off")
+                        raise outside_profile("a field is cut off")
                     values.append(read(self, start, at))
             count = len(values)
             if not least <= count <= most:
@@ -103,7 +114,7 @@ class Reader:
             fields += count
             found.append(values)
         if at != end:
-            raise outside("a field is unknown, out of order or cut off")
+            raise outside_profile("a field is unknown, out of order or cut off")
         self.left -= fields
         if self.left < 0:
             raise Denied(Reason.TOO_LARGE, detail="too many fields")
@@ -115,13 +126,13 @@ class Reader:
         values: list[Any] = []
         while at < end:
             if data[at] != tag or read is None:
-                raise outside("a field is unknown or out of order")
+                raise outside_profile("a field is unknown or out of order")
             value, at = data[at + 1], at + 2
             if value > 0x7F:
-                value, at = self.longer(value, at)
+                value, at = self.read_varint_tail(value, at)
             start, at = at, at + value
             if at > end:
-                raise outside("a field is cut off")
+                raise outside_profile("a field is cut off")
             values.append(read(self, start, at))
         count = len(values)
         if at != end or not least <= count <= most:
@@ -136,13 +147,13 @@ class Reader:
         data = self.data
         tag, value, at = data[at], data[at + 1], at + 2
         if value > 0x7F:
-            value, at = self.longer(value, at)
+            value, at = self.read_varint_tail(value, at)
         if (at + value if tag & BYTES else at) != end:
-            raise outside("a choice has none or several members, or is cut off")
+            raise outside_profile("a choice has none or several members, or is cut off")
         self.left -= 1
         return tag, value, at
 
-    def longer(self, value: int, at: int) -> tuple[int, int]:
+    def read_varint_tail(self, value: int, at: int) -> tuple[int, int]:
         """A number of several bytes: ``value`` is the first, the second is at ``at``; and where it ends."""
         value, shift, byte = value - 0x80, 7, self.data[at]
         while byte > 0x7F and shift < 63:
@@ -150,7 +161,7 @@ class Reader:
             at, shift = at + 1, shift + 7
             byte = self.data[at]
         if byte == 0 or (byte > 1 and shift == 63):
-            raise outside("a number is not minimal, or has more than 64 bits")
+            raise outside_profile("a number is not minimal, or has more than 64 bits")
         return value + (byte << shift), at + 1
 
 
@@ -159,7 +170,7 @@ def span(reader: Reader, at: int, end: int) -> Span:
     return at, end
 
 
-def content(reader: Reader, at: int, end: int) -> bytes:
+def raw_bytes(reader: Reader, at: int, end: int) -> bytes:
     """The part's bytes."""
     return reader.data[at:end]
 
@@ -169,4 +180,4 @@ def text(reader: Reader, at: int, end: int) -> str:
     try:
         return reader.data[at:end].decode()
     except UnicodeDecodeError:
-        raise outside("a text is not UTF-8") from None
+        raise outside_profile("a text is not UTF-8") from None

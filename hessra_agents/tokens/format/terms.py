@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from .protobuf import BYTES, Reader, Shape, number, outside, part
+from .protobuf import BYTES, Reader, Shape, number, outside_profile, submessage
 
 __all__ = ["CHOICE", "CLOSURE", "Op", "Predicate", "Term", "TermReader", "Var", "expression", "predicate"]
 
@@ -48,12 +48,12 @@ def predicate(reader: TermReader, at: int, end: int) -> Predicate:
     """A name and its terms."""
     data = reader.data
     if at >= end or data[at] != _NAME:
-        raise outside("a predicate without a name")
+        raise outside_profile("a predicate without a name")
     name, at = data[at + 1], at + 2
     if name > 0x7F:
-        name, at = reader.longer(name, at)
+        name, at = reader.read_varint_tail(name, at)
     if name not in reader.texts:
-        raise outside("a predicate of an unknown name")
+        raise outside_profile("a predicate of an unknown name")
     reader.left -= 1
     return reader.texts[name], tuple(reader.parts(at, end, _TERMS))
 
@@ -71,9 +71,9 @@ def _term(reader: TermReader, at: int, end: int) -> Term:
         if 0 < second <= 0x7F:  # as the number of every symbol but the first ones
             value, at = value - 0x80 + (second << 7), at + 1
         else:
-            value, at = reader.longer(value, at)
+            value, at = reader.read_varint_tail(value, at)
     if (at + value if tag & BYTES else at) != end:
-        raise outside("a term has none or several members, or is cut off")
+        raise outside_profile("a term has none or several members, or is cut off")
     reader.left -= 1
     if tag == _TEXT and value in reader.texts:
         return reader.texts[value]
@@ -87,7 +87,7 @@ def _term(reader: TermReader, at: int, end: int) -> Term:
         return data[at:end]
     if tag == _TRUTH and value <= 1:
         return value == 1
-    raise outside("a term of another kind, or of an unknown text")
+    raise outside_profile("a term of another kind, or of an unknown text")
 
 
 def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[int]:
@@ -95,19 +95,19 @@ def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[in
     kinds = {type(term) for term in terms}
     values = frozenset(terms)
     if len(kinds) > 1 or not kinds <= {str, int} or len(values) != len(terms):
-        raise outside("a set of anything but different texts or whole numbers")
+        raise outside_profile("a set of anything but different texts or whole numbers")
     return values
 
 
 def _element(reader: TermReader, at: int, end: int) -> Term:
     if reader.data[at] == _SET:
-        raise outside("a set of sets")
+        raise outside_profile("a set of sets")
     return _term(reader, at, end)
 
 
 _NAME = 1 << 3
-_TERMS = part(2, _term, most=8, name="terms")
-_ELEMENTS = part(1, _element, most=1024, name="elements of a set")
+_TERMS = submessage(2, _term, max_count=8, name="terms")
+_ELEMENTS = submessage(1, _element, max_count=1024, name="elements of a set")
 
 
 def expression(reader: TermReader, at: int, end: int) -> tuple[Op, ...]:
@@ -135,23 +135,26 @@ def _step(reader: TermReader, at: int, end: int) -> Op:
         return Op("value", _term(reader, start, end))
     if tag == _CLOSURE:
         return _closure(reader, start, end)
-    raise outside("a step of another kind")
+    raise outside_profile("a step of another kind")
 
 
 def _closure(reader: TermReader, at: int, end: int) -> Op:
     parameter, body = reader.message(at, end, reader.closure)
     if not {op.kind for op in body} <= {"value", "binary"}:
-        raise outside("a closure that holds more than one comparison")
+        raise outside_profile("a closure that holds more than one comparison")
     return Op("closure", Var(parameter[0]) if parameter else None, body=tuple(body))
 
 
 def _inner_step(reader: TermReader, at: int, end: int) -> Op:
     if reader.data[at] == _CLOSURE:
-        raise outside("a closure in a closure")
+        raise outside_profile("a closure in a closure")
     return _step(reader, at, end)
 
 
-_EXPRESSION = part(1, _step, least=1, most=32, name="steps of a test")
-CLOSURE: Shape = (number(1, least=1), part(2, _inner_step, least=1, most=8, name="steps of a closure"))
+_EXPRESSION = submessage(1, _step, min_count=1, max_count=32, name="steps of a test")
+CLOSURE: Shape = (
+    number(1, least=1),
+    submessage(2, _inner_step, min_count=1, max_count=8, name="steps of a closure"),
+)
 CHOICE: Shape = (number(1), CLOSURE[1])
 """A closure whose parameter may be left out, as the right side of ``a || b``."""

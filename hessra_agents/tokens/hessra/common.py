@@ -24,11 +24,20 @@ from biscuit_auth import (
 from ...errors import Denied, Reason
 from ...keys.keys import KeyPair, PublicKey
 from ...keys.trust import Trust
-from ..engine import foreign, limited, rejected
-from ..format.blocks import MAX_BYTES, Dialect, Op, Query, RawBlock, Var, read_blocks, read_envelope
+from ..engine import as_bad_signature, reraise_fatal, with_time_limit
+from ..format.blocks import MAX_BYTES, Op, Query, RawBlock, TokenDialect, Var, read_blocks, read_envelope
 
-__all__ = ["Verified", "decide", "expiry", "expiry_check", "first", "moment", "refuse_expired", "sign"]
-__all__ += ["translated"]
+__all__ = [
+    "VerifiedToken",
+    "decide",
+    "expiry",
+    "expiry_check",
+    "refuse_expired",
+    "sign",
+    "sign_first_block",
+    "unix_now",
+]
+__all__ += ["in_words_of"]
 
 _LESS = 0
 _TEXTS = {
@@ -41,7 +50,7 @@ _TEXTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedToken:
     """A token of one kind whose signatures hold, and its blocks as data. ``repr`` shows no token."""
 
     kind: str
@@ -51,7 +60,7 @@ class Verified:
     blocks: tuple[RawBlock, ...] = field(repr=False)
 
     @classmethod
-    def parse(cls, token: str, trust: Trust, kind: str, dialect: Dialect) -> Verified:
+    def parse(cls, token: str, trust: Trust, kind: str, dialect: TokenDialect) -> VerifiedToken:
         """Read a token that a trusted root key of this kind signed.
 
         Raises:
@@ -61,10 +70,10 @@ class Verified:
             data = _decode(token)
             return cls.of(data, trust.key(kind, read_envelope(data)), kind, dialect)
         except Denied as denied:
-            raise translated(denied, kind) from denied.__cause__
+            raise in_words_of(denied, kind) from denied.__cause__
 
     @classmethod
-    def of(cls, data: bytes, root: PublicKey, kind: str, dialect: Dialect) -> Verified:
+    def of(cls, data: bytes, root: PublicKey, kind: str, dialect: TokenDialect) -> VerifiedToken:
         """Check the signatures of these bytes and read them.
 
         Raises:
@@ -74,14 +83,16 @@ class Verified:
         try:
             biscuit = Biscuit.from_bytes(data, root.for_biscuit())
         except BaseException as error:
-            raise rejected(error) from foreign(error)
+            raise as_bad_signature(error) from reraise_fatal(error)
         # the library's own bytes, so that both readers read the same
         own = bytes(biscuit.to_bytes())
         blocks = read_blocks(own, p256_root=root.algorithm != "ed25519", dialect=dialect)
         return cls(kind, root, key_id, biscuit, tuple(blocks))
 
     @classmethod
-    def built(cls, make: Callable[[], Biscuit], root: PublicKey, kind: str, dialect: Dialect) -> Verified:
+    def built(
+        cls, make: Callable[[], Biscuit], root: PublicKey, kind: str, dialect: TokenDialect
+    ) -> VerifiedToken:
         """What ``make`` builds, read as everybody will read it.
 
         Raises:
@@ -92,7 +103,7 @@ class Verified:
         except Denied as denied:
             raise ValueError(f"nobody would read this {kind} token: {denied.detail}") from denied
         except BaseException as error:
-            raise ValueError(f"the {kind} token cannot be built") from foreign(error)
+            raise ValueError(f"the {kind} token cannot be built") from reraise_fatal(error)
 
     @property
     def token(self) -> str:
@@ -100,7 +111,7 @@ class Verified:
         return self.biscuit.to_base64()
 
 
-def translated(denied: Denied, kind: str) -> Denied:
+def in_words_of(denied: Denied, kind: str) -> Denied:
     """The same refusal in words about this kind of token."""
     text = _TEXTS.get(denied.reason, denied.text).format(kind=kind)
     return Denied(denied.reason, text, detail=denied.detail)
@@ -118,7 +129,7 @@ def _decode(token: str) -> bytes:
         raise Denied(Reason.MALFORMED, detail="not base64url") from None
 
 
-def moment(now: int | None) -> int:
+def unix_now(now: int | None) -> int:
     """Unix seconds: those given, or the clock's."""
     return int(time.time()) if now is None else now
 
@@ -154,7 +165,7 @@ def refuse_expired(expires: Iterable[int], now: int, kind: str) -> None:
             raise Denied(Reason.EXPIRED, f"the {kind} token has expired", detail=f"block {index}")
 
 
-def first(builder: BiscuitBuilder, key: KeyPair, key_id: int | None) -> Biscuit:
+def sign_first_block(builder: BiscuitBuilder, key: KeyPair, key_id: int | None) -> Biscuit:
     """The token of this first block, signed by a root key."""
     if key_id is not None:
         builder.set_root_key_id(key_id)
@@ -181,10 +192,10 @@ def decide(
         builder = AuthorizerBuilder(source, params)
         for predicate, value in facts:
             builder.add_fact(Fact(f"{predicate}({{v}})", {"v": value}))
-        limited(builder).build(biscuit).authorize()
+        with_time_limit(builder).build(biscuit).authorize()
     except AuthorizationError as error:
         overrun = "limit" in str(error)
         detail = "the Datalog engine ran over its limit" if overrun else "the Datalog engine refuses"
         raise Denied(Reason.UNAVAILABLE, detail=detail) from error
     except BaseException as error:
-        raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from foreign(error)
+        raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from reraise_fatal(error)

@@ -22,11 +22,20 @@ from datetime import timedelta
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 
 from ...errors import Denied, Reason
-from ...grants.labels import is_label, is_text, label_matches, label_members, texts
+from ...grants.labels import is_label, is_text, label_matches, label_members, normalize_labels
 from ...keys.keys import KeyPair, PublicKey
 from ...keys.trust import Trust
-from ..builder import seconds
-from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
+from ..builder import ttl_seconds
+from .common import (
+    VerifiedToken,
+    decide,
+    expiry_check,
+    in_words_of,
+    refuse_expired,
+    sign,
+    sign_first_block,
+    unix_now,
+)
 from .context_admission import CONTEXT, ContextBlock, admit
 
 __all__ = ["INHERITED", "Context", "issue_context"]
@@ -46,7 +55,7 @@ class Context:
     data that came in without a label.
     """
 
-    _verified: Verified = field(repr=False)
+    _verified: VerifiedToken = field(repr=False)
     subject: str
     """Whose session it is."""
     expires: int
@@ -61,11 +70,11 @@ class Context:
         Raises:
             Denied: ``malformed``, ``too_large``, ``unknown_root``, ``bad_signature``, ``outside_profile``.
         """
-        verified = Verified.parse(token, trust, _KIND, CONTEXT)
+        verified = VerifiedToken.parse(token, trust, _KIND, CONTEXT)
         try:
             return cls(verified, *admit(verified))
         except Denied as denied:
-            raise translated(denied, _KIND) from None
+            raise in_words_of(denied, _KIND) from None
 
     @property
     def token(self) -> str:
@@ -94,7 +103,7 @@ class Context:
             TypeError: the patterns are one text.
             ValueError: a pattern is empty or unprintable.
         """
-        found = texts(patterns, "patterns of labels")
+        found = normalize_labels(patterns, "patterns of labels")
         return frozenset(
             label
             for label in self.labels
@@ -118,7 +127,7 @@ class Context:
             Denied: ``expired``, ``not_holder``, ``exposed``, ``unavailable``.
             TypeError, ValueError: ``excluded`` is no collection of patterns.
         """
-        patterns = texts(excluded, "excluded labels")
+        patterns = normalize_labels(excluded, "excluded labels")
         refuse_expired([self.expires], now, _KIND)
         if subject != self.subject:
             raise Denied(Reason.NOT_HOLDER, "the context belongs to another session")
@@ -154,7 +163,7 @@ class Context:
             raise ValueError("name the source of what was seen")
         if key.public != self._verified.root:
             raise ValueError("only the key that issued a context adds to it")
-        moment_now = moment(now)
+        moment_now = unix_now(now)
         refuse_expired([self.expires], moment_now, _KIND)
         if self.labels.issuperset(found) and source in self.sources:
             return self
@@ -182,8 +191,8 @@ class Context:
             ValueError: no subject, or more labels or sources than are read.
             Denied: ``expired``.
         """
-        moment_now = moment(now)
-        expires = min(moment_now + seconds(ttl), self.expires)
+        moment_now = unix_now(now)
+        expires = min(moment_now + ttl_seconds(ttl), self.expires)
         return self._again(subject, key=key, key_id=key_id, expires=expires, now=moment_now)
 
     def compact(self, *, key: KeyPair, key_id: int | None, now: int | None = None) -> Context:
@@ -196,7 +205,7 @@ class Context:
             ValueError: more labels or sources than are read.
             Denied: ``expired``.
         """
-        return self._again(self.subject, key=key, key_id=key_id, expires=self.expires, now=moment(now))
+        return self._again(self.subject, key=key, key_id=key_id, expires=self.expires, now=unix_now(now))
 
     def _again(self, subject: str, *, key: KeyPair, key_id: int | None, expires: int, now: int) -> Context:
         refuse_expired([self.expires], now, _KIND)
@@ -228,9 +237,9 @@ def issue_context(
     Raises:
         ValueError: no subject, or a label or source of another form.
     """
-    moment_now = moment(now)
-    found, origins = _labels(labels), texts(sources, "sources")
-    return _issue(subject, key, key_id, moment_now + seconds(ttl), found, origins, moment_now)
+    moment_now = unix_now(now)
+    found, origins = _labels(labels), normalize_labels(sources, "sources")
+    return _issue(subject, key, key_id, moment_now + ttl_seconds(ttl), found, origins, moment_now)
 
 
 def _issue(
@@ -249,11 +258,11 @@ def _issue(
     builder.add_check(expiry_check(expires))
     if labels or sources:
         _state(builder, labels, sources, now)
-    return _made(lambda: first(builder, key, key_id), key.public)
+    return _made(lambda: sign_first_block(builder, key, key_id), key.public)
 
 
 def _made(make: Callable[[], Biscuit], root: PublicKey) -> Context:
-    verified = Verified.built(make, root, _KIND, CONTEXT)
+    verified = VerifiedToken.built(make, root, _KIND, CONTEXT)
     try:
         return Context(verified, *admit(verified))
     except Denied as denied:
@@ -270,7 +279,7 @@ def _state(builder: BiscuitBuilder | BlockBuilder, labels: list[str], sources: l
 
 
 def _labels(labels: Iterable[str]) -> list[str]:
-    found = texts(labels, "labels")
+    found = normalize_labels(labels, "labels")
     if not all(map(is_label, found)):
         raise ValueError("a label is plain text without '&' and '*', or a compound of several in order")
     return found

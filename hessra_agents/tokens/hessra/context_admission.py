@@ -27,13 +27,13 @@ from dataclasses import dataclass
 
 from ...errors import Denied, Reason
 from ...grants.labels import is_label, is_text
-from ..format.blocks import Dialect, Predicate, Query, RawBlock
-from ..format.protobuf import outside
-from .common import Verified, expiry
+from ..format.blocks import Predicate, Query, RawBlock, TokenDialect
+from ..format.protobuf import outside_profile
+from .common import VerifiedToken, expiry
 
 __all__ = ["CONTEXT", "MAX_LABELS", "ContextBlock", "admit"]
 
-CONTEXT = Dialect(rejects=True, p256_signers=True)
+CONTEXT = TokenDialect(rejects=True, p256_signers=True)
 
 MAX_LABELS = 64
 """Labels in one token, counted in each block that says them. Beside so many, a block holds 62 sources."""
@@ -49,7 +49,7 @@ class ContextBlock:
     time: int | None
 
 
-def admit(verified: Verified) -> tuple[str, int, tuple[ContextBlock, ...]]:
+def admit(verified: VerifiedToken) -> tuple[str, int, tuple[ContextBlock, ...]]:
     """Subject, expiry and blocks.
 
     Raises:
@@ -62,16 +62,16 @@ def admit(verified: Verified) -> tuple[str, int, tuple[ContextBlock, ...]]:
         case (("context", (str() as subject,)), *facts) if is_text(subject):
             blocks = [_block(first, facts)]
         case _:
-            raise outside("the first block does not begin with one context")
+            raise outside_profile("the first block does not begin with one context")
     expires = expiry(first.checks[0]) if len(first.checks) == 1 else None
     if expires is None:
-        raise outside("the first block asks for anything but one time")
+        raise outside_profile("the first block asks for anything but one time")
     for one in rest:
         if one.signer != verified.root.data or one.checks:
-            raise outside("a block that the issuer did not sign, or one that asks for something")
+            raise outside_profile("a block that the issuer did not sign, or one that asks for something")
         block = _block(one, one.facts)
         if not block.labels or len(block.sources) != 1 or block.time is None:
-            raise outside("an exposure without a label, one source and a time")
+            raise outside_profile("an exposure without a label, one source and a time")
         blocks.append(block)
     return subject, expires, tuple(blocks)
 
@@ -87,10 +87,10 @@ def _block(raw: RawBlock, facts: Sequence[Predicate]) -> ContextBlock:
             case ("exposure_time", (int() as time,)) if type(time) is int:
                 times.append(time)
             case _:
-                raise outside("a fact that a context does not state")
+                raise outside_profile("a fact that a context does not state")
     rejected = [_rejected(check) for check in raw.rejects]
     if len(times) > 1 or set(rejected) != set(labels):
-        raise outside("labels and rejects that differ, or several times")
+        raise outside_profile("labels and rejects that differ, or several times")
     return ContextBlock(raw.id, frozenset(labels), frozenset(sources), times[0] if times else None)
 
 
@@ -100,4 +100,4 @@ def _rejected(check: tuple[Query, ...]) -> str:
         case (Query((("exposure", (str() as label,)),), (), ()),):
             return label
         case _:
-            raise outside("a reject of more than one label")
+            raise outside_profile("a reject of more than one label")

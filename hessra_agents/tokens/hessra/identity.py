@@ -24,8 +24,17 @@ from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, Check, Fact
 from ...errors import Denied, Reason
 from ...keys.keys import KeyPair, PublicKey
 from ...keys.trust import Trust
-from ..builder import seconds
-from .common import Verified, decide, expiry_check, first, moment, refuse_expired, sign, translated
+from ..builder import ttl_seconds
+from .common import (
+    VerifiedToken,
+    decide,
+    expiry_check,
+    in_words_of,
+    refuse_expired,
+    sign,
+    sign_first_block,
+    unix_now,
+)
 from .identity_admission import IDENTITY, IdentityBlock, admit, is_below, well_formed
 
 __all__ = ["JUST_IN_TIME", "Identity", "issue_identity"]
@@ -51,7 +60,7 @@ class Identity:
     is good for every identity below its own, and a verifier cannot see whether it was handed down.
     """
 
-    _verified: Verified = field(repr=False)
+    _verified: VerifiedToken = field(repr=False)
     blocks: tuple[IdentityBlock, ...] = field(repr=False)
     """What each block says, the issuer's first."""
 
@@ -62,11 +71,11 @@ class Identity:
         Raises:
             Denied: ``malformed``, ``too_large``, ``unknown_root``, ``bad_signature``, ``outside_profile``.
         """
-        verified = Verified.parse(token, trust, _KIND, IDENTITY)
+        verified = VerifiedToken.parse(token, trust, _KIND, IDENTITY)
         try:
             return cls(verified, admit(verified.blocks))
         except Denied as denied:
-            raise translated(denied, _KIND) from None
+            raise in_words_of(denied, _KIND) from None
 
     @property
     def token(self) -> str:
@@ -138,10 +147,10 @@ class Identity:
             raise ValueError("this identity was issued for its subject alone")
         if not well_formed(to) or not is_below(to, self.names[-1]):
             raise ValueError(f"delegate to an identity below {self.names[-1]}")
-        moment_now = moment(now)
+        moment_now = unix_now(now)
         block = BlockBuilder("")
         block.add_check(_actor_check(to, below=True))
-        block.add_check(expiry_check(moment_now + seconds(ttl)))
+        block.add_check(expiry_check(moment_now + ttl_seconds(ttl)))
         copy = self._with(block)
         copy.verify(to, moment_now)
         return copy
@@ -153,7 +162,7 @@ class Identity:
             ValueError: the copy is too large.
         """
         block = BlockBuilder("")
-        block.add_check(expiry_check(moment(now) + seconds(JUST_IN_TIME)))
+        block.add_check(expiry_check(unix_now(now) + ttl_seconds(JUST_IN_TIME)))
         return self._with(block)
 
     def _with(self, block: BlockBuilder) -> Identity:
@@ -187,12 +196,12 @@ def issue_identity(
     builder = BiscuitBuilder("")
     builder.add_fact(Fact("subject({s})", {"s": subject}))
     builder.add_check(_actor_check(subject, below=delegatable))
-    builder.add_check(expiry_check(moment(now) + seconds(ttl)))
-    return _made(lambda: first(builder, key, key_id), key.public)
+    builder.add_check(expiry_check(unix_now(now) + ttl_seconds(ttl)))
+    return _made(lambda: sign_first_block(builder, key, key_id), key.public)
 
 
 def _made(make: Callable[[], Biscuit], root: PublicKey) -> Identity:
-    verified = Verified.built(make, root, _KIND, IDENTITY)
+    verified = VerifiedToken.built(make, root, _KIND, IDENTITY)
     return Identity(verified, admit(verified.blocks))
 
 

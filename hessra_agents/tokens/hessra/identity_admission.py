@@ -18,13 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...grants.labels import is_text
-from ..format.blocks import Dialect, Op, Query, RawBlock, Var
-from ..format.protobuf import outside
+from ..format.blocks import Op, Query, RawBlock, TokenDialect, Var
+from ..format.protobuf import outside_profile
 from .common import expiry
 
 __all__ = ["IDENTITY", "IdentityBlock", "admit", "is_below", "well_formed"]
 
-IDENTITY = Dialect(choices=True)
+IDENTITY = TokenDialect(choices=True)
 
 _PREFIX, _ADD, _EQUAL, _OR = 6, 9, 21, 24  # schema.proto, OpBinary
 
@@ -69,14 +69,14 @@ def admit(raw: tuple[RawBlock, ...]) -> tuple[IdentityBlock, ...]:
         case (("subject", (str() as subject,)),) if subject == blocks[0].name:
             last = blocks[0]
         case _:
-            raise outside("the first block does not name its one subject and ask for it")
+            raise outside_profile("the first block does not name its one subject and ask for it")
     for one, block in zip(raw[1:], blocks[1:], strict=True):
         if one.signer is None or one.facts:
-            raise outside("a block that nobody signed, or one that states facts")
+            raise outside_profile("a block that nobody signed, or one that states facts")
         if block.name is None:
             continue
         if not (block.below and last.admits(block.name)):
-            raise outside("a delegation that is not below the identity before")
+            raise outside_profile("a delegation that is not below the identity before")
         last = block
     return blocks
 
@@ -85,10 +85,10 @@ def _block(raw: RawBlock) -> IdentityBlock:
     actors = [found for found in map(_actor, raw.checks) if found is not None]
     expiries = [bound for bound in map(expiry, raw.checks) if bound is not None]
     if len(expiries) != 1 or len(actors) > 1 or len(actors) + 1 != len(raw.checks):
-        raise outside("a block that asks for anything but one identity and one time")
+        raise outside_profile("a block that asks for anything but one identity and one time")
     name, below = actors[0] if actors else (None, False)
     if name is not None and not well_formed(name):
-        raise outside("an identity with an empty segment, or one that cannot be printed")
+        raise outside_profile("an identity with an empty segment, or one that cannot be printed")
     return IdentityBlock(raw.id, name, below, expiries[0])
 
 

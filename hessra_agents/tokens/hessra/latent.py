@@ -22,8 +22,8 @@ from biscuit_auth import BlockBuilder, Check, Fact
 from ...grants.grants import Grant
 from ...grants.labels import is_text
 from ...keys.keys import KeyPair, PublicKey
-from ..admission import Attested
-from ..builder import designation_fact, moment, seconds
+from ..admission import RequiredAttestation
+from ..builder import designation_fact, ttl_seconds, unix_now
 from ..capability import Capability
 from ..datalog_writer import attested_check
 from ..issue import issue
@@ -93,15 +93,15 @@ def activate(
     """
     if not any(key.public.data in block.activators for block in capability.blocks):
         raise ValueError("this capability asks for no activation by this key")
-    began = moment(now)
+    began = unix_now(now)
     block = BlockBuilder("")
     block.add_fact(Fact("activation({n})", {"n": began}))
     if facet is not None:
         if not is_text(facet):
             raise ValueError("a facet is printable text of 1 to 256 characters")
-        block.add_check(attested_check([Attested(FACET, facet, key.public.data)]))
-    block.add_check(Check("check if time($t), $t < {n}", {"n": began + seconds(ttl)}))
-    return capability._grown(lambda: capability._sign(key, block))
+        block.add_check(attested_check([RequiredAttestation(FACET, facet, key.public.data)]))
+    block.add_check(Check("check if time($t), $t < {n}", {"n": began + ttl_seconds(ttl)}))
+    return capability._append(lambda: capability._sign(key, block))
 
 
 def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
@@ -110,9 +110,9 @@ def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
     Raises:
         ValueError: the capability asks for no such facet by this key.
     """
-    asked = Attested(FACET, facet, key.public.data)
+    asked = RequiredAttestation(FACET, facet, key.public.data)
     if not any((asked,) == check for block in capability.blocks for check in block.attested):
         raise ValueError("this capability asks for no such facet by this key")
     block = BlockBuilder("")
     block.add_fact(designation_fact(FACET, facet))
-    return capability._grown(lambda: capability._sign(key, block))
+    return capability._append(lambda: capability._sign(key, block))

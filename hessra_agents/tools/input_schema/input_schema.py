@@ -29,12 +29,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...call.call import MAX_NAME, Call
-from ...call.canonical import Json, Malformed, plain
+from ...call.canonical import Json, MalformedError, to_json
 from ...errors import Denied, Problem, Reason
 from ...grants.clauses import Pattern
 from ..json_schema import narrowed
-from .reader import Dialect, Schema, Unusable
-from .validator import Fitting
+from .reader import ClosedSchema, Schema, SchemaError
+from .validator import SchemaValidator
 
 __all__ = ["TYPE_WORDS", "InputSchema"]
 
@@ -59,7 +59,7 @@ TYPE_WORDS = {
 class InputSchema:
     """What one tool takes. Make one with `InputSchema.of`, once for each definition."""
 
-    _dialect: Dialect = field(repr=False)
+    _dialect: ClosedSchema = field(repr=False)
     _texts: frozenset[str] = field(repr=False)
     """Arguments that are a text and nothing else, to the schema and to the server."""
     _untyped: frozenset[str] = field(repr=False)
@@ -73,8 +73,8 @@ class InputSchema:
             Denied: ``unavailable``, where nothing could be checked against it.
         """
         try:
-            dialect = Dialect.of(schema)
-        except Unusable as fault:
+            dialect = ClosedSchema.of(schema)
+        except SchemaError as fault:
             raise Denied(Reason.UNAVAILABLE, f"the tool's input schema cannot be used: {fault}") from None
         named = dialect.document.get("properties", {})
         untyped = frozenset(name for name, one in named.items() if _is_untyped(name, one))
@@ -88,7 +88,7 @@ class InputSchema:
             Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``, in names and our own words;
                 ``too_large``, where it would take too long to tell.
         """
-        run, values = Fitting(self._dialect), call.arguments
+        run, values = SchemaValidator(self._dialect), call.arguments
         if not run.fits(self._dialect.root, values):
             raise self._refused(call, run, values)
         self._refuse_second_readings(call, run, values)
@@ -104,14 +104,14 @@ class InputSchema:
         told = {name: {} if one is True else one for name, one in described.items() if one is not False}
         return narrowed({**schema, "properties": told}, resource, patterns)
 
-    def _refuse_second_readings(self, call: Call, run: Fitting, values: dict[str, Json]) -> None:
+    def _refuse_second_readings(self, call: Call, run: SchemaValidator, values: dict[str, Json]) -> None:
         read: dict[str, Json] = {}
         told: list[str] = []
         for name, value in values.items():
             if type(value) is str and name not in self._texts and _OTHER.match(value):
                 try:
                     read[name] = _read(run, value)
-                except Malformed:  # JSON to some readers, and to us a value that could not be judged
+                except MalformedError:  # JSON to some readers, and to us a value that could not be judged
                     told.append(name)
                 except ValueError:
                     continue  # no JSON
@@ -127,7 +127,7 @@ class InputSchema:
             problems = [self._problem(Reason.MALFORMED, name, allowed) for name in dict.fromkeys(told)]
             raise Denied(Reason.MALFORMED, tool=call.tool, problems=problems[:MAX_TOLD])
 
-    def _refused(self, call: Call, run: Fitting, values: dict[str, Json]) -> Denied:
+    def _refused(self, call: Call, run: SchemaValidator, values: dict[str, Json]) -> Denied:
         """Why, in the names of arguments and our own words; whatever else may hold a value."""
         known, root = self._dialect.properties, self._dialect.root
         closed = any(root.get(word) is False for word in ("additionalProperties", "unevaluatedProperties"))
@@ -148,19 +148,19 @@ class InputSchema:
         return Problem(reason, told, allowed)
 
 
-def _read(run: Fitting, text: str) -> Json:
+def _read(run: SchemaValidator, text: str) -> Json:
     """What a careless reader of JSON makes of a text.
 
     Raises:
-        Malformed: a value that has no canonical form.
+        MalformedError: a value that has no canonical form.
         ValueError: it is no JSON.
     """
     try:
         found = json.loads(text)
         run.weigh(found)
-        return plain(found)
+        return to_json(found)
     except RecursionError:  # another reader may go deeper
-        raise Malformed("too deep") from None
+        raise MalformedError("too deep") from None
 
 
 def _is_untyped(name: str, given: object) -> bool:

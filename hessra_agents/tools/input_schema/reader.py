@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from ...call.canonical import Malformed, encode, plain
+from ...call.canonical import MalformedError, encode, to_json
 
-__all__ = ["Dialect", "Schema", "Unusable"]
+__all__ = ["ClosedSchema", "Schema", "SchemaError"]
 
 Schema: TypeAlias = "bool | dict[str, Any]"
 
@@ -42,12 +42,12 @@ MAX_REFERENCE = 512
 TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
 
-class Unusable(ValueError):  # noqa: N818 -- it says what the schema is
+class SchemaError(ValueError):
     """A schema that is none, or that this dialect does not read; the text is our own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ClosedSchema:
     """A schema of the dialect. ``definitions`` has what each ``$ref`` stands for."""
 
     document: dict[str, Any]
@@ -64,30 +64,30 @@ class Dialect:
         return found
 
     @classmethod
-    def of(cls, document: object) -> Dialect:
+    def of(cls, document: object) -> ClosedSchema:
         """Read a tool's ``inputSchema``.
 
         Raises:
-            Unusable: it describes no object, is no JSON Schema of a known draft, refers outside of itself,
+            SchemaError: it describes no object, is no JSON Schema of a known draft, refers outside of itself,
                 or is too large.
         """
         try:
-            found = plain(document)
-        except Malformed:
-            raise Unusable("it is too deep, too large or no JSON") from None
+            found = to_json(document)
+        except MalformedError:
+            raise SchemaError("it is too deep, too large or no JSON") from None
         if not isinstance(found, dict):
-            raise Unusable("it is no object")
+            raise SchemaError("it is no object")
         text = encode(found)
         if len(text) > MAX_SCHEMA:
-            raise Unusable("it is too large")
+            raise SchemaError("it is too large")
         draft = found.get("$schema", "https://json-schema.org/draft/2020-12/schema")
         if not isinstance(draft, str) or not _DRAFT.fullmatch(draft):
-            raise Unusable("it is written in an unknown draft")
-        reader = _Reader(found, loose=any(word in text for word in _LEFT_OUT))
+            raise SchemaError("it is written in an unknown draft")
+        reader = _SchemaReader(found, loose=any(word in text for word in _LEFT_OUT))
         try:
             return cls(found, reader.root(), reader.definitions, reader.names())
         except RecursionError:  # a long chain of references
-            raise Unusable("it is too deep") from None
+            raise SchemaError("it is too deep") from None
 
 
 _DRAFT = re.compile(r"https?://json-schema\.org/(draft-0[467]|draft/(2019-09|2020-12))/schema#?")
@@ -135,7 +135,7 @@ _UNREAD = ("$dynamicRef", "$recursiveRef")
 
 
 @dataclass(slots=True)
-class _Reader:
+class _SchemaReader:
     """One pass over a document."""
 
     document: dict[str, Any]
@@ -150,9 +150,9 @@ class _Reader:
     def root(self) -> dict[str, Any]:
         read = self.schema(self.document)
         if isinstance(read, bool):
-            raise Unusable("it is no object")
+            raise SchemaError("it is no object")
         if "object" not in read.setdefault("type", ["object"]):
-            raise Unusable("it describes no object")
+            raise SchemaError("it describes no object")
         read["type"] = ["object"]
         return self._closed(read)
 
@@ -166,11 +166,11 @@ class _Reader:
         if isinstance(given, bool):
             return given
         if not isinstance(given, dict):
-            raise Unusable("a schema is neither an object nor true or false")
+            raise SchemaError("a schema is neither an object nor true or false")
         if any(word in given for word in _UNREAD) or (
             given is not self.document and isinstance(given.get("$id"), str)
         ):
-            raise Unusable("it refers in a way that is not read")
+            raise SchemaError("it refers in a way that is not read")
         given = _modern(given)
         read: dict[str, Any] = {}
         if "type" in given:
@@ -179,7 +179,7 @@ class _Reader:
             if word in given:
                 self._spend(_length(given[word]) / 64)
                 if not fits(given[word]):
-                    raise Unusable(f"{word} has a wrong value")
+                    raise SchemaError(f"{word} has a wrong value")
                 read[word] = _once(given[word]) if word == "required" else given[word]
         self._applied(given, read, own=own, close=close)
         if own and close and self._describes(given):
@@ -218,7 +218,7 @@ class _Reader:
     def _spend(self, size: float) -> None:
         self._left -= size
         if self._left < 0:
-            raise Unusable("it is too large")
+            raise SchemaError("it is too large")
 
     def _closed(self, read: dict[str, Any]) -> dict[str, Any]:
         if "additionalProperties" in read or "unevaluatedProperties" in read:
@@ -254,7 +254,7 @@ class _Reader:
     def _reference(self, ref: object, close: bool) -> str:
         """The name in ``definitions`` of what a reference points to."""
         if not isinstance(ref, str):
-            raise Unusable("it refers in a way that is not read")
+            raise SchemaError("it refers in a way that is not read")
         target = self._target(ref)
         known = (id(target), close)  # the document holds it
         if known not in self._names:
@@ -270,10 +270,10 @@ class _Reader:
 
     def _found(self, ref: str) -> object:
         if len(ref) > MAX_REFERENCE:
-            raise Unusable("it refers in a way that is not read")
+            raise SchemaError("it refers in a way that is not read")
         place, *steps = ref.split("/")
         if place != "#":
-            raise Unusable("it refers to another document")
+            raise SchemaError("it refers to another document")
         found: Any = self.document
         for step in steps:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
@@ -282,7 +282,7 @@ class _Reader:
             elif isinstance(found, list) and name.isascii() and name.isdigit() and int(name) < len(found):
                 found = found[int(name)]
             else:
-                raise Unusable("it refers to what is not there")
+                raise SchemaError("it refers to what is not there")
         return found
 
 
@@ -322,17 +322,17 @@ def _loosen(read: dict[str, Any]) -> None:
 def _types(given: object) -> list[str]:
     names = given if isinstance(given, list) else [given]
     if not names or not all(isinstance(name, str) and name in TYPES for name in names):
-        raise Unusable("type has a wrong value")
+        raise SchemaError("type has a wrong value")
     return sorted(set(names))
 
 
 def _list(given: object) -> list[Any]:
     if not isinstance(given, list) or not given:
-        raise Unusable("a list of schemas is none")
+        raise SchemaError("a list of schemas is none")
     return given
 
 
 def _object(given: object) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise Unusable("an object of schemas is none")
+        raise SchemaError("an object of schemas is none")
     return given

@@ -18,9 +18,9 @@ from typing import Any
 
 from ...call.canonical import Json, encode
 from ...errors import Denied, Reason
-from .reader import Dialect, Schema
+from .reader import ClosedSchema, Schema
 
-__all__ = ["MAX_STEPS", "Fitting"]
+__all__ = ["MAX_STEPS", "SchemaValidator"]
 
 MAX_STEPS = 20_000
 """Of the values of one call; a schema that is asked about a value is about one."""
@@ -37,10 +37,10 @@ _KINDS: dict[type, tuple[str, ...]] = {
 
 
 @dataclass(slots=True)
-class Fitting:
+class SchemaValidator:
     """One call's values against one schema."""
 
-    dialect: Dialect
+    dialect: ClosedSchema
     left: float = field(default=MAX_STEPS)
 
     def fits(self, schema: Schema, value: Json) -> bool:
@@ -120,7 +120,7 @@ _TEXT = 512
 """Characters of a text that are compared or written in a step."""
 
 
-def _same(run: Fitting, told: Any, value: Any) -> bool:
+def _same(run: SchemaValidator, told: Any, value: Any) -> bool:
     """Whether two values are one; as far as they are compared, it is counted."""
     run.spend(1 / 4)
     if type(told) is not type(value):  # Python takes 1 for true
@@ -135,18 +135,18 @@ def _same(run: Fitting, told: Any, value: Any) -> bool:
     return bool(told == value)
 
 
-def _type(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _type(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return any(kind in told for kind in _KINDS[type(value)])
 
 
-def _enum(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _enum(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     run.spend(len(told) / 16)
     if isinstance(value, (list, dict)):
         return any(_same(run, one, value) for one in told)
     return any(type(one) is type(value) and one == value for one in told)
 
 
-def _multiple(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _multiple(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not _is_number(value):
         return True
     if type(value) is int and type(told) is int:
@@ -179,35 +179,35 @@ def _at_most(value: Any, told: Any) -> bool:
     return bool(value <= told)
 
 
-def _unique(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _unique(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not told or not isinstance(value, list) or len(value) < 2:
         return True
     run.weigh(value)
     return len({encode(one) for one in value}) == len(value)
 
 
-def _required(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _required(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     run.spend(len(told) / 16)
     return all(name in value for name in told)
 
 
-def _dependent_required(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _dependent_required(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     run.spend(len(told) / 16)
     return all(_required(run, names, value, schema) for name, names in told.items() if name in value)
 
 
-def _properties(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _properties(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     run.spend(len(value) / 16)
     return all(run._fits(told[name], one) for name, one in value.items() if name in told)
 
 
-def _additional(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _additional(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = schema.get("properties", {})
@@ -215,7 +215,7 @@ def _additional(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     return all(run._fits(told, one) for name, one in value.items() if name not in named)
 
 
-def _unevaluated(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _unevaluated(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = run.described(schema, value, below=False)
@@ -223,64 +223,64 @@ def _unevaluated(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
     return all(run._fits(told, one) for name, one in value.items() if name not in named)
 
 
-def _names(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _names(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return not isinstance(value, dict) or all(run._fits(told, name) for name in value)
 
 
-def _dependent(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _dependent(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     run.spend(len(told) / 16)
     return all(run._fits(one, value) for name, one in told.items() if name in value)
 
 
-def _items(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _items(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, list):
         return True
     rest = range(len(schema.get("prefixItems", ())), len(value))  # no copy: the first may decide
     return all(run._fits(told, value[place]) for place in rest)
 
 
-def _prefix(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _prefix(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return not isinstance(value, list) or all(map(run._fits, told, value))
 
 
-def _contains(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _contains(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, list):
         return True
     count = sum(run._fits(told, one) for one in value)
     return bool(schema.get("minContains", 1) <= count <= schema.get("maxContains", count))
 
 
-def _ref(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _ref(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return run._fits(run.dialect.definitions[told], value)
 
 
-def _all_of(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _all_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return all(run._fits(one, value) for one in told)
 
 
-def _any_of(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _any_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return any(run._fits(one, value) for one in told)
 
 
-def _one_of(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _one_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return sum(run._fits(one, value) for one in told) == 1
 
 
-def _not(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _not(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return not run._fits(told, value)
 
 
-def _if(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _if(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return run._fits(schema.get("then" if run._fits(told, value) else "else", True), value)
 
 
-def _told_elsewhere(run: Fitting, told: Any, value: Any, schema: Any) -> bool:
+def _told_elsewhere(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
     return True
 
 
-_WORDS: dict[str, Callable[[Fitting, Any, Any, Any], bool]] = {
+_WORDS: dict[str, Callable[[SchemaValidator, Any, Any, Any], bool]] = {
     "type": _type,
     "const": lambda run, told, value, schema: _same(run, told, value),
     "enum": _enum,
