@@ -1,4 +1,4 @@
-"""The issuing side: root keys, their rotation, and new capabilities."""
+"""Keep root keys, rotate them, and issue capabilities."""
 
 from .authority import Authority
 

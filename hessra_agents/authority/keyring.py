@@ -1,16 +1,16 @@
-"""The keyring: which root keys there are, what each may do, and when that may change. Pure.
+"""Define the keyring: which root keys exist, what each may do, and when that may change. Pure.
 
     prepare     a new key is published; it signs nothing
-    activate    the prepared key signs, from now on alone; the one before it is retiring, still trusted
-    retire      a retiring key is trusted no more
+    activate    from now on only the prepared key signs; the key before it is retiring, but still trusted
+    retire      a retiring key is no longer trusted
 
 1. There is exactly one active key for each kind of token, at any time.
 2. A key is activated only when every guard can know it: `publish` after it was prepared.
 3. A key is retired only when its last token has expired: the longest lifetime and the clocks'
-   `PROOF_WINDOW` after it signed last.
+   `PROOF_WINDOW` after it last signed.
 4. An id never means two keys: one counter serves all kinds, and it never goes back.
 
-A step makes a new keyring or raises; what is wrong cannot be read from a file either.
+A step returns a new keyring or raises, and a file that breaks a rule is not read.
 Source: SPIRE, local authorities (prepare, activate, revoke).
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 from ..call.canonical import parse
 from ..keys.keys import PublicKey
 from ..keys.trust import KINDS, Trust
-from ..verify.verifier import PROOF_WINDOW
+from ..tokens.statements import PROOF_WINDOW
 
 __all__ = ["Keyring", "RootKey"]
 
@@ -34,7 +34,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class RootKey:
-    """The public half of one root key. Times are Unix seconds; None: not yet."""
+    """The public half of one root key. Times are Unix seconds; None means not yet."""
 
     kind: str
     id: int
@@ -46,11 +46,11 @@ class RootKey:
     def __post_init__(self) -> None:
         times = [self.prepared_at, self.activated_at, self.retiring_at]
         if self.kind not in KINDS:
-            raise ValueError(f"{self.kind!r} is no kind of token: {', '.join(KINDS)}")
+            raise ValueError(f"{self.kind!r} is not a kind of token: {', '.join(KINDS)}")
         if not _is_time(self.prepared_at) or not all(t is None or _is_time(t) for t in times):
-            raise ValueError("times are whole Unix seconds")
+            raise ValueError("times must be Unix seconds as integers")
         if self.retiring_at is not None and self.activated_at is None:
-            raise ValueError(f"key {self.id} retires and was never active")
+            raise ValueError(f"key {self.id} is retiring but was never active")
 
     @property
     def state(self) -> str:
@@ -62,17 +62,17 @@ class RootKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """All root keys of one authority. A new one, without keys, gets them all at once (`begin`).
+    """All root keys of one authority. A new keyring has none, until `begin` adds a key of every kind.
 
     Raises:
-        ValueError: a rule of this module does not hold.
+        ValueError: a rule of this module is broken.
     """
 
     publish: int
-    """Seconds for which a guard may use an old copy of the public keys."""
+    """The longest time for which a guard may use an old copy of the public keys, in seconds."""
 
     longest_ttl: int
-    """Seconds; no token lives longer."""
+    """The longest lifetime of a token, in seconds."""
 
     next_id: int = 1
     keys: tuple[RootKey, ...] = ()
@@ -80,43 +80,43 @@ class Keyring:
     def __post_init__(self) -> None:
         for number in (self.publish, self.longest_ttl, self.next_id, *(key.id for key in self.keys)):
             if type(number) is not int or not 1 <= number < 1 << 32:
-                raise ValueError("numbers of a keyring are whole, of 32 bits, and at least 1")
+                raise ValueError("a keyring's numbers must be integers from 1 to 2**32 - 1")
         if any(key.id >= self.next_id for key in self.keys):
-            raise ValueError("an id is not below the next one")
+            raise ValueError("a key's id is not below next_id")
         if len({key.id for key in self.keys}) < len(self.keys):
-            raise ValueError("an id means two keys")
+            raise ValueError("two keys have the same id")
         if len({key.public for key in self.keys}) < len(self.keys):
-            raise ValueError("one key has two ids")
+            raise ValueError("a key has two ids")
         for kind in KINDS if self.keys else ():
             states = [key.state for key in self.keys if key.kind == kind]
             if states.count("active") != 1 or states.count("prepared") > 1:
-                raise ValueError(f"one {kind} key is active and at most one prepared, here {states}")
+                raise ValueError(f"one {kind} key must be active and at most one prepared, not {states}")
 
     @property
     def trust(self) -> Trust:
-        """What a guard needs: the public keys in every state."""
+        """The public keys that a guard trusts, in every state."""
         public = {kind: {key.id: key.public for key in self.keys if key.kind == kind} for kind in KINDS}
         return Trust(public["capability"], public["identity"], public["context"])
 
     def find(self, kind: str, state: str) -> RootKey | None:
-        """The key of this kind that is ``prepared`` or ``active``."""
+        """Return the key of this kind in the state ``prepared`` or ``active``, or None."""
         return next((key for key in self.keys if (key.kind, key.state) == (kind, state)), None)
 
     def begin(self, new: Mapping[str, PublicKey], now: int) -> Keyring:
-        """The first key of every kind, active at once: no guard knows this authority yet."""
+        """Return this keyring with the first key of every kind, active at once: no guard knows it yet."""
         added = tuple(replace(key, activated_at=now) for key in self._added(new, now))
         return replace(self, keys=added, next_id=self.next_id + len(added))
 
     def prepare(self, new: Mapping[str, PublicKey], now: int) -> Keyring:
-        """Publish a new key of each of these kinds.
+        """Return this keyring with a new, prepared key of each of these kinds.
 
         Raises:
-            ValueError: one is prepared already.
+            ValueError: a key of one of the kinds is prepared already.
         """
         for kind in new:
-            waiting = self.find(kind, "prepared")
-            if waiting is not None:
-                raise ValueError(f"{kind} key {waiting.id} is prepared already: activate it")
+            prepared = self.find(kind, "prepared")
+            if prepared is not None:
+                raise ValueError(f"{kind} key {prepared.id} is prepared already: activate it")
         added = self._added(new, now)
         return replace(self, keys=self.keys + added, next_id=self.next_id + len(added))
 
@@ -124,22 +124,22 @@ class Keyring:
         return tuple(RootKey(kind, self.next_id + i, key, now) for i, (kind, key) in enumerate(new.items()))
 
     def without(self, keys: Collection[RootKey]) -> Keyring:
-        """The keyring that never trusted these; of use for a prepared key that was lost."""
+        """Return this keyring without these keys, such as a prepared key whose private half was lost."""
         return replace(self, keys=tuple(key for key in self.keys if key not in keys))
 
     def activate(self, kinds: Collection[str], now: int) -> Keyring:
-        """Let the prepared key of each of these kinds sign in place of the active one.
+        """Return this keyring with the prepared key of each of these kinds in place of the active key.
 
         Raises:
-            ValueError: none is prepared, or some guard may not know it yet.
+            ValueError: no key of one of the kinds is prepared, or a guard may not know it yet.
         """
         for kind in kinds:
-            waiting = self.find(kind, "prepared")
-            if waiting is None:
+            prepared = self.find(kind, "prepared")
+            if prepared is None:
                 raise ValueError(f"no {kind} key is prepared")
-            possible = waiting.prepared_at + self.publish
+            possible = prepared.prepared_at + self.publish
             if now < possible:
-                raise ValueError(f"{kind} key {waiting.id} can be activated from {_when(possible)} on")
+                raise ValueError(f"{kind} key {prepared.id} can be activated from {_when(possible)} on")
 
         def after(key: RootKey) -> RootKey:
             if key.kind in kinds and key.state == "active":
@@ -151,10 +151,10 @@ class Keyring:
         return replace(self, keys=tuple(after(key) for key in self.keys))
 
     def retire(self, kinds: Collection[str], now: int) -> Keyring:
-        """Trust the retiring keys of these kinds no more, as far as their last token has expired.
+        """Return this keyring without the retiring keys of these kinds whose last token has expired.
 
         Raises:
-            ValueError: no key of one of these kinds can be retired now.
+            ValueError: no key of one of the kinds can be retired now.
         """
         ended: list[RootKey] = []
         for kind in kinds:
@@ -172,22 +172,22 @@ class Keyring:
         return self.without(ended)
 
     def write(self) -> bytes:
-        """This keyring as JSON: public keys only."""
+        """Return this keyring as JSON, which holds public keys only."""
         keys = [{**asdict(key), "public": str(key.public)} for key in self.keys]
         return json.dumps({"version": _VERSION, **asdict(self), "keys": keys}, indent=2).encode() + b"\n"
 
     @classmethod
     def read(cls, data: bytes) -> Keyring:
-        """What `write` wrote.
+        """Read a keyring that `write` wrote.
 
         Raises:
-            ValueError: it says anything else, has a field that is unknown, or lacks one.
+            ValueError: the data is anything else, has an unknown field, or lacks a field.
         """
         version, publish, longest_ttl, next_id, keys = _fields(
             parse(data), "version", "publish", "longest_ttl", "next_id", "keys"
         )
         if version != _VERSION or not isinstance(keys, list):
-            raise ValueError(f"it is no keyring of version {_VERSION}")
+            raise ValueError(f"not a keyring of version {_VERSION}")
         return cls(publish, longest_ttl, next_id, tuple(_root_key(key) for key in keys))
 
 
@@ -198,14 +198,14 @@ def _root_key(data: object) -> RootKey:
 
 
 def _fields(data: Any, *names: str) -> list[Any]:
-    """The values of exactly these fields; who gets them checks their types."""
+    """Return the values of exactly these fields; the caller checks their types."""
     if not isinstance(data, dict) or data.keys() != set(names):
-        raise ValueError(f"its fields are not exactly {', '.join(names)}")
+        raise ValueError(f"the fields are not exactly {', '.join(names)}")
     return [data[name] for name in names]
 
 
 def _is_time(moment: object) -> bool:
-    return type(moment) is int and 0 <= moment < 1 << 37  # in the calendar, whatever is added
+    return type(moment) is int and 0 <= moment < 1 << 37  # a year below 10,000, whatever is added
 
 
 def _when(moment: int) -> str:

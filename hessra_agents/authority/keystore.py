@@ -1,13 +1,12 @@
-"""Where a keyring and its private keys are: in memory, or in a folder.
+"""Store a keyring and its private keys in memory, or in a folder.
 
-    keyring.json        which keys there are and in what state; every step replaces it whole
-    capability-1.pem    one private key that signs now or will; deleted when another one signs
-    keyring.lock        held by whoever changes the folder
+    keyring.json        which keys exist, and in what state; every step replaces it whole
+    capability-1.pem    a private key that signs now or will sign; deleted when the next key signs
+    keyring.lock        locked by a process that changes the folder
 
-A step has happened when keyring.json is replaced, and not before. Private keys are written before that and
-deleted after it, so a crash leaves at most a private key that the keyring does not name; the next step
-deletes it. Signing takes no lock: it reads the keyring each time, so a step of another process counts at
-once.
+A step happens when keyring.json is replaced. Private keys are written before that and deleted after it, so a
+crash leaves at most a private key that the keyring does not name; the next step deletes it. Signing takes no
+lock: it reads the keyring each time, so a step of another process takes effect at once.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..keys.keyfile import KeyFileError, PrivateFolder, private_folder, read_key, write_key
+from ..files import PrivateFolder
+from ..keys.keyfile import KeyFileError, key_folder
 from ..keys.keys import KeyPair, PublicKey
 from ..keys.trust import KINDS
 from .keyring import Keyring, RootKey
@@ -28,33 +28,37 @@ from .keyring import Keyring, RootKey
 __all__ = ["FolderKeys", "KeyStore", "MemoryKeys"]
 
 MAX_BYTES = 1 << 18
-"""Of keyring.json; about a thousand keys."""
+"""The largest keyring.json: about a thousand keys."""
 
 _KEYRING, _LOCK = "keyring.json", "keyring.lock"
 _KEY_FILE = re.compile(rf"({'|'.join(KINDS)})-[1-9][0-9]*\.pem")
 
 
 class KeyStore(Protocol):
-    """A keyring and its private keys. `add`, `write` and `clean` are for whoever has it `locked`."""
+    """A keyring and its private keys. The caller of `add`, `write` and `clean` must hold `locked`."""
 
     def read(self) -> Keyring:
-        """The keyring as it is now."""
+        """Return the keyring as it is now."""
         ...
 
     def has(self, key: RootKey) -> bool:
-        """Whether the private key is there."""
+        """Return whether the private key exists."""
         ...
 
     def pair(self, key: RootKey) -> KeyPair:
-        """The private key, or `KeyFileError`."""
+        """Return the private key.
+
+        Raises:
+            KeyFileError: it does not exist, or cannot be used.
+        """
         ...
 
     def locked(self) -> AbstractContextManager[object]:
-        """Keep everybody else from changing it."""
+        """Keep other threads and processes from changing the keyring."""
         ...
 
     def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
-        """Store the private keys that ``ring``, which is not written yet, has as its newest ones."""
+        """Store these private keys, which ``ring`` names; ``ring`` is not written yet."""
         ...
 
     def write(self, ring: Keyring) -> None:
@@ -62,7 +66,7 @@ class KeyStore(Protocol):
         ...
 
     def clean(self, ring: Keyring) -> None:
-        """Forget each private key that signs neither now nor later."""
+        """Delete each private key that signs neither now nor later."""
         ...
 
 
@@ -78,7 +82,7 @@ def _signing(ring: Keyring) -> list[RootKey]:
 
 
 class MemoryKeys:
-    """Keys that end with the process."""
+    """Keys in memory, which end with the process."""
 
     def __init__(self, ring: Keyring, now: int) -> None:
         self._pairs: dict[PublicKey, KeyPair] = {}
@@ -89,26 +93,26 @@ class MemoryKeys:
         return "in memory"
 
     def read(self) -> Keyring:
-        """The keyring as it is now."""
+        """Return the keyring as it is now."""
         return self._ring
 
     def has(self, key: RootKey) -> bool:
-        """Whether the private key is there."""
+        """Return whether the private key exists."""
         return key.public in self._pairs
 
     def pair(self, key: RootKey) -> KeyPair:
-        """The private key."""
+        """Return the private key."""
         try:
             return self._pairs[key.public]
         except KeyError:
-            raise KeyFileError(f"{key.kind} key {key.id} signs no more") from None
+            raise KeyFileError(f"{key.kind} key {key.id} no longer signs") from None
 
     def locked(self) -> AbstractContextManager[object]:
-        """Keep other threads from changing it."""
+        """Keep other threads from changing the keyring."""
         return self._lock
 
     def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
-        """Keep these private keys."""
+        """Store these private keys."""
         self._pairs = {**self._pairs, **{pair.public: pair for pair in pairs.values()}}
 
     def write(self, ring: Keyring) -> None:
@@ -116,14 +120,14 @@ class MemoryKeys:
         self._ring = ring
 
     def clean(self, ring: Keyring) -> None:
-        """Forget each private key that signs neither now nor later."""
+        """Delete each private key that signs neither now nor later."""
         signing = {key.public for key in _signing(ring)}
         self._pairs = {public: pair for public, pair in self._pairs.items() if public in signing}
 
 
 @dataclass(slots=True, repr=False)
 class FolderKeys:
-    """Keys in a private folder; each private key is read when it is first used."""
+    """Keys in a private folder; a private key is read when it is first used."""
 
     path: Path
     passphrase: bytes | None
@@ -134,8 +138,8 @@ class FolderKeys:
         return repr(str(self.path))
 
     def begun(self, fresh: Keyring, now: int) -> Keyring:
-        """The folder's keyring, made from ``fresh`` if there is none."""
-        with private_folder(self.path, create=True) as folder:
+        """Return the folder's keyring, or create it from ``fresh`` if it has no keys."""
+        with key_folder(self.path, create=True) as folder:
             if _KEYRING in folder.names() and self.read().keys:
                 return self.read()
             with folder.locked(_LOCK):
@@ -143,19 +147,19 @@ class FolderKeys:
         return self.read()
 
     def _begin(self, folder: PrivateFolder, fresh: Keyring, now: int) -> None:
-        """A keyring without keys comes first: private keys beside no keyring are never taken for garbage."""
+        """Write a keyring without keys first, so that private keys without a keyring are never deleted."""
         names = folder.names()
         if _KEYRING not in names:
             if any(_KEY_FILE.fullmatch(name) for name in names):
-                raise KeyFileError(f"{self.path}: has private keys but no {_KEYRING}: bring that back")
+                raise KeyFileError(f"{self.path}: has private keys but no {_KEYRING}: restore that file")
             folder.replace(_KEYRING, fresh.write())
         if not self.read().keys:
             self.clean(fresh)
             _make_keys(self, fresh, now)
 
     def read(self) -> Keyring:
-        """The keyring as it is now."""
-        with private_folder(self.path) as folder:
+        """Return the keyring as it is now."""
+        with key_folder(self.path) as folder:
             data = folder.read(_KEYRING, MAX_BYTES)
         last = self._last
         if last is None or last[0] != data:
@@ -167,44 +171,46 @@ class FolderKeys:
         return last[1]
 
     def has(self, key: RootKey) -> bool:
-        """Whether the file of the private key is there."""
-        with private_folder(self.path) as folder:
+        """Return whether the file of the private key exists."""
+        with key_folder(self.path) as folder:
             return _file(key) in folder.names()
 
     def pair(self, key: RootKey) -> KeyPair:
-        """The private key, read once."""
+        """Return the private key, which is read once."""
         pair = self._pairs.get(key.public)
         if pair is None:
             path = self.path / _file(key)
             if not self.has(key):
-                raise KeyFileError(f"{path}: is named by {_KEYRING} and not there: bring it back from a copy")
-            pair = read_key(path, self.passphrase)
+                raise KeyFileError(
+                    f"{path}: does not exist, but {_KEYRING} names it: restore it from a backup"
+                )
+            pair = KeyPair.load(path, passphrase=self.passphrase)
             if pair.public != key.public:
-                raise KeyFileError(f"{path}: is not the key that {_KEYRING} names: bring it back from a copy")
+                raise KeyFileError(f"{path}: is not the key that {_KEYRING} names: restore it from a backup")
             self._pairs[key.public] = pair
         return pair
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes and threads from changing the folder."""
-        with private_folder(self.path) as folder, folder.locked(_LOCK):
+        with key_folder(self.path) as folder, folder.locked(_LOCK):
             yield
 
     def add(self, ring: Keyring, pairs: Mapping[str, KeyPair]) -> None:
-        """Write the private keys; each is read back from its file when it is used."""
+        """Write these private keys; each is read back from its file when it is used."""
         files = {key.public: _file(key) for key in ring.keys}
         for pair in pairs.values():
-            write_key(self.path / files[pair.public], pair, self.passphrase)
+            pair.save(self.path / files[pair.public], passphrase=self.passphrase)
 
     def write(self, ring: Keyring) -> None:
         """Replace keyring.json."""
-        with private_folder(self.path) as folder:
+        with key_folder(self.path) as folder:
             folder.replace(_KEYRING, ring.write())
 
     def clean(self, ring: Keyring) -> None:
         """Delete each private key that signs neither now nor later."""
         named = {_file(key) for key in _signing(ring)}
-        with private_folder(self.path) as folder:
+        with key_folder(self.path) as folder:
             folder.remove(n for n in folder.names() if _KEY_FILE.fullmatch(n) and n not in named)
         self._forget(ring)
 

@@ -1,177 +1,198 @@
-"""`Permitted`: one call from the decision to the record of its outcome."""
+"""Enforce the decision on one call: decide, admit, re-check, record.
+
+An `Enforcement` is one call from the decision to the record of its outcome. The runner of the call takes the
+steps in this order, and does what only the runner can between them (`invocation` for tools, the block of
+``async with guard.permit(...)`` for everything else).
+
+1. `decide` asks the verifier, which is pure, and adds approvals that the ledger holds for this call.
+2. The runner checks the arguments against the tool's own types.
+3. `admit` takes from the ledger what the call uses up, or files a request if approvals are missing.
+4. `recheck` checks again what may have changed while the call waited.
+5. `finish` has the outcome recorded, without waiting for the record.
+
+Every failure in steps 1 to 4 is a refusal, and `refuse` has it recorded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING
+
+import anyio
 
 from ..call.call import Call
+from ..call.canonical import MalformedError
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
-from ..ledger.approval_requests import ApprovalRequest
-from ..ledger.protocol import Outcome, new_operation_id
+from ..ledger.model import DeniedCall, Outcome, new_operation_id
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof, chain_digest
 from ..verify.attestations import MAX_APPROVALS
 from ..verify.matcher import program
 from ..verify.permit import Permit
-from ..verify.verifier import Possession, check_exposure
+from ..verify.verifier import Possession, check_exposure, verify
 from .session import Session
+from .settings import GuardSettings, log, unavailable
 from .telemetry import CallSpan, call_span
 
-if TYPE_CHECKING:
-    from .deciding import Decider
-
-__all__ = ["Permitted", "kept"]
+__all__ = ["Enforcement", "PermittedBlock", "Presented", "as_denied", "as_reusable", "decide"]
 
 
-def kept(approvals: Iterable[Approval | str]) -> Iterable[Approval | str]:
-    """The same, so that they can be read more than once; of an iterator no more than one too many."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Presented:
+    """The credentials that a call presents.
+
+    A `Capability` object was read by this guard; a string is still to be read. ``repr`` shows neither the
+    token nor the proof.
+    """
+
+    capability: Capability | str | None
+    proof: Proof | Possession | str | None = None
+    approvals: Iterable[Approval | str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        capability: Capability | str | None,
+        proof: Proof | Possession | str | None,
+        approvals: Iterable[Approval | str],
+    ) -> Presented:
+        """Return what a caller presents: of a capability its token, which the guard reads itself."""
+        token = capability.token if isinstance(capability, Capability) else capability
+        return cls(token, proof, as_reusable(approvals))
+
+
+def as_reusable(approvals: Iterable[Approval | str]) -> Iterable[Approval | str]:
+    """Return the approvals as a sequence; read at most MAX_APPROVALS + 1 from an iterator."""
     return list(islice(approvals, MAX_APPROVALS + 1)) if isinstance(approvals, Iterator) else approvals
 
 
-class Permitted(AbstractAsyncContextManager[Permit]):
-    """Steps 1 to 3 where it is entered, 5 where it is left; in between, the call may run."""
+class Enforcement:
+    """One call on its way through a guard; for one use."""
 
     __slots__ = (
-        "_approvals", "_bounds", "_call", "_capability", "_check", "_decider", "_found", "_late", "_op",
-        "_permit", "_proof", "_session", "_telling", "_voted",
+        "_admitted", "_bounds", "_call", "_capability", "_late", "_operation_id", "_permit", "_presented",
+        "_session", "_settings", "_span", "_unapproved", "_used_votes",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        decider: Decider,
-        capability: Capability | str | None,
-        call: Call,
-        proof: Proof | Possession | str | None,
-        approvals: Iterable[Approval | str],
-        check: Callable[[Call], object] | None,
-        bounds: tuple[Pattern, ...],
-        session: Session | None = None,
-    ) -> None:
-        self._decider = decider
-        self._capability = capability
-        self._call = call
-        self._proof = proof
-        self._approvals = approvals if type(approvals) is tuple else kept(approvals)
-        self._voted = False
-        self._check = check
-        self._bounds = bounds
+    def __init__(self, settings: GuardSettings, presented: Presented, session: Session | None) -> None:
+        self._settings = settings
+        self._presented = presented
         self._session = session
-        self._op = new_operation_id() if decider._ledger is not None else b""  # which nobody else asks for
-        self._telling: CallSpan | None = None
-        self._found: Capability | None = None
+        # mostly random, so that no other call has the same
+        self._operation_id = new_operation_id() if settings.ledger is not None else b""
+        self._capability: Capability | None = None
+        self._call: Call | None = None
+        self._bounds: tuple[Pattern, ...] = ()
         self._permit: Permit | None = None
+        self._unapproved: Denied | None = None
+        self._used_votes = self._admitted = False
         self._late: Denied | None = None
+        self._span: CallSpan | None = None
 
-    async def __aenter__(self) -> Permit:
-        decider = self._decider
-        self._telling = call_span(decider, self._call)
-        try:
-            self._permit = await self._admitted()
-            self.begin()
-        except Exception as error:
-            denied = decider._refused(error, self._call.tool)
-            if self._permit is None:
-                await decider._record_refusal(denied, self._call, self._capability, self._op)
-            else:  # which the ledger has, as a call that may run
-                self._record(self._permit, Outcome.NOT_RUN)
-            if self._telling:
-                self._telling.decided(str(denied.reason))
-                self._telling.end()
-            raise denied from denied.__cause__
-        except BaseException:
-            if self._telling:
-                self._telling.end()
-            raise
-        if self._telling:
-            self._telling.decided("permitted", self._permit.subject)
-        return self._permit
-
-    def begin(self) -> None:
-        """What the session has seen while the call waited, for the ledger or for a thread, counts, too.
-
-        For whoever runs the call, once more, where it still had to wait; from any thread.
+    def read(self) -> None:
+        """Read the capability that the call presents.
 
         Raises:
-            Denied: ``exposed``; the call must not run, and is on record as one that did not.
+            Denied: there is none, or it cannot be read.
         """
-        if self._session is None or self._found is None or not program(self._found).watched:
+        presented = self._presented.capability
+        self._capability = presented if isinstance(presented, Capability) else self._settings.read(presented)
+
+    async def decide(self, call: Call, bounds: tuple[Pattern, ...] = ()) -> None:
+        """Take step 1: decide, with the approvals that the ledger holds as well.
+
+        If only approvals are missing, return, and let `admit` request them: not before step 2 is it known
+        that the call could run.
+
+        Args:
+            bounds: the tool's own patterns, which hold whatever the capability says.
+
+        Raises:
+            Denied: the call is refused.
+        """
+        self._call, self._bounds = call, bounds
+        self._span = call_span(self._settings, call)
+        if self._capability is None:
+            self.read()
+        self._permit = await self._decided()
+
+    async def admit(self) -> Permit:
+        """Take step 3: take from the ledger what the call uses up, and have its admission recorded.
+
+        Raises:
+            Denied: something is used up or revoked, the ledger cannot be reached, or approvals are missing:
+                then ``denied.request`` names the request that was filed for them.
+        """
+        permit, ledger = self._permit or await self._request_approval(), self._settings.ledger
+        if ledger is None:
+            if permit.spends or permit.charges:
+                what = "proofs or approvals" if permit.spends else "capabilities with limits"
+                raise Denied(Reason.UNAVAILABLE, f"this guard keeps no ledger, so it accepts no {what}")
+            return permit
+        if self._span is not None:
+            self._span.waits()
+        try:
+            await ledger.admit(permit, self._operation_id)
+        except Denied as denied:
+            if denied.reason is not Reason.SPENT or not self._used_votes:
+                raise
+            # another call may have used the votes since they were read: decide without them
+            permit = self._permit = await self._decided() or await self._request_approval()
+            await ledger.admit(permit, self._operation_id)
+        self._admitted = True
+        return permit
+
+    def recheck(self) -> None:
+        """Take step 4: check again what the session has seen, which may be more after every wait.
+
+        The runner calls this after the ledger has admitted the call, and again in the thread that runs it.
+
+        Raises:
+            Denied: ``exposed``; the call must not run, and is recorded as not run.
+        """
+        capability, call = self._capability, self._call
+        if self._session is None or capability is None or call is None or not program(capability).watched:
             return
         try:
-            check_exposure(self._found, self._call, self._session.labels)
+            check_exposure(capability, call, self._session.labels)
         except Denied as denied:
-            self._late = denied.for_tool(self._call.tool)
+            self._late = denied.for_tool(call.tool)
             raise
 
-    async def _admitted(self) -> Permit:
-        """Steps 1 to 3."""
-        permit = await self._decided()
-        if self._telling:
-            self._telling.waits()
+    def permitted(self) -> None:
+        """Report to telemetry that the call may run."""
+        if self._span is not None and self._permit is not None:
+            self._span.decided("permitted", self._permit.subject)
+
+    async def refuse(self, error: Exception, tool: str) -> Denied:
+        """Record the refusal for an error in steps 1 to 4, and return it."""
+        denied = as_denied(error, tool)
         try:
-            await self._decider._spend(permit, self._op)
-        except Denied as denied:
-            if denied.reason is not Reason.SPENT or not self._voted:
-                raise
-            # the same call, made twice at a time, may have used the votes: then there is a new request
-            permit = await self._decided()
-            await self._decider._spend(permit, self._op)
-        return permit
+            if self._admitted:
+                self._record(Outcome.NOT_RUN)
+            else:
+                await self._record_denial(denied)
+        finally:  # also where asyncio itself cancels the task, from which nothing shields
+            if self._span is not None:
+                self._span.decided(str(denied.reason))
+                self._span.end()
+        return denied
 
-    async def _decided(self) -> Permit:
-        """Steps 1 and 2."""
-        decider, found = self._decider, self._capability
-        if not isinstance(found, Capability):
-            found = decider.read(found)
-        self._found = found
-        try:
-            permit = self._verified(found, self._approvals)
-        except Denied as denied:
-            if denied.reason is not Reason.NOT_APPROVED or decider._ledger is None:
-                raise
-            permit = await self._approved(found, denied)
-        if self._check is not None:
-            self._check(self._call)
-        return permit
+    def abandon(self) -> None:
+        """End a call that was cancelled before it could run; the ledger undoes an admission that is late."""
+        if self._span is not None:
+            self._span.end()
 
-    def _verified(self, capability: Capability, approvals: Iterable[Approval | str]) -> Permit:
-        """Step 1."""
-        return self._decider._decide(
-            capability, self._call, self._bounds, self._proof, approvals, self._session
-        )
+    def finish(self, error: BaseException | None) -> None:
+        """Take step 5: have the outcome recorded.
 
-    async def _approved(self, capability: Capability, denied: Denied) -> Permit:
-        """The permit, with the approvals that wait in the ledger; without enough of them, a request."""
-        decider, call, ledger = self._decider, self._call, self._decider._ledger
-        assert ledger is not None
-        now = decider.now()
-        found = await ledger.approvals(call.digest, chain_digest(capability.ids), now=now)
-        # one that has expired is not there: its approver may vote again
-        given = [one for one in map(Approval.parse, found) if now < one.expires]
-        if given:
-            try:
-                both = [*self._approvals, *given][:MAX_APPROVALS]
-                permit = self._verified(capability, both)
-                self._voted = True
-                return permit
-            except Denied as again:
-                if again.reason is not Reason.NOT_APPROVED:
-                    raise
-        if self._check is not None:
-            self._check(call)  # nobody is asked about a call that could not run
-        request = await ledger.request_approval(ApprovalRequest.of(capability, call, now=now), capability)
-        text = f"this call waits for approval, request {request.id}: make the same call again when it has it"
-        if request.state == "rejected":
-            text = f"an approver has rejected this call, request {request.id}"
-        raise Denied(Reason.NOT_APPROVED, text, request=request.id) from denied
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+        Args:
+            error: what the call raised; None if it returned.
+        """
         outcome = Outcome.DONE if error is None else Outcome.CANCELLED
         if error is not None and error is self._late:
             outcome = Outcome.NOT_RUN
@@ -180,13 +201,167 @@ class Permitted(AbstractAsyncContextManager[Permit]):
             if isinstance(error, Denied):
                 error.from_tool = True
         try:
-            if self._permit is not None:
-                self._record(self._permit, outcome)
+            self._record(outcome)
         finally:
-            if self._telling:
-                self._telling.end(error)
+            if self._span is not None:
+                self._span.end(error)
 
-    def _record(self, permit: Permit, outcome: Outcome) -> None:
-        ledger = self._decider._ledger
-        if ledger is not None and (ledger.keeps_records or any(one.refund for one in permit.charges)):
-            self._decider._record(permit, self._op, outcome)
+    async def _decided(self) -> Permit | None:
+        """Return the permit; None if only approvals are missing."""
+        presented, ledger = self._presented, self._settings.ledger
+        try:
+            return self._verified(presented)
+        except Denied as denied:
+            if denied.reason is not Reason.NOT_APPROVED or ledger is None:
+                raise
+            self._unapproved = denied
+        call, capability = self._call, self._capability
+        assert call is not None
+        assert capability is not None
+        now = self._settings.now()
+        stored = await ledger.approvals(call.digest, chain_digest(capability.ids), now=now)
+        # an approval that has expired does not count: its approver may vote again
+        votes = [vote for vote in map(Approval.parse, stored) if now < vote.expires]
+        if not votes:
+            return None
+        approvals = [*presented.approvals, *votes][:MAX_APPROVALS]
+        try:
+            permit = self._verified(Presented(capability, presented.proof, approvals))
+        except Denied as denied:
+            if denied.reason is not Reason.NOT_APPROVED:
+                raise
+            return None
+        self._used_votes = True
+        return permit
+
+    def _verified(self, presented: Presented) -> Permit:
+        assert self._capability is not None
+        assert self._call is not None
+        return decide(self._settings, presented, self._capability, self._call, self._session, self._bounds)
+
+    async def _request_approval(self) -> Permit:
+        """File a request for the missing approvals, and raise `Denied`: without them there is no permit."""
+        from ..ledger.approval_requests import ApprovalRequest  # which few guards ever need
+
+        ledger, capability, call = self._settings.ledger, self._capability, self._call
+        assert ledger is not None
+        assert capability is not None
+        assert call is not None
+        filed = ApprovalRequest.of(capability, call, now=self._settings.now())
+        request = await ledger.request_approval(filed, capability)
+        text = f"this call waits for approval, request {request.id}: make the same call again once approved"
+        if request.state == "rejected":
+            text = f"an approver has rejected this call, request {request.id}"
+        raise Denied(Reason.NOT_APPROVED, text, request=request.id) from self._unapproved
+
+    def _record(self, outcome: Outcome) -> None:
+        permit, ledger = self._permit, self._settings.ledger
+        if ledger is None or permit is None:
+            return
+        if ledger.keeps_records or any(charge.refund for charge in permit.charges):
+            try:
+                ledger.record(permit, self._operation_id, outcome)
+            except Exception:
+                # the tool has run, and hiding its result would not undo that
+                log().exception("the outcome of a call could not be recorded")
+
+    async def _record_denial(self, denied: Denied) -> None:
+        """Have a refusal recorded. It stands whether or not it can be recorded."""
+        settings, ledger = self._settings, self._settings.ledger
+        if ledger is None or not ledger.keeps_records or denied.reason in (Reason.UNAVAILABLE, Reason.STALE):
+            return
+        if self._capability is None:
+            with suppress(Denied):  # the record then names no capability
+                self.read()
+        with anyio.CancelScope(shield=True):
+            try:
+                call = DeniedCall(denied, settings.audience, settings.now(), self._call, self._capability)
+                await ledger.record_denial(call, self._operation_id)
+            except Exception as error:
+                log().warning("a refusal could not be recorded: %s", error)
+
+
+class PermittedBlock(AbstractAsyncContextManager[Permit]):
+    """A block that runs a call of something that is not a tool of this guard: see `Guard.permit`."""
+
+    __slots__ = ("_call", "_enforcement", "_validate")
+
+    def __init__(
+        self, enforcement: Enforcement, call: Call, validate: Callable[[Call], object] | None
+    ) -> None:
+        self._enforcement = enforcement
+        self._call = call
+        self._validate = validate
+
+    async def __aenter__(self) -> Permit:
+        enforcement, call = self._enforcement, self._call
+        try:
+            await enforcement.decide(call)
+            if self._validate is not None:
+                self._validate(call)
+            permit = await enforcement.admit()
+            enforcement.recheck()
+        except Exception as error:
+            denied = await enforcement.refuse(error, call.tool)
+            raise denied from denied.__cause__
+        except BaseException:
+            enforcement.abandon()
+            raise
+        enforcement.permitted()
+        return permit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._enforcement.finish(error)
+
+
+def decide(
+    settings: GuardSettings,
+    presented: Presented,
+    capability: Capability,
+    call: Call,
+    session: Session | None,
+    bounds: tuple[Pattern, ...] = (),
+) -> Permit:
+    """Return the permit that the verifier gives by these settings, now.
+
+    Args:
+        presented: the proof and the approvals.
+        capability: the presented capability, as these settings read it.
+
+    Raises:
+        Denied: the verifier refuses, or the capability is revoked.
+    """
+    proof, approvals = presented.proof, presented.approvals
+    if type(approvals) is not tuple and (isinstance(approvals, str) or not isinstance(approvals, Iterable)):
+        raise Denied(Reason.MALFORMED, "the approvals must be a list")
+    permit = verify(
+        capability,
+        call,
+        now=int(settings.clock()),
+        audience=settings.audience,
+        proof=Proof.parse(proof) if isinstance(proof, str) else proof,
+        approvals=[Approval.parse(item) if isinstance(item, str) else item for item in approvals],
+        designations=settings.designations,
+        require_designations=settings.require_designations,
+        bounds=bounds,
+        cross_check=settings.cross_check,
+        results=None if session is None else session.result_lookup(),
+        labels=None if session is None else session.labels,
+    )
+    if settings.ledger is not None:
+        # by what this process knows; the ledger asks its store when it admits the call
+        settings.ledger.revoked.check(permit.revocation_ids, permit.issued)
+    return permit
+
+
+def as_denied(error: Exception, tool: str) -> Denied:
+    """Return the refusal for an error before a call ran."""
+    if isinstance(error, Denied):
+        return error.for_tool(tool)
+    if isinstance(error, MalformedError):
+        return Denied(Reason.MALFORMED, str(error), tool=tool)
+    denied = unavailable(error).for_tool(tool)
+    denied.__cause__ = error
+    return denied

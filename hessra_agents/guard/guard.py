@@ -1,72 +1,207 @@
-"""The guard: runs a tool call if a capability permits it, and only then.
+"""Run a tool call if a capability permits it, and only then.
 
     guard = Guard(authority.trust, audience="mail")
 
     @guard.tool
     async def send_email(to: str, body: str) -> str: ...
 
-A guarded function that is called without a capability is refused. A call goes through `Guard.call`, with
-the capability as text and the proof beside it, or through a `Toolbox`, which holds the capability.
+A guarded function that is called without a capability refuses. A call goes through `Guard.call`, with the
+capability's token and a proof, or through a `Toolbox`, which holds the capability. `invocation` has the
+steps of a call.
 
-The path of a call:
-
-1. The arguments are made canonical, once; `verify` decides on that form (pure).
-2. They are validated, from the very same bytes, against the function's own types.
-3. The ledger takes what the call uses up.
-4. The tool runs with a value built from the bytes that were decided on.
-5. The ledger is told the outcome, and records it with its next commit; nobody waits for that.
-
-Whatever fails inside the guard refuses the call as ``unavailable``; the cause goes to the log
-``hessra_agents``. The tool's own exceptions pass through.
+A failure inside the guard refuses the call as ``unavailable``; the cause goes to the log ``hessra_agents``.
+The tool's own exceptions pass through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..call.call import Call
-from ..errors import Denied, Reason
 from ..keys.keys import KeyPair
-from ..ledger.protocol import new_operation_id
+from ..keys.trust import Trust
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
 from ..tools.registry import Registry
-from ..verify.verifier import Possession, check_audience
-from .deciding import Decider
-from .invocation import Run
+from ..tools.tool import Tool
+from ..verify.permit import Permit
+from ..verify.verifier import Possession
+from .enforcement import Enforcement, PermittedBlock, Presented, as_denied, decide
+from .invocation import Invocation
 from .session import Session
+from .settings import GuardSettings
 from .toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from ..ledger.ledger import Ledger
 
 __all__ = ["Guard"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-class Guard(Decider, Registry):
+
+class Guard:
     """Stands between agents and tools; knows public keys only.
 
-    Protects the registered tools from calls that no capability names, by agents that reach them through
-    this guard. Does not protect from a tool that misuses arguments it was allowed to get, nor from code
-    in the same process that calls the undecorated function.
+    Protects the registered tools from calls that no capability grants, by agents that reach the tools
+    through this guard. Does not protect from a tool that misuses arguments it was allowed to get, nor from
+    code in the same process that calls the undecorated function.
 
     Args:
         trust: the root keys that capabilities must come from.
         audience: this guard's name; a capability must name it.
-        ledger: remembers used proofs and approvals. Without one, calls that carry them are refused, since
-            the guard could not tell a replay.
+        ledger: remembers used proofs and approvals, limits and revocations. Without a ledger, calls that
+            carry proofs or approvals are refused, since the guard could not detect a replay.
         designations: labels that this guard stands for (``{"tenant": "acme"}``); a capability that names
             one of them with another value is refused.
-        require_designations: whether a capability's issuer must have named each of these labels, too. False
-            honours those that are for any value, such as tokens whose issuer designates in a later block.
-        cross_check: have the Datalog engine decide every call, too, and refuse where it does: about twice the
-            time of a call. Without, our own decision stands alone, which the tests hold against the engine.
-        clock: Unix seconds.
+        require_designations: whether the issuer of a capability must have named each of these labels.
+            False also honors capabilities that do not name them, such as tokens whose issuer designates in
+            a later block.
+        cross_check: whether the Datalog engine decides every call as well, and refuses what it does not
+            permit; that doubles the time of a call, about. Without it our own decision stands alone, which
+            the tests compare with the engine.
+        clock: returns Unix seconds.
     """
 
+    def __init__(
+        self,
+        trust: Trust,
+        *,
+        audience: str,
+        ledger: Ledger | None = None,
+        designations: Mapping[str, str] | None = None,
+        require_designations: bool = True,
+        cross_check: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = GuardSettings(
+            trust,
+            audience=audience,
+            ledger=ledger,
+            designations=designations,
+            require_designations=require_designations,
+            cross_check=cross_check,
+            clock=clock,
+        )
+        self._registry = Registry()
+
     def __repr__(self) -> str:
-        return f"Guard(audience={self.audience!r}, tools={sorted(self._tools)})"
+        return f"Guard(audience={self.audience!r}, tools={sorted(self.tools)})"
+
+    @property
+    def audience(self) -> str:
+        """The guard's name, which capabilities must name."""
+        return self.settings.audience
+
+    @property
+    def trust(self) -> Trust:
+        """The root keys that capabilities must come from; assign another trust to add or remove keys."""
+        return self.settings.trust
+
+    @trust.setter
+    def trust(self, trust: Trust) -> None:
+        self.settings.trust = trust
+
+    @property
+    def ledger(self) -> Ledger:
+        """The guard's ledger: revocations, requests for approvals, limits, the log.
+
+        Raises:
+            ValueError: the guard keeps no ledger.
+        """
+        if self.settings.ledger is None:
+            raise ValueError("this guard keeps no ledger: Guard(..., ledger=Ledger.open('hessra.db'))")
+        return self.settings.ledger
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The registered tools, by name."""
+        return self._registry.tools
+
+    @overload
+    def tool(self, function: F, /) -> F: ...
+    @overload
+    def tool(
+        self,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
+        untrusted: bool = False,
+    ) -> Callable[[F], F]: ...
+    def tool(  # type: ignore[misc]
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
+        untrusted: bool = False,
+    ) -> Any:
+        """Register a function as a tool and return it guarded: a direct call is refused.
+
+        Works for async functions, sync functions (run in a worker thread), async generators and methods.
+        Signature, docstring, type hints and `inspect.iscoroutinefunction` stay as they were.
+
+        Args:
+            name: the name under which the tool is granted; the function's own name if omitted.
+            inject: parameters that the host provides (a context, a database handle): hidden from schema,
+                facts and digest, and never settable by the caller.
+            exposes_labels: labels of what the tool's results hold, such as ``PII:email``; an agent that
+                calls the tool has seen them.
+            untrusted: whether strangers can write what the tool returns. This is a label as well, and no
+                argument follows its results unless a capability allows that.
+
+        Raises:
+            TypeError, ValueError: the function cannot be guarded, or the name is taken.
+        """
+        if function is not None:
+            return self.add(function)
+        labels: Any = {"exposes_labels": exposes_labels, "untrusted": untrusted}
+        return lambda decorated: self.add(decorated, name=name, inject=inject, **labels)
+
+    def add(
+        self,
+        function: F,
+        *,
+        name: str | None = None,
+        inject: Iterable[str] = (),
+        exposes_labels: Iterable[str] = (),
+        untrusted: bool = False,
+    ) -> F:
+        """Register a function written elsewhere, or a bound method, and return the guarded double.
+
+        See `tool`. The function itself stays as it was. For a decorated method,
+        ``guard.add(the_object.method)`` chooses the object on which calls by name run the method.
+        """
+        labels: Any = {"exposes_labels": exposes_labels, "untrusted": untrusted}
+        return cast(F, self._registry.add(function, name=name, inject=inject, **labels))
+
+    def now(self) -> int:
+        """Return the time by the guard's clock, in whole Unix seconds."""
+        return self.settings.now()
+
+    def read(self, capability: Capability | str | None) -> Capability:
+        """Return the capability, its signatures checked against the trust and its content admitted.
+
+        Raises:
+            Denied: ``no_capability``, or what `Capability.parse` raises.
+        """
+        return self.settings.read(capability)
+
+    def check_capability(self, capability: Capability | str | None) -> Capability:
+        """Return the capability if the guard honors it now: signatures, content, time, audience, revocation.
+
+        Whether the caller holds its key is not checked: the answer says what to show, and decides no call.
+
+        Raises:
+            Denied: the guard does not honor it.
+        """
+        return self.settings.check_capability(capability)
 
     def toolbox(
         self,
@@ -77,26 +212,22 @@ class Guard(Decider, Registry):
         name: str | None = None,
         session: Session | None = None,
     ) -> Toolbox:
-        """What an agent holds: the tools that its capability reaches.
+        """Return what an agent holds: the tools that its capability reaches.
 
         Args:
-            capability: or its text.
-            key: the holder's, if the capability has a holder; it is proved once, here.
+            capability: the capability, or its token.
+            key: the holder's key, if the capability has a holder; possession is proved once, here.
             inject: values for the parameters that tools let the host inject.
-            name: the agent's name; the capability's subject if left out.
-            session: what the agent has seen; a fresh one if left out, which has seen nothing. Give the same
-                agent the same session again, or it has forgotten what it was exposed to.
+            name: the agent's name; the capability's subject if omitted.
+            session: what the agent has seen; if omitted, a fresh session that has seen nothing. Pass the
+                agent's session again to keep the memory of what it was exposed to.
 
         Raises:
             Denied: the capability cannot be read, is for another guard, or the key is not its holder's.
         """
-        found = self.read(capability)
-        check_audience(found, self.audience, self._designations, require_designations=self._require)
-        if found.holder is not None and key is None:
-            raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
-        possession = Possession.show(found, key) if key is not None and found.holder is not None else None
-        seen = Session() if session is None else session
-        return Toolbox(self, found, key, possession, dict(inject or {}), name or found.subject, seen)
+        return Toolbox(
+            self.settings, self._registry, capability, key=key, inject=inject, name=name, session=session
+        )
 
     async def call(
         self,
@@ -112,113 +243,80 @@ class Guard(Decider, Registry):
         """Run one tool call if it is permitted, and return what the tool returns.
 
         Args:
-            capability: its text, as it came with the call.
+            capability: the token that came with the call.
             tool: the name of a registered tool.
-            arguments: a mapping, or JSON text as a model wrote it.
-            proof: the holder's proof of this call; none for a bearer capability.
+            arguments: a mapping, or a JSON string from a model.
+            proof: the holder's proof of this call; None for a bearer capability.
             approvals: approvals of this call.
             inject: values for the parameters that the host injects.
-            session: what the agent has seen, and what it sees by this call. Without one, no argument follows
-                data, and no call that must come before some exposure is permitted.
+            session: what the agent has seen, to which this call adds. Without a session, every call that a
+                condition on the session binds (`from_result`, `clear_of`) is refused.
 
         Raises:
             Denied: the call is refused and the tool did not run.
-            Exception: whatever the tool itself raised.
+            Exception: any exception of the tool itself.
         """
-        # an object is read again from its text: another trust may have made it
-        text = capability.token if isinstance(capability, Capability) else capability
-        running = self._running(text, tool, arguments, proof, approvals, inject or {}, None, session)
-        async with running as run:
-            return await run.result()
-
-    def _running(
-        self,
-        capability: Capability | str | None,
-        name: str,
-        arguments: Mapping[str, Any] | str | bytes,
-        proof: Proof | Possession | str | None,
-        approvals: Iterable[Approval | str],
-        injected: Mapping[str, Any],
-        receiver: Any = None,
-        session: Session | None = None,
-    ) -> Running:
-        """Decide one call; inside, it may run; after it, its outcome is recorded.
-
-        A `Capability` object is one that this guard has read, as a toolbox's was.
-        """
-        return Running(self, capability, name, arguments, proof, approvals, injected, receiver, session)
-
-
-class Running(AbstractAsyncContextManager[Run]):
-    """One call of a tool: where it is entered, it was decided and may run. No generator, which costs more."""
-
-    __slots__ = (
-        "_approvals", "_arguments", "_capability", "_guard", "_injected", "_name", "_permitted", "_proof",
-        "_receiver", "_run", "_session", "_tool",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        guard: Guard,
-        capability: Capability | str | None,
-        name: str,
-        arguments: Mapping[str, Any] | str | bytes,
-        proof: Proof | Possession | str | None,
-        approvals: Iterable[Approval | str],
-        injected: Mapping[str, Any],
-        receiver: Any,
-        session: Session | None,
-    ) -> None:
-        self._guard = guard
-        self._capability = capability
-        self._name = name
-        self._arguments = arguments
-        self._proof = proof
-        self._approvals = approvals
-        self._injected = injected
-        self._receiver = receiver
-        self._session = session
-
-    async def __aenter__(self) -> Run:
-        guard, capability, name, session = self._guard, self._capability, self._name, self._session
-        try:
-            tool = guard._tools.get(name) if type(name) is str else None
-            found = capability if isinstance(capability, Capability) else guard.read(capability)
-            if tool is None:
-                raise Denied(Reason.NOT_GRANTED, "there is no such tool")
-            call = Call.of(name, self._arguments)
-        except Exception as error:
-            denied = guard._refused(error, name if isinstance(name, str) else "")
-            await guard._record_refusal(denied, None, capability, new_operation_id())
-            raise denied from denied.__cause__
-        self._tool = tool
-        self._permitted = guard._permitted(
-            found, call, self._proof, self._approvals, self._prepare, tool.bounds, session
+        presented = Presented.of(capability, proof, approvals)
+        invocation = Invocation(
+            self.settings, self._registry, presented, tool, arguments, injected=inject or {}, session=session
         )
-        await self._permitted.__aenter__()
-        if session is not None and tool.exposes_labels:
-            try:
-                # before it runs: also what it raises, or yields, may hold what it says it holds
-                session.expose(tool.exposes_labels)
-            except BaseException as error:
-                await self._permitted.__aexit__(type(error), error, error.__traceback__)
-                raise
-        return self._run
+        return await invocation.result()
 
-    def _prepare(self, call: Call) -> None:
-        """What runs, built from the bytes that were decided on."""
-        tool = self._tool
-        positional, named = tool.arguments(tool.read(call), self._injected)
-        if tool.method and self._receiver is None:
-            raise Denied(
-                Reason.UNAVAILABLE, "a method needs its object: guard.add(the_object.method), or bind it"
-            )
-        # a bound method that was added has its object already
-        first = [self._receiver] if tool.method else []
-        function = partial(tool.function, *first, *positional, **named)
-        self._run = Run(tool, function, call, self._session, self._permitted.begin)
+    def permit(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+        validate: Callable[[Call], object] | None = None,
+        session: Session | None = None,
+    ) -> AbstractAsyncContextManager[Permit]:
+        """Decide a call of something that is not a tool of this guard, and that runs inside the block.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._permitted.__aexit__(kind, error, trace)
+            async with guard.permit(token, Call.of("read_file", arguments), proof=proof):
+                result = await elsewhere(...)
+
+        After the block the outcome is recorded, also of a call that failed. The block must pass
+        ``call.arguments`` on, and nothing else. Before the agent sees a result, the block may give it to
+        ``session.record_result``, and the labels of what it holds to ``session.expose``.
+
+        Args:
+            capability: the token that came with the call.
+            call: canonical; any object and operation.
+            proof: the holder's proof of this call; None for a bearer capability.
+            approvals: approvals of this call.
+            validate: checks the call by a schema of its own, once the capability permits the call and
+                before anything is used up; raises `Denied`.
+            session: what the agent has seen. Without a session, every call that a condition on the session
+                binds (`from_result`, `clear_of`) is refused.
+
+        Raises:
+            Denied: the call is refused, and the block did not run.
+            Exception: any exception of the block.
+        """
+        presented = Presented.of(capability, proof, approvals)
+        return PermittedBlock(Enforcement(self.settings, presented, session), call, validate)
+
+    def decide(
+        self,
+        capability: Capability | str | None,
+        call: Call,
+        *,
+        proof: Proof | Possession | str | None = None,
+        approvals: Iterable[Approval | str] = (),
+        session: Session | None = None,
+    ) -> Permit:
+        """Return the decision alone: nothing is used up, nothing runs, nothing is recorded.
+
+        A proof or an approval that was used before is not detected here.
+
+        Raises:
+            Denied: the call would be refused.
+        """
+        presented = Presented.of(capability, proof, approvals)
+        try:
+            return decide(self.settings, presented, self.read(capability), call, session)
+        except Exception as error:
+            denied = as_denied(error, call.tool)
+            raise denied from denied.__cause__

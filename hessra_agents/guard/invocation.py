@@ -1,65 +1,240 @@
-"""`Run`: a call that was permitted, ready to run once."""
+"""Run one call of a registered tool: find, decide, prepare, admit, re-check, run, record.
+
+`Invocation.begin` and `Invocation.result` are the path of a call, and the only place where its order stands.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
+import anyio
 from anyio import to_thread
 
 from ..call.call import Call
+from ..errors import Denied
+from ..tools.registry import Registry
 from ..tools.tool import Tool
+from .enforcement import Enforcement, Presented
 from .session import Session
+from .settings import GuardSettings
 
-__all__ = ["Run"]
+__all__ = ["Invocation", "retry_until_approved"]
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
+"""Seconds between two looks for votes while a call waits for them; the pause grows from first to last."""
 
 
-class Run:
-    """The permitted call, ready to run once."""
+class Invocation:
+    """One call of a tool, from its arguments as they came to what the tool returns; for one use.
 
-    __slots__ = ("_begin", "_call", "_function", "_session", "_tool")
+    Args:
+        settings: the guard's settings.
+        registry: the guard's tools.
+        presented: the capability, the holder's proof, and approvals.
+        name: the tool's name.
+        arguments: a mapping, or a JSON string from a model.
+        injected: values for the parameters that the host injects.
+        session: what the agent has seen, to which this call adds.
+        receiver: the object that a method is called on.
+    """
+
+    __slots__ = (
+        "_arguments", "_enforcement", "_injected", "_name", "_presented", "_receiver", "_registry",
+        "_session", "_settings",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        settings: GuardSettings,
+        registry: Registry,
+        presented: Presented,
+        name: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        *,
+        injected: Mapping[str, Any],
+        session: Session | None,
+        receiver: Any = None,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._presented = presented
+        self._name = name
+        self._arguments = arguments
+        self._injected = injected
+        self._session = session
+        self._receiver = receiver
+
+    async def begin(self) -> PreparedCall:
+        """Return the call, permitted and ready to run with exactly the values that were decided on.
+
+        Raises:
+            Denied: the call is refused, and the refusal is recorded.
+        """
+        name, session = self._name, self._session
+        enforcement = self._enforcement = Enforcement(self._settings, self._presented, session)
+        try:
+            # 1. find: the capability, the tool, and the call, made canonical once
+            enforcement.read()
+            tool = self._registry.find(name)
+            call = Call.of(name, self._arguments)
+            # 2. decide: may this capability make this call now?
+            await enforcement.decide(call, tool.bounds)
+            # 3. prepare: the tool's own types, on the same bytes
+            function = tool.prepare(call, self._injected, self._receiver)
+            # 4. admit: the ledger takes what the call uses up
+            await enforcement.admit()
+            # 5. re-check: what the session has seen while the call waited counts as well
+            enforcement.recheck()
+        except Exception as error:
+            denied = await enforcement.refuse(error, name if isinstance(name, str) else "")
+            raise denied from denied.__cause__
+        except BaseException:
+            enforcement.abandon()
+            raise
+        enforcement.permitted()
+        return PreparedCall(tool, function, call, session, enforcement)
+
+    async def result(self) -> Any:
+        """Return what the tool returns; the items of an async generator as a list.
+
+        Raises:
+            Denied: the call is refused, and the tool did not run.
+            Exception: any exception of the tool itself.
+        """
+        prepared = await self.begin()
+        try:
+            # 6. run
+            result = await prepared.result()
+        except BaseException as error:
+            # 7. record
+            self._enforcement.finish(error)
+            raise
+        self._enforcement.finish(None)
+        return result
+
+    async def items(self) -> AsyncGenerator[Any, None]:
+        """Yield the items of a generator tool as they come; the session stores none of them.
+
+        The outcome is recorded after the last item, or when the caller stops earlier.
+        """
+        prepared = await self.begin()
+        try:
+            async with aclosing(prepared.items()) as items:
+                async for item in items:
+                    yield item
+        except BaseException as error:
+            self._enforcement.finish(error)
+            raise
+        self._enforcement.finish(None)
+
+
+class PreparedCall:
+    """A permitted call, ready to run once."""
+
+    __slots__ = ("_call", "_enforcement", "_function", "_session", "_tool")
 
     def __init__(
         self,
         tool: Tool,
-        function: Callable[[], Any],
+        function: partial[Any],
         call: Call,
         session: Session | None,
-        begin: Callable[[], None],
+        enforcement: Enforcement,
     ) -> None:
         self._tool = tool
         self._function = function
         self._call = call
         self._session = session
-        self._begin = begin
+        self._enforcement = enforcement
 
     async def result(self) -> Any:
-        """What the tool returns; all items of a generator, as a list. The session keeps it."""
+        """Run the tool, and return what it returns; the session stores that."""
+        session, tool = self._session, self._tool
+        if session is None:
+            return await self._returned()
+        self._expose(session)
         result = await self._returned()
-        if self._session is not None:
-            self._session.record_result(
-                self._tool.name, result, call=self._call, untrusted=self._tool.untrusted
-            )
+        session.record_result(tool.name, result, call=self._call, untrusted=tool.untrusted)
         return result
+
+    def items(self) -> AsyncGenerator[Any, None]:
+        """Return the items of a generator tool."""
+        if self._session is not None:
+            self._expose(self._session)
+        items: AsyncGenerator[Any, None] = self._function()
+        return items
+
+    def _expose(self, session: Session) -> None:
+        if self._tool.exposes_labels:
+            # before it runs: what it raises or yields may be what its labels say
+            session.expose(self._tool.exposes_labels)
 
     async def _returned(self) -> Any:
         if self._tool.kind == "generator":
             return [item async for item in self._function()]
         if self._tool.kind == "sync":
-            # not abandoned on cancellation: what has started is awaited, then recorded
-            found = await to_thread.run_sync(self._in_thread)
-            if inspect.isawaitable(found):
-                if inspect.iscoroutine(found):
-                    found.close()
-                raise TypeError("a plain function returned an awaitable: write the tool as async def")
-            return found
+            # not abandoned on cancellation: a call that has started is awaited, then recorded
+            returned = await to_thread.run_sync(self._in_thread)
+            if inspect.isawaitable(returned):
+                if inspect.iscoroutine(returned):
+                    returned.close()
+                raise TypeError("a sync tool returned an awaitable: write the tool as async def")
+            return returned
         return await self._function()
 
     def _in_thread(self) -> Any:
-        self._begin()  # it may have waited for a thread
+        self._enforcement.recheck()  # the call may have waited for a thread
         return self._function()
 
-    def items(self) -> AsyncIterator[Any]:
-        """The items of a generator as they come; the session keeps none of them."""
-        return cast(AsyncIterator[Any], self._function())
+
+async def retry_until_approved(
+    attempt: Callable[[], Awaitable[Any]], settings: GuardSettings, patience: timedelta
+) -> Any:
+    """Return what ``attempt`` returns; if approvals are missing, call it again after each new vote.
+
+    Raises:
+        Denied: the refusal of the last attempt, once the request is over or ``patience`` has passed.
+    """
+    end = anyio.current_time() + patience.total_seconds()
+    seen: set[str] = set()
+    while True:
+        try:
+            return await attempt()
+        except Denied as denied:
+            left = end - anyio.current_time()
+            if denied.request is None or denied.from_tool or left <= 0:
+                raise
+            again = False
+            with anyio.move_on_after(left):
+                again = await _wait_for_vote(settings, denied.request, seen)
+            if not again:
+                raise
+
+
+async def _wait_for_vote(settings: GuardSettings, request_id: str, seen: set[str]) -> bool:
+    """Wait until a request has a vote that is not in ``seen``, and add it, or until the request is over.
+
+    Returns:
+        Whether the call is worth another attempt: the request was not rejected.
+    """
+    ledger, pause = settings.ledger, _FIRST_PAUSE
+    assert ledger is not None
+    while True:
+        try:
+            found = await ledger.requests(request_id)
+        except Denied:
+            pass  # the store cannot be reached for a while
+        else:
+            votes = {vote.statement for request in found for vote in request.votes}
+            if votes - seen:
+                seen |= votes
+                return True
+            if not found or found[0].state != "open" or settings.now() >= found[0].expires:
+                return not found or found[0].state != "rejected"
+        await anyio.sleep(pause)
+        pause = min(pause * 1.5, _LAST_PAUSE)

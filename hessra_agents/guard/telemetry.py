@@ -1,18 +1,17 @@
-"""Tells OpenTelemetry what a guard does, where the program that it is part of uses OpenTelemetry.
+"""Report what a guard does to OpenTelemetry, if the program uses OpenTelemetry.
 
-    hessra.call              a span from the decision to the outcome, around what the tool itself traces
-    hessra.decisions         how many calls got which verdict: ``permitted``, or the reason of a refusal
+    hessra.call              a span from the decision to the outcome, around the tool's own spans
+    hessra.decisions         the number of calls by verdict: ``permitted``, or the reason of a refusal
     hessra.ledger.wait       seconds that a call waited for the ledger to admit it
-    hessra.revocations.age   seconds since a guard last read what was revoked; past 5 it refuses
+    hessra.revocations.age   seconds since a guard last read the revocations; after 5 s it refuses calls
 
-Said are the object, the subject, the guard's name and the verdict: no argument, token or key, ever. Where
-the program has set no provider, nothing is done but to look now and then whether it has. What fails here is
+Reported are the object, the subject, the guard's name and the verdict; never an argument, a token or a key.
+While the program has set no provider, this module only checks now and then whether it has. A failure here is
 logged, and changes no decision.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -21,12 +20,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from weakref import WeakSet
 
 from ..call.call import Call
+from .settings import log
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
     from opentelemetry.trace import Tracer
 
-    from .remembering import Remembers
+    from .settings import GuardSettings
 
 __all__ = ["LOOK_EVERY", "CallSpan", "call_span"]
 
@@ -34,24 +34,22 @@ _NAME = "hessra_agents"
 _LONGEST = 256
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks for a provider."""
+"""Seconds between two checks for a provider."""
 
 _provided = False
 _looked = float("-inf")
-_guards: WeakSet[Remembers] = WeakSet()
+_guards: WeakSet[GuardSettings] = WeakSet()
 
 P = ParamSpec("P")
 
-_log = logging.getLogger("hessra_agents")
+
+def call_span(guard: GuardSettings, call: Call) -> CallSpan | None:
+    """Begin the span of a call; return None if the program has set no provider."""
+    return CallSpan(guard, call) if "opentelemetry" in sys.modules and _has_provider() else None
 
 
-def call_span(guard: Remembers, call: Call) -> CallSpan | None:
-    """What tells of this call, from now on; None where nobody hears it."""
-    return CallSpan(guard, call) if "opentelemetry" in sys.modules and _heard() else None
-
-
-def _heard() -> bool:
-    """Whether the program has set a provider. Once set, it stays; until then, asking costs a little."""
+def _has_provider() -> bool:
+    """Return whether the program has set a provider; check at most once in `LOOK_EVERY` until it has."""
     global _looked
     if not _provided and time.monotonic() - _looked >= LOOK_EVERY:
         _looked = time.monotonic()
@@ -59,25 +57,25 @@ def _heard() -> bool:
     return _provided
 
 
-def _aside(tell: Callable[P, None]) -> Callable[P, None]:
-    """A failure is logged and goes no further."""
+def _logging_failures(report: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a function so that its failures are logged and go no further."""
 
-    @wraps(tell)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+    @wraps(report)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            tell(*args, **kwargs)
+            report(*args, **kwargs)
         except Exception as error:
-            _log.warning("OpenTelemetry fails", exc_info=error)
+            log().warning("OpenTelemetry failed", exc_info=error)
 
-    return told
+    return wrapped
 
 
-@_aside
+@_logging_failures
 def _look() -> None:
     global _provided
     from opentelemetry import metrics, trace
 
-    # the API's own providers are there before a program sets any, and keep nothing
+    # the API's own providers exist before a program sets any, and record nothing
     tracers, meters = type(trace.get_tracer_provider()), type(metrics.get_meter_provider())
     _provided = not (
         tracers.__module__.startswith("opentelemetry.trace")
@@ -86,17 +84,17 @@ def _look() -> None:
 
 
 class CallSpan:
-    """Tells of one call, whose span is the current one until `end`."""
+    """Reports one call, whose span is the current span until `end`."""
 
     __slots__ = ("_context", "_guard", "_span", "_token", "_waits")
 
-    def __init__(self, guard: Remembers, call: Call) -> None:
+    def __init__(self, guard: GuardSettings, call: Call) -> None:
         self._guard = guard
         self._span: Any = None
         self._waits: float | None = None
         self._begin(call)
 
-    @_aside
+    @_logging_failures
     def _begin(self, call: Call) -> None:
         span = _tracer().start_span("hessra.call")
         if span.is_recording():
@@ -110,12 +108,12 @@ class CallSpan:
             self._span = span
 
     def waits(self) -> None:
-        """The ledger is asked from now on, until the verdict."""
+        """Measure the wait for the ledger, from now until the verdict."""
         self._waits = time.perf_counter()
 
-    @_aside
+    @_logging_failures
     def decided(self, verdict: str, subject: str = "") -> None:
-        """What the guard said; the subject if it was verified."""
+        """Report the guard's verdict, and the subject if it was verified."""
         decisions, wait = _instruments()
         if self._guard not in _guards:
             _guards.add(self._guard)
@@ -128,9 +126,9 @@ class CallSpan:
             if subject:
                 self._span.set_attribute("hessra.subject", _cut(subject))
 
-    @_aside
+    @_logging_failures
     def end(self, error: BaseException | None = None) -> None:
-        """The call is over. Of an exception its kind is said: its text may hold anything."""
+        """End the span. Only the type of an exception is reported, since its message may hold anything."""
         if self._span is None:
             return
         from opentelemetry import context, trace
@@ -145,7 +143,7 @@ class CallSpan:
 
 @cache
 def _tracer() -> Tracer:
-    """One that finds the program's provider, even if that is set later."""
+    """Return a tracer that finds the program's provider, even if the program sets it later."""
     from opentelemetry import trace
 
     return trace.get_tracer(_NAME)
@@ -157,7 +155,7 @@ def _instruments() -> tuple[Counter, Histogram]:
 
     meter = metrics.get_meter(_NAME)
     meter.create_observable_gauge(
-        "hessra.revocations.age", [_ages], "s", "since what was revoked was last read"
+        "hessra.revocations.age", [_ages], "s", "since the revocations were last read"
     )
     decisions = meter.create_counter("hessra.decisions", "{call}", "calls by verdict")
     return decisions, meter.create_histogram("hessra.ledger.wait", "s", "calls waiting for the ledger")
@@ -166,12 +164,10 @@ def _instruments() -> tuple[Counter, Histogram]:
 def _ages(_: CallbackOptions) -> Iterable[Observation]:
     from opentelemetry.metrics import Observation
 
-    ages = [
-        (guard._ledger.revoked.age, guard.audience) for guard in list(_guards) if guard._ledger is not None
-    ]
+    ages = [(guard.ledger.revoked.age, guard.audience) for guard in list(_guards) if guard.ledger is not None]
     return [Observation(age, {"audience": audience}) for age, audience in ages]
 
 
 def _cut(text: str) -> str:
-    """A name that somebody else chose, in a length that is fit for a label."""
+    """Return a name that comes from outside, cut to a length that is fit for an attribute."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

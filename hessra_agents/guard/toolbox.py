@@ -1,83 +1,84 @@
-"""A toolbox: what one agent holds. The tools that its capability reaches, and no others.
+"""Give one agent the tools that its capability reaches, and no others.
 
     desk = guard.toolbox(capability)
     await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
     mailer = desk.delegate("agent:desk:mailer", grant("send_email", to="ana@acme.com"))
 
-The capability travels as a value: bound into the toolbox, or into a function by `bind`. It is never taken
+The capability is always a value: bound into the toolbox, or into a function by `bind`. It is never taken
 from ambient state.
 """
 
 from __future__ import annotations
 
-import inspect
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
-
-import anyio
+from typing import Any, ParamSpec, TypeVar, overload
 
 from ..call.call import Call
 from ..errors import Denied, Reason
+from ..grants.conditions import Condition
 from ..grants.grants import grant
 from ..keys.keys import KeyPair
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
 from ..tools.json_schema import narrowed, wrapped
-from ..tools.provider_messages import ToolCall, calls_of, result_text
-from ..tools.tool import Tool
-from ..tools.wrappers import argument_binder, with_signature_of
+from ..tools.registry import Registry
+from ..tools.wrappers import bound_wrapper
 from ..verify.permit import Permit
 from ..verify.verifier import Possession
-from .enforcement import kept
+from .enforcement import Enforcement, PermittedBlock, Presented, as_denied, as_reusable, decide
+from .invocation import Invocation, retry_until_approved
 from .narrowing import check_conditions, exact_call
 from .session import Session
-
-if TYPE_CHECKING:
-    from ..tokens.builder import Condition
-    from .guard import Guard
+from .settings import GuardSettings
 
 __all__ = ["Toolbox"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_log = logging.getLogger("hessra_agents")
-
 
 class Toolbox:
-    """The tools that one agent may call. Make one with `Guard.toolbox` or `delegate`.
+    """The tools that one agent may call; `Guard.toolbox` and `delegate` return one.
 
-    Whoever has the object may use it: hand it to the agent that it is for, and `delegate` to others.
-    ``session`` is what that agent has seen. ``repr`` shows no token.
+    Any code that has the object may use it: give it to its agent only, and `delegate` to others. ``session``
+    is what the agent has seen. ``repr`` shows no token.
     """
 
     def __init__(
         self,
-        guard: Guard,
-        capability: Capability,
+        settings: GuardSettings,
+        registry: Registry,
+        capability: Capability | str,
+        *,
         key: KeyPair | None,
-        possession: Possession | None,
-        inject: Mapping[str, Any],
-        name: str,
-        session: Session,
+        inject: Mapping[str, Any] | None,
+        name: str | None,
+        session: Session | None,
     ) -> None:
-        self._guard = guard
-        self._capability = capability
+        known = settings.read(capability)
+        settings.check_audience(known)
+        if known.holder is not None and key is None:
+            raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
+        possession = Possession.show(known, key) if key is not None and known.holder is not None else None
+        self.settings = settings
+        self._registry = registry
+        self._presented = Presented(known, possession)
+        self._capability = known
         self._key = key
-        self._possession = possession
-        self._inject = inject
-        self._trust = guard.trust
-        self.name = name
-        self.session = session
+        self._inject = dict(inject or {})
+        self._parse = settings.parse
+        self.name = name or known.subject
+        self.session = Session() if session is None else session
 
     def __repr__(self) -> str:
         return f"Toolbox({self.name!r}, tools={list(self.tools)})"
 
     def __reduce__(self) -> str:
-        raise TypeError("a toolbox is not pickled: send the capability's text, and prove calls with the key")
+        raise TypeError(
+            "a toolbox cannot be pickled: send the capability's token, and prove calls with the key"
+        )
 
     @property
     def capability(self) -> Capability:
@@ -85,11 +86,19 @@ class Toolbox:
         return self._capability
 
     @property
+    def possession(self) -> Possession | None:
+        """Evidence that the holder's key was used at this guard; None for a bearer capability."""
+        proof = self._presented.proof
+        return proof if isinstance(proof, Possession) else None
+
+    @property
     def tools(self) -> tuple[str, ...]:
-        """The names of the tools that can be reached, sorted."""
+        """The names of the reachable tools, sorted."""
         reached = {name.removeprefix("tool:") for name in self._capability.tools if name.startswith("tool:")}
         # a method without its object cannot be called by name
-        return tuple(sorted(n for n, tool in self._guard.tools.items() if n in reached and not tool.method))
+        return tuple(
+            sorted(n for n, tool in self._registry.tools.items() if n in reached and not tool.method)
+        )
 
     async def call(
         self,
@@ -102,55 +111,56 @@ class Toolbox:
         """Call a tool, and return what it returns (the items of an async generator as a list).
 
         Args:
-            tool: its name, or the function.
-            arguments: a mapping, or JSON text as a model wrote it.
-            approvals: approvals of this call; those that wait in the guard's ledger are found there.
-            approval_timeout: how long to wait for approvals that are missing; without, the refusal comes at
-                once, and its ``request`` names what the approvers are asked. One who stops waiting leaves
-                the request.
+            tool: the tool's name, or the function.
+            arguments: a mapping, or a JSON string from a model.
+            approvals: approvals of this call; the guard adds those in its ledger.
+            approval_timeout: how long to wait for missing approvals. If omitted, the call is refused at
+                once, and ``denied.request`` names the request for them. The request stays open when the
+                wait ends.
 
         Raises:
             Denied: the call is refused and the tool did not run.
-            Exception: whatever the tool itself raised.
+            Exception: any exception of the tool itself.
         """
-        if approval_timeout is not None and not isinstance(approval_timeout, timedelta):
-            raise TypeError("wait is a timedelta, such as timedelta(minutes=5)")
-        end = anyio.current_time() + approval_timeout.total_seconds() if approval_timeout else 0
-        seen: set[str] = set()
-        approvals = kept(approvals)
-        while True:
-            try:
-                async with self._running(tool, arguments, approvals) as run:
-                    return await run.result()
-            except Denied as denied:
-                left = end - anyio.current_time() if approval_timeout else 0
-                if denied.request is None or denied.from_tool or left <= 0:
-                    raise
-                again = False
-                with anyio.move_on_after(left):
-                    again = await self._guard._news(denied.request, seen)
-                if not again:
-                    raise
-
-    def _running(
-        self,
-        tool: str | Callable[..., Any],
-        arguments: Mapping[str, Any] | str | bytes,
-        approvals: Iterable[Approval | str] = (),
-    ) -> Any:
         receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
-        name = tool if isinstance(tool, str) else self._guard.registered_name(tool)
-        return self._begun(name, receiver, arguments, approvals)
+        name = tool if isinstance(tool, str) else self._registry.registered_name(tool)
+        if approval_timeout is None:
+            return await self._invocation(name, arguments, receiver, approvals).result()
+        if not isinstance(approval_timeout, timedelta):
+            raise TypeError("approval_timeout must be a timedelta, such as timedelta(minutes=5)")
+        given = as_reusable(approvals)
+        return await retry_until_approved(
+            lambda: self._invocation(name, arguments, receiver, given).result(),
+            self.settings,
+            approval_timeout,
+        )
 
-    def _begun(self, name: str, receiver: Any, arguments: Any, approvals: Iterable[Any] = ()) -> Any:
-        held = self._fresh(), name, arguments, self._possession, approvals, self._inject
-        return self._guard._running(*held, receiver, self.session)
+    def _invocation(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        receiver: Any = None,
+        approvals: Iterable[Approval | str] = (),
+    ) -> Invocation:
+        return Invocation(
+            self.settings,
+            self._registry,
+            self._present(approvals),
+            name,
+            arguments,
+            injected=self._inject,
+            session=self.session,
+            receiver=receiver,
+        )
 
-    def _fresh(self) -> Capability:
-        if self._guard.trust is not self._trust:
-            # a root was added or removed since: what was verified then is verified again
-            self._capability, self._trust = self._guard.read(self._capability), self._guard.trust
-        return self._capability
+    def _present(self, approvals: Iterable[Approval | str] = ()) -> Presented:
+        if self.settings.parse is not self._parse:
+            # the guard's trust was replaced: verify the capability by the new trust
+            parse, self._capability = self.settings.parse, self.settings.read(self._capability)
+            self._parse, self._presented = parse, Presented(self._capability, self._presented.proof)
+        if type(approvals) is tuple and not approvals:  # anything else that is empty is checked as well
+            return self._presented
+        return Presented(self._presented.capability, self._presented.proof, as_reusable(approvals))
 
     def permit(
         self,
@@ -159,14 +169,19 @@ class Toolbox:
         approvals: Iterable[Approval | str] = (),
         validate: Callable[[Call], object] | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
-        """Decide a call of something that is no tool of this guard: see `Guard.permit`."""
-        return self._guard._permitted(
-            self._fresh(), call, self._possession, approvals, validate, session=self.session
-        )
+        """Decide a call of something that is not a tool of this guard: see `Guard.permit`."""
+        # as a token, which is read when the block is entered: the guard's trust may be another by then
+        presented = Presented.of(self._capability, self.possession, approvals)
+        return PermittedBlock(Enforcement(self.settings, presented, self.session), call, validate)
 
     def decide(self, call: Call) -> Permit:
-        """The decision on such a call alone: see `Guard.decide`."""
-        return self._guard.decide(self._fresh(), call, proof=self._possession, session=self.session)
+        """Return the decision on such a call alone: see `Guard.decide`."""
+        try:
+            presented = self._present()
+            return decide(self.settings, presented, self._capability, call, self.session)
+        except Exception as error:
+            denied = as_denied(error, call.tool)
+            raise denied from denied.__cause__
 
     # an async generator, a coroutine function, a plain function: the first that fits
     @overload
@@ -178,42 +193,32 @@ class Toolbox:
     @overload
     def bind(self, tool: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
     def bind(self, tool: Callable[..., Any], /) -> Callable[..., Any]:
-        """The tool as a function of the same signature that carries this authority and no other.
+        """Return the tool as a function of the same signature that carries this toolbox's authority only.
 
-        A sync tool becomes a coroutine function. The call is decided when it runs, not when the coroutine
-        is made.
+        A sync tool becomes a coroutine function. The call is decided when the coroutine runs, not when it
+        is created.
 
         Raises:
-            ValueError: the function is no tool of this guard.
+            ValueError: the function is not a tool of this guard.
         """
-        registered = self._guard.tools[self._guard.registered_name(tool)]
-        signature = _called_with(registered)
-        read, receiver = argument_binder(signature), getattr(tool, "__self__", None)
-
-        async def bound(*args: Any, **kwargs: Any) -> Any:
-            async with self._begun(registered.name, receiver, read(args, kwargs)) as run:
-                return await run.result()
-
-        async def bound_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            running = self._begun(registered.name, receiver, read(args, kwargs))
-            async with running as run, aclosing(run.items()) as items:
-                async for item in items:
-                    yield item
-
-        double = bound_generator if registered.kind == "generator" else bound
-        return with_signature_of(double, registered, signature)
+        registered = self._registry.tools[self._registry.registered_name(tool)]
+        name, receiver = registered.name, getattr(tool, "__self__", None)
+        return bound_wrapper(registered, lambda arguments: self._invocation(name, arguments, receiver))
 
     def schemas(self, provider: str = "openai") -> list[dict[str, Any]]:
-        """JSON schemas of the reachable tools, narrowed to what is granted.
+        """Return the JSON Schemas of the reachable tools, narrowed to what is granted.
 
         Args:
             provider: ``openai`` (Chat Completions), ``openai-responses``, ``anthropic`` or ``mcp``.
+
+        Raises:
+            ValueError: the provider is unknown.
         """
         patterns = [pattern for block in self._capability.blocks for pattern in block.patterns]
         if not self._capability.blocks[0].patterns:
-            # such a capability permits calls without arguments only
+            # such a capability only permits calls without arguments
             patterns += [grant(name).branches(closed=True) for name in self.tools]
-        tools = [self._guard.tools[name] for name in self.tools]
+        tools = [self._registry.tools[name] for name in self.tools]
         return [
             wrapped(provider, tool, narrowed(tool.schema, f"tool:{tool.name}", [*patterns, *tool.bounds]))
             for tool in tools
@@ -222,40 +227,24 @@ class Toolbox:
     async def answer(
         self, tool_calls: object, *, approval_timeout: timedelta | None = None
     ) -> list[dict[str, Any]]:
-        """Run a model's tool calls, side by side, and return their results in order and in their shape.
+        """Run a model's tool calls concurrently, and return their results in order and in the model's format.
 
-        Takes a list of calls, a message with calls in it, or None; parts that are no calls are passed over.
-        Each call waits for approvals as `call` does, side by side, too.
+        A refused call, an unknown tool, unreadable arguments and a tool's own exception become results that
+        the model can read; only cancellation passes through.
 
-        A refused call, an unknown tool, unreadable arguments and a tool's own exception become results
-        that the model can read; only cancellation passes through.
+        Args:
+            tool_calls: a list of calls, a message with calls in it, or None; all other parts are skipped.
+            approval_timeout: how long each call waits for missing approvals, as in `call`.
 
         Raises:
-            ValueError: a call has no shape that could be answered.
+            ValueError: a call has a format that cannot be answered.
         """
-        calls = calls_of(tool_calls)
-        answers = [call.answer("error: the call was broken off", error=True) for call in calls]
+        from ..tools.provider_messages import answer_calls  # needed only here
 
-        async def run(index: int, call: ToolCall) -> None:
-            answers[index] = await self._answer(call, approval_timeout)
+        async def run(name: str, arguments: Mapping[str, Any] | str) -> Any:
+            return await self.call(name, arguments, approval_timeout=approval_timeout)
 
-        async with anyio.create_task_group() as group:
-            for index, call in enumerate(calls):
-                group.start_soon(run, index, call)
-        return answers
-
-    async def _answer(self, call: ToolCall, approval_timeout: timedelta | None) -> dict[str, Any]:
-        try:
-            if not isinstance(call.arguments, (str, Mapping)):
-                raise Denied(Reason.MALFORMED, "the arguments are not an object", tool=call.name)
-            result = await self.call(call.name, call.arguments, approval_timeout=approval_timeout)
-            return call.answer(result_text(result), error=False)
-        except Exception as error:
-            if isinstance(error, Denied) and not error.from_tool:
-                return call.answer(f"refused: {error}", error=True)
-            # its text may hold anything; the log has it, the model gets its kind
-            _log.warning("the tool %r failed", call.name, exc_info=error)
-            return call.answer(f"error: the tool failed with {type(error).__name__}", error=True)
+        return await answer_calls(tool_calls, run)
 
     def delegate(
         self,
@@ -266,26 +255,28 @@ class Toolbox:
         inject: Mapping[str, Any] | None = None,
         share_results: Iterable[str | Callable[..., Any]] = (),
     ) -> Toolbox:
-        """The toolbox of a sub-agent: its own key, its own expiry, at most these grants.
+        """Return the toolbox of a sub-agent: a key of its own, and at most these grants and this lifetime.
 
-        It may outlive this toolbox, as its own expiry says, and never exceeds what this one allows.
+        The sub-agent's toolbox never exceeds what this toolbox allows. Losing this toolbox does not end it;
+        only expiry and revocation do.
 
         Args:
-            name: below this agent's own: ``agent:desk`` delegates to ``agent:desk:mailer``.
-            conditions: grants are what it may call, an argument that is not named keeps its bounds; beside
-                them limits, and approvals that each call needs.
-            ttl: time from now until it is refused.
-            inject: values that the host injects for the sub-agent; this toolbox's own if left out.
-            share_results: tools whose results so far are handed over, for arguments that follow data; it
-                sees no others but its own. What one of the two is exposed to, the other is, too.
+            name: a name below this agent's: ``agent:desk`` delegates to ``agent:desk:mailer``.
+            conditions: grants of what the sub-agent may call, limits, and approvals that each call needs.
+                Arguments that a grant does not name keep their bounds.
+            ttl: time from now after which the sub-agent's capability is refused.
+            designations: labels that the guard must state with these values.
+            inject: values that the host injects for the sub-agent; this toolbox's own if omitted.
+            share_results: tools whose results so far the sub-agent's arguments may follow; it sees no other
+                results but its own. Labels that either agent is exposed to apply to both.
 
         Raises:
             ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
         """
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
-            raise ValueError(f"a sub-agent of {self.name!r} is named {self.name}:<name>")
-        check_conditions(conditions, self._guard.tools)
-        session = self.session.fork([self._guard.tool_name(one) for one in share_results])
+            raise ValueError(f"the name of a sub-agent of {self.name!r} must be {self.name}:<name>")
+        check_conditions(conditions, self._registry.tools)
+        session = self.session.fork([self._registry.tool_name(tool) for tool in share_results])
         key = KeyPair.generate()
         child = self._capability.delegate(
             *conditions,
@@ -293,13 +284,15 @@ class Toolbox:
             key=self._key,
             ttl=ttl,
             designations=designations,
-            now=self._guard.now(),
+            now=self.settings.now(),
         )
         injected = self._inject if inject is None else inject
-        return self._guard.toolbox(child, key=key, inject=injected, name=name, session=session)
+        return Toolbox(
+            self.settings, self._registry, child, key=key, inject=injected, name=name, session=session
+        )
 
     def prove(self, tool: str, arguments: Mapping[str, Any] | str | bytes, *, audience: str) -> Proof:
-        """The proof of one call to a guard elsewhere, for a capability that has a holder.
+        """Return a proof of one call to a guard in another process, for a capability that has a holder.
 
         Raises:
             ValueError: the capability has no holder, or the arguments have no canonical form.
@@ -307,13 +300,19 @@ class Toolbox:
         if self._key is None:
             raise ValueError("this capability has no holder: its calls need no proof")
         call = Call.of(tool, arguments)
-        return self._capability.prove(call, key=self._key, audience=audience, now=self._guard.now())
+        return self._capability.prove(call, key=self._key, audience=audience, now=self.settings.now())
 
     def attenuate(self, *conditions: Condition, ttl: timedelta | None = None) -> Toolbox:
-        """This toolbox with less: the same agent and key, fewer tools, tighter arguments or less time."""
-        narrower = self._capability.attenuate(*conditions, ttl=ttl, now=self._guard.now())
-        return self._guard.toolbox(
-            narrower, key=self._key, inject=self._inject, name=self.name, session=self.session
+        """Return a toolbox of the same agent and key with fewer tools, tighter arguments or less time."""
+        narrower = self._capability.attenuate(*conditions, ttl=ttl, now=self.settings.now())
+        return Toolbox(
+            self.settings,
+            self._registry,
+            narrower,
+            key=self._key,
+            inject=self._inject,
+            name=self.name,
+            session=self.session,
         )
 
     def narrow(
@@ -325,26 +324,20 @@ class Toolbox:
         ttl: timedelta | None = None,
         **named: object,
     ) -> Toolbox:
-        """This toolbox for one exact call, once: what a task may do becomes what it is about to do.
+        """Return a toolbox for one exact call, once: what a task may do becomes what it is about to do.
 
-        Hand on what this returns, and nothing else: whoever has this toolbox can narrow it again. Only what
-        it allows passes, whatever is named here. The guard counts in its ledger, and refuses without one.
+        Hand on the returned toolbox only: code that has this toolbox can narrow it again. The call must
+        still be one that this toolbox allows. The guard counts calls in its ledger, and without a ledger it
+        refuses them.
 
         Args:
-            tool: its name, or the function.
-            arguments: all arguments of the call and exactly their values; for names that are no identifiers.
-            named: likewise.
-            ttl: time from now until it is refused.
+            tool: the tool's name, or the function.
+            arguments: arguments of the call with their exact values, for names that are not identifiers.
+            named: the other arguments, with their exact values.
+            ttl: time from now after which the capability is refused.
 
         Raises:
-            ValueError: the tool is unknown, has no such argument, or cannot be called without another.
+            ValueError: the tool is unknown, has no such argument, or requires an argument that is missing.
         """
-        found = self._guard.tools[self._guard.tool_name(tool)]
-        return self.attenuate(*exact_call(found, {**(arguments or {}), **named}), ttl=ttl)
-
-
-def _called_with(tool: Tool) -> inspect.Signature:
-    """The signature without what the caller does not give: injected values, and a method's object."""
-    parameters = list(tool.signature.parameters.values())
-    told = parameters[1:] if tool.method else parameters
-    return tool.signature.replace(parameters=[p for p in told if p.name not in tool.injected])
+        registered = self._registry.tools[self._registry.tool_name(tool)]
+        return self.attenuate(*exact_call(registered, {**(arguments or {}), **named}), ttl=ttl)

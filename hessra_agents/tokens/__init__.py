@@ -1,4 +1,4 @@
-"""Tokens on Biscuit: the only package that imports ``biscuit_auth``.
+"""Issue, read and narrow tokens: the only package, with ``keys/biscuit.py``, that imports ``biscuit_auth``.
 
-Time is an argument. Nothing here reads or writes, but for files of keys (`keyfile`, `trust`).
+Nothing here reads or writes files. Where a function takes ``now``, None means the clock of this process.
 """

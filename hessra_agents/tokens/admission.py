@@ -1,8 +1,8 @@
-"""Admission: what a capability may say, and what it does say, before any Datalog runs.
+"""Admit capabilities: what one may say, and what it does say, before any Datalog runs.
 
 The Datalog engine holds the interpreter while it works and its time limit interrupts nothing, so six
-hundred bytes can stop a process for seconds. Admission therefore reads the blocks first (`wire`) and lets
-through only these shapes; all else is refused as ``outside_profile`` and never reaches the engine:
+hundred bytes can stop a process for seconds. Admission therefore reads the blocks first (`format.blocks`)
+and admits only these shapes; all else is refused as ``outside_profile`` and never reaches the engine:
 
     first block      right(subject, object, operation)  1 to 128, all of one subject
                      check if resource($r), operation($o), right($s, $r, $o)     exactly once
@@ -19,13 +19,13 @@ through only these shapes; all else is refused as ``outside_profile`` and never 
                      or result_of(key, tool, selector), results_of(key, tool, selector), all literal
     elsewhere        resource($r), !{objects}.contains($r)
 
-In the first block every branch says which argument names there may be. A signed block that states
-``holder`` is a delegation: it has exactly that fact, by the key and for the handle of the last holder
-check, and exactly one holder check of its own under a fresh handle. No handle occurs twice. What a session
-has seen needs no handle: it is true of this call, or it is not, whatever block asks.
+In the first block every branch closes the argument names. A signed block that states ``holder`` is a
+delegation: it has exactly that fact, signed by the key and for the handle of the last holder check, and
+exactly one holder check of its own under a fresh handle. No handle serves two purposes. Conditions on
+exposure need no handle: what the session has seen is the same for every block.
 
-What admission reads is data; the decision, the explanation of a refusal and the description of a token
-all use that data.
+Admission returns data, and the decision, the explanation of a refusal and the description of a token all
+use that data.
 """
 
 from __future__ import annotations
@@ -37,45 +37,34 @@ from ..errors import Denied, Reason
 from ..grants.clauses import Pattern, Source
 from ..grants.labels import is_text
 from ..grants.limits import Limit
-from .datalog_reader import AT_LEAST, CONTAINS, LESS, NOT, is_variable, read_pattern
-from .format.blocks import MAX_CHECKS, Op, Query, RawBlock, Var
+from .datalog_reader import HAS, NOT, read_pattern, read_time
+from .format.blocks import MAX_CHECKS, Query, RawBlock
 from .format.protobuf import outside_profile
+from .format.terms import Op, Var
 
-__all__ = [
-    "ANCHOR",
-    "APPROVED",
-    "HOLDER",
-    "MAX_CHECKS",
-    "MAX_EACH",
-    "MAX_LIMITS",
-    "Block",
-    "RequiredAttestation",
-]
-__all__ += ["Holder", "admit"]
+__all__ = ["ANCHOR", "APPROVED", "HOLDER", "RESERVED", "Block", "Holder", "RequiredAttestation", "admit"]
 
 MAX_EACH = 32
 """Tests on every element of a list, in a whole token."""
 
 MAX_LIMITS = 16
-"""Limits of a whole token: one call charges each of them."""
+"""Limits in a whole token; a call charges each of them."""
 
 MAX_SOURCES = 16
-"""Different places in results that a whole token asks about, and patterns of labels."""
+"""Different sources of values in a whole token, and likewise patterns of excluded labels."""
 
 ANCHOR, HOLDER, APPROVED = "anchor", "holder", "approved"
 RESERVED = frozenset({HOLDER, APPROVED})
 """Labels that only a checked statement earns."""
 
 _HANDLE = re.compile(r"[0-9a-f]{32}")
-_HAS = Op("binary", code=CONTAINS)
-_BELOW, _NOT_BELOW = Op("binary", code=LESS), Op("binary", code=AT_LEAST)
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredAttestation:
     """A designation that a named key must state: (label, value) by ``key`` (32 bytes, Ed25519).
 
-    An approval may be asked for calls ``tools`` some objects only (None: all).
+    An approval may be required for calls of some objects only: ``tools`` (None: of all).
     """
 
     label: str
@@ -86,7 +75,7 @@ class RequiredAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who may use the token from this block on: a key, asked for under a handle."""
+    """The key that may use the token from this block on, and the handle under which it is required."""
 
     handle: str
     key: bytes
@@ -94,12 +83,12 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one block says.
+    """The content of one block. Times are Unix seconds.
 
     ``patterns`` must all hold, each by one branch; ``attested`` must all hold, each by one alternative.
-    ``issued`` is the earliest moment that the block names as its start, ``starts`` the latest. ``limits`` are
-    counted, each under its handle; of ``clear`` patterns of labels the session must have seen nothing, for
-    calls of some objects (None: all). ``states`` are designations that the signer vouches for.
+    ``issued`` is the earliest start that the block names, ``starts`` the latest. ``limits`` are counted,
+    each under its handle. ``clear`` are patterns of labels that the session must not have seen, for calls
+    of some objects (None: of all). ``states`` are designations that the signer vouches for.
     """
 
     id: str
@@ -119,29 +108,31 @@ class Block:
 
     @property
     def holder(self) -> Holder | None:
-        """The holder that this block names, if it names one."""
-        found = [Holder(a.value, a.key) for one in self.attested for a in one if a.label == HOLDER]
-        return found[0] if found else None
+        """The holder that this block names, or None."""
+        holders = [Holder(a.value, a.key) for check in self.attested for a in check if a.label == HOLDER]
+        return holders[0] if holders else None
 
 
 def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
-    """What these blocks say.
+    """Return what these blocks say.
 
     Raises:
         Denied: ``outside_profile`` or ``too_large``.
     """
     if sum([len(block.checks) for block in raw]) > MAX_CHECKS:
-        raise Denied(Reason.TOO_LARGE, detail="checks of a token")
+        raise Denied(Reason.TOO_LARGE, detail="checks in a token")
     blocks = tuple([_block(block, first=index == 0) for index, block in enumerate(raw)])
-    clauses = [c for b in blocks for p in b.patterns for r in p for c in r.clauses]
-    each = sum([sum([test.each for test in one.tests]) + (one.fact == "results_of") for one in clauses])
+    clauses = [
+        c for block in blocks for pattern in block.patterns for branch in pattern for c in branch.clauses
+    ]
+    each = sum([sum([test.each for test in c.tests]) + (c.fact == "results_of") for c in clauses])
     if each > MAX_EACH:
         raise Denied(Reason.TOO_LARGE, detail="tests on every element")
     if sum([len(block.limits) for block in blocks]) > MAX_LIMITS:
-        raise Denied(Reason.TOO_LARGE, detail="limits of a token")
-    sources = {clause.equal for clause in clauses if isinstance(clause.equal, Source)}
+        raise Denied(Reason.TOO_LARGE, detail="limits in a token")
+    sources = {c.equal for c in clauses if isinstance(c.equal, Source)}
     if max(len(sources), sum([len(block.clear) for block in blocks])) > MAX_SOURCES:
-        raise Denied(Reason.TOO_LARGE, detail="questions about a session")
+        raise Denied(Reason.TOO_LARGE, detail="conditions on a session")
     _check_first(blocks[0])
     _check_handles(blocks)
     return blocks
@@ -155,7 +146,7 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
     attested: list[tuple[RequiredAttestation, ...]] = []
     activators: list[bytes] = []
     patterns: list[Pattern] = []
-    counted: list[tuple[str, Limit]] = []
+    limits: list[tuple[str, Limit]] = []
     clear: list[tuple[str, frozenset[str] | None]] = []
     right_checks = 0
     for check in raw.checks:
@@ -163,11 +154,11 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
         names = [name for name, _ in query.body]
         alone = len(check) == 1
         if names == ["resource", "operation", "right"] and alone and first:
-            _right_check(query)
+            _check_right(query)
             right_checks += 1
         elif names == ["time"] and alone:
-            bound, limits = _time(query)
-            (expires if limits else starts).append(bound)
+            moment, is_end = _time(query)
+            (expires if is_end else starts).append(moment)
         elif names == ["designation"] and not query.trusting and alone:
             designations.append(_designation(query))
         elif names == ["designation"]:
@@ -175,28 +166,28 @@ def _block(raw: RawBlock, *, first: bool) -> Block:
         elif names == ["activation"] and alone:
             activators.append(_activation(query))
         elif names == ["limit"]:
-            counted.append(_limit(check))
+            limits.append(_limit(check))
         elif names == ["exposure_clear"]:
             clear.append(_clear(check))
         else:
             patterns.append(read_pattern(check, first=first))
     if first and right_checks != 1:
-        raise outside_profile("the first block checks no right, or more than once")
+        raise outside_profile("the first block does not check the right exactly once")
     return Block(
         raw.id,
         raw.signer,
-        rights,
-        min(expires, default=None),
-        max(starts, default=None),
-        tuple(designations),
-        tuple(attested),
-        tuple(activators),
-        tuple(patterns),
-        states,
-        activates,
-        tuple(counted),
-        min(starts, default=None),
-        tuple(clear),
+        rights=rights,
+        expires=min(expires, default=None),
+        starts=max(starts, default=None),
+        designations=tuple(designations),
+        attested=tuple(attested),
+        activators=tuple(activators),
+        patterns=tuple(patterns),
+        states=states,
+        activates=activates,
+        limits=tuple(limits),
+        issued=min(starts, default=None),
+        clear=tuple(clear),
     )
 
 
@@ -217,115 +208,104 @@ def _facts(
     return tuple(rights), tuple(states), activates
 
 
-def _right_check(query: Query) -> None:
-    """``resource($r), operation($o), right($s, $r, $o)``, of three variables."""
+def _check_right(query: Query) -> None:
+    """Refuse anything but ``resource($r), operation($o), right($s, $r, $o)`` with three variables."""
     (_, resource), (_, operation), (_, right) = query.body
-    if {type(term) for term in resource + operation + right} != {Var} or len(right) != 3:
-        raise outside_profile("another check of a right")
-    if (resource, operation) != (right[1:2], right[2:]) or len(set(right)) != 3:
-        raise outside_profile("another check of a right")
-    if query.expressions or query.trusting:
-        raise outside_profile("another check of a right")
+    variables = {type(term) for term in resource + operation + right} == {Var}
+    joined = (resource, operation) == (right[1:2], right[2:]) and len(right) == len(set(right)) == 3
+    if not (variables and joined) or query.expressions or query.trusting:
+        raise outside_profile("an unsupported check of a right")
 
 
 def _time(query: Query) -> tuple[int, bool]:
-    """(N, True) of ``$t < N``; (N, False) of ``$t >= N``."""
-    ((_, terms),) = query.body
-    if len(terms) == len(query.expressions) == 1 and len(query.expressions[0]) == 3 and not query.trusting:
-        variable, bound, comparison = query.expressions[0]
-        if (
-            is_variable(variable, terms[0])
-            and type(bound.value) is int
-            and comparison in (_BELOW, _NOT_BELOW)
-        ):
-            return bound.value, comparison == _BELOW
-    raise outside_profile("another check of the time")
+    bound = read_time(query)
+    if bound is None:
+        raise outside_profile("an unsupported check of the time")
+    return bound
 
 
 def _designation(query: Query) -> tuple[str, str]:
-    ((_, terms),) = query.body
-    if [type(term) for term in terms] != [str, str] or query.expressions or terms[0] in RESERVED:
-        raise outside_profile("another designation")
-    return str(terms[0]), str(terms[1])
+    match query:
+        case Query(((_, (str(label), str(value))),), (), ()) if label not in RESERVED:
+            return label, value
+    raise outside_profile("an unsupported designation")
 
 
 def _attested(check: tuple[Query, ...]) -> tuple[RequiredAttestation, ...]:
     found = []
-    check, of = _scope(check)
+    check, tools = _scope(check)
     for query in check:
-        names = [name for name, _ in query.body]
-        terms = query.body[0][1] if names == ["designation"] else ()
-        if [type(t) for t in terms] != [str, str] or query.expressions or len(query.trusting) != 1:
-            raise outside_profile("another designation by a key")
-        found.append(RequiredAttestation(str(terms[0]), str(terms[1]), query.trusting[0], of))
-    if (len(found) > 1 or of is not None) and any(one.label != APPROVED for one in found):
+        match query:
+            case Query((("designation", (str(label), str(value))),), (), (key,)):
+                found.append(RequiredAttestation(label, value, key, tools))
+            case _:
+                raise outside_profile("an unsupported designation by a key")
+    if (len(found) > 1 or tools is not None) and any(a.label != APPROVED for a in found):
         raise outside_profile("a choice of designations")
-    if any(one.label == ANCHOR for one in found):
+    if any(a.label == ANCHOR for a in found):
         raise outside_profile("an audience by a key")
-    if any(one.label in RESERVED and not _HANDLE.fullmatch(one.value) for one in found):
+    if any(a.label in RESERVED and not _HANDLE.fullmatch(a.value) for a in found):
         raise outside_profile("a handle that is not 128 bits in hex")
     return tuple(found)
 
 
 def _limit(check: tuple[Query, ...]) -> tuple[str, Limit]:
-    (query, *more), of = _scope(check)
-    ((_, terms),) = query.body
-    if [type(t) for t in terms] != [str, str, int] or query.expressions or query.trusting or more:
-        raise outside_profile("another limit")
-    handle, kind, most = terms
-    found = Limit.parse(str(kind), most, of)  # type: ignore[arg-type]
-    if found is None or not _HANDLE.fullmatch(str(handle)):
-        raise outside_profile("a limit that cannot be counted")
-    return str(handle), found
+    (query, *more), tools = _scope(check)
+    match query:
+        case Query(((_, (str(handle), str(kind), int(most))),), (), ()) if type(most) is int and not more:
+            limit = Limit.parse(kind, most, tools)
+            if limit is not None and _HANDLE.fullmatch(handle):
+                return handle, limit
+    raise outside_profile("an unsupported limit")
 
 
 def _clear(check: tuple[Query, ...]) -> tuple[str, frozenset[str] | None]:
-    (query, *more), of = _scope(check)
-    ((_, terms),) = query.body
-    if len(terms) != 1 or not is_text(terms[0]) or query.expressions or query.trusting or more:
-        raise outside_profile("another question about exposure")
-    return str(terms[0]), of
+    (query, *more), tools = _scope(check)
+    match query:
+        case Query(((_, (str(labels),)),), (), ()) if is_text(labels) and not more:
+            return labels, tools
+    raise outside_profile("an unsupported condition on exposure")
 
 
 def _scope(check: tuple[Query, ...]) -> tuple[tuple[Query, ...], frozenset[str] | None]:
-    """The check without its last alternative ``resource($r), !{objects}.contains($r)``, and those objects."""
-    body, steps, trusting = check[-1]
-    if len(check) == 1 or [name for name, _ in body] != ["resource"]:
+    """Split off the last alternative ``resource($r), !{objects}.contains($r)``, and return those objects."""
+    last = check[-1]
+    if len(check) == 1 or [name for name, _ in last.body] != ["resource"]:
         return check, None
-    ((_, terms),) = body
-    if len(terms) == len(steps) == 1 and len(steps[0]) == 4 and not trusting:
-        named, variable, contains, negated = steps[0]
-        objects = named.value
-        right = contains == _HAS and negated == NOT and is_variable(variable, terms[0])
-        # of no object at all would be a check that never asks for anything
-        if right and objects and isinstance(objects, frozenset) and {type(one) for one in objects} == {str}:
-            return check[:-1], objects  # type: ignore[return-value]
-    raise outside_profile("another choice of objects")
+    match last:
+        case Query(
+            ((_, (Var() as variable,)),),
+            ((Op("value", frozenset() as tools), Op("value", Var() as element), *rest),),
+            (),
+        ) if element == variable and rest == [HAS, NOT] and {type(tool) for tool in tools} == {str}:
+            # not an empty set: that would be a check that requires nothing
+            return check[:-1], tools
+    raise outside_profile("an unsupported choice of objects")
 
 
 def _activation(query: Query) -> bytes:
-    ((_, terms),) = query.body
-    if len(terms) != 1 or not isinstance(terms[0], Var) or query.expressions or len(query.trusting) != 1:
-        raise outside_profile("another check of an activation")
-    return query.trusting[0]
+    match query:
+        case Query(((_, (Var(),)),), (), (key,)):
+            return key
+        case _:
+            raise outside_profile("an unsupported check of an activation")
 
 
 def _check_first(first: Block) -> None:
-    if not first.rights or len({subject for subject, _, _ in first.rights}) != 1:
+    if len({subject for subject, _, _ in first.rights}) != 1:
         raise outside_profile("the first block names no right, or rights of several subjects")
     if len({resource for _, resource, _ in first.rights}) != len(first.rights):
-        raise outside_profile("one object under two operations, or twice")
+        raise outside_profile("an object is granted twice")
     if first.expires is None:
         raise outside_profile("the first block does not expire")
 
 
 def _check_handles(blocks: tuple[Block, ...]) -> None:
-    """No handle twice, and every change of holder signed by the holder before."""
+    """Refuse a handle that is used twice, and a change of holder that the holder before did not sign."""
     holder: Holder | None = None
-    owners: dict[str, tuple[int, bytes]] = {}
-    counted: set[str] = set()
-    for index, block in enumerate(blocks):
-        checks = [one[0] for one in block.attested if one[0].label == HOLDER]
+    used: set[str] = set()
+    for block in blocks:
+        checks = [check[0] for check in block.attested if check[0].label == HOLDER]
         stated = [value for label, value in block.states if label == HOLDER]
         if any(label in (APPROVED, ANCHOR) for label, _ in block.states):
             raise outside_profile("a block that states what only a statement earns")
@@ -336,14 +316,10 @@ def _check_handles(blocks: tuple[Block, ...]) -> None:
             valid = (signed and len(checks) == 1) or (not stated and not checks)
         if not valid:
             raise outside_profile("a change of holder that its holder did not sign")
-        for one in (alternative for check in block.attested for alternative in check):
-            if one.label == HOLDER and one.value in owners:
-                raise outside_profile("a handle that was used before")
-            if one.label in RESERVED and owners.setdefault(one.value, (index, one.key)) != (index, one.key):
-                raise outside_profile("a handle that was used before")
-        for handle, _ in block.limits:
-            if owners.setdefault(handle, (index, b"")) != (index, b"") or handle in counted:
-                raise outside_profile("a handle that was used before")
-            counted.add(handle)
-        if checks:
-            holder = Holder(checks[0].value, checks[0].key)
+        # several checks of one block may name one approver, under one handle
+        approvers = {(a.value, a.key) for check in block.attested for a in check if a.label == APPROVED}
+        handles = [check.value for check in checks] + [handle for handle, _ in (*approvers, *block.limits)]
+        if len(set(handles)) < len(handles) or not used.isdisjoint(handles):
+            raise outside_profile("a handle that was used before")
+        used.update(handles)
+        holder = block.holder or holder

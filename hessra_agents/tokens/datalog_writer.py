@@ -1,8 +1,8 @@
-"""Clauses as Datalog.
+"""Write clauses as Datalog.
 
-Everything that a caller chose goes in as a parameter, never as text. The operators are those of Datalog
-3.0, so that every Biscuit implementation reads a bearer capability; only a test on every element of a
-list needs a closure (3.3), and ``trusting`` makes 3.1.
+Everything that a caller chooses goes in as a parameter, never as source text. The operators are those of
+Datalog 3.0, so every Biscuit implementation reads a bearer capability; only a test on every element of a
+list needs a closure (3.3), and ``trusting`` needs 3.1.
 """
 
 from __future__ import annotations
@@ -38,52 +38,54 @@ _TEXTS = {
 
 
 def add_pattern(builder: BiscuitBuilder | BlockBuilder, pattern: Pattern) -> None:
-    """Add the check that one branch of the pattern matches."""
+    """Add a check that one branch of the pattern matches."""
     params: dict[str, object] = {}
     queries = [_query(branch, params) for branch in pattern]
     builder.add_check(Check("check if " + " or ".join(queries), params))
 
 
 def attested_check(alternatives: Iterable[RequiredAttestation]) -> Check:
-    """The check that a named key states a designation.
+    """Return a check that one of these keys states its designation.
 
     Raises:
-        ValueError: the alternatives are asked of different objects, which one check cannot say.
+        ValueError: the alternatives are about different objects, which one check cannot express.
     """
     params: dict[str, object] = {}
     keys: dict[str, BiscuitPublicKey] = {}
-    texts: list[str] = []
+    queries: list[str] = []
     scopes = set()
-    for index, one in enumerate(alternatives):
-        params |= {f"l{index}": one.label, f"v{index}": one.value}
-        keys[f"k{index}"] = PublicKey(one.key).for_biscuit()
-        texts.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
-        scopes.add(one.tools)
+    for index, alternative in enumerate(alternatives):
+        params |= {f"l{index}": alternative.label, f"v{index}": alternative.value}
+        keys[f"k{index}"] = PublicKey(alternative.key).for_biscuit()
+        queries.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
+        scopes.add(alternative.tools)
     if len(scopes) != 1:
-        raise ValueError("one check asks all its keys of the same objects")
-    return Check("check if " + " or ".join(texts + _elsewhere(scopes.pop(), params)), params, keys)
+        raise ValueError("all keys of one check must be required for the same objects")
+    return _check(queries, scopes.pop(), params, keys)
 
 
 def limit_check(handle: str, limit: Limit) -> Check:
-    """The check that a ledger has counted this limit."""
+    """Return a check that a ledger has counted this limit."""
     params: dict[str, object] = {"h": handle, "k": limit.spelling, "n": limit.at_most}
-    return Check(
-        "check if " + " or ".join(["limit({h}, {k}, {n})", *_elsewhere(limit.tools, params)]), params
-    )
+    return _check(["limit({h}, {k}, {n})"], limit.tools, params)
 
 
 def exposure_check(pattern: str, tools: frozenset[str] | None) -> Check:
-    """The check that the session has seen nothing of what this pattern of labels means."""
-    params: dict[str, object] = {"p": pattern}
-    return Check("check if " + " or ".join(["exposure_clear({p})", *_elsewhere(tools, params)]), params)
+    """Return a check that the session has seen no label that this pattern matches."""
+    return _check(["exposure_clear({p})"], tools, {"p": pattern})
 
 
-def _elsewhere(tools: frozenset[str] | None, params: dict[str, object]) -> list[str]:
-    """The last branch of what is asked of some objects only."""
-    if tools is None:
-        return []
-    params["of"] = set(tools)
-    return ["resource($r), !{of}.contains($r)"]
+def _check(
+    queries: list[str],
+    tools: frozenset[str] | None,
+    params: dict[str, object],
+    keys: dict[str, BiscuitPublicKey] | None = None,
+) -> Check:
+    """Return a check of these alternatives that only calls of some objects must meet (None: all calls)."""
+    if tools is not None:
+        params["of"] = set(tools)
+        queries = [*queries, "resource($r), !{of}.contains($r)"]
+    return Check("check if " + " or ".join(queries), params, keys)
 
 
 def _query(branch: Branch, params: dict[str, object]) -> str:

@@ -1,9 +1,9 @@
-"""The Datalog engine, asked after our own decision to permit; and the library's failures, translated."""
+"""Run the Datalog engine after our own decision to permit, and translate the library's failures."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..errors import Denied, Reason
 from ..grants.clauses import Pattern, Results, Source
 from .admission import ANCHOR
 
-__all__ = ["ENGINE_LIMIT", "as_bad_signature", "authorize", "reraise_fatal", "with_time_limit"]
+__all__ = ["ENGINE_LIMIT", "as_bad_signature", "authorize", "reraise_fatal", "run_engine"]
 
 _OVERRUN = "Reached Datalog execution limits"
 
@@ -24,7 +24,7 @@ ENGINE_LIMIT = dt.timedelta(milliseconds=250)
 
 
 def reraise_fatal(error: BaseException) -> BaseException:
-    """The error itself if it must pass; the library's panics derive from BaseException and must not."""
+    """Return the error, or raise it if it must pass; the library's panics, BaseExceptions, must not."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
         raise error
     return error
@@ -42,20 +42,20 @@ def authorize(
     results: Results | None = None,
     clear: Iterable[str] = (),
 ) -> None:
-    """Let the engine decide: it is the definition that the decision on decoded data must agree with.
+    """Let the engine decide. It is the definition that the decision on decoded data must agree with.
 
-    It is told the time, the object, the operation, the audience, the designations that were earned, the
-    limits that a ledger is going to count (handle, kind, most), the patterns of labels of which the session
-    has seen nothing, and every fact about the call, and about where its values come from, that the token's
-    patterns ask for. It needs the right; it never says ``allow if true``.
+    The engine is given the time, the object, the operation, the audience, the earned designations, the
+    limits that a ledger will count (handle, kind, most), the patterns of labels that the session has not
+    seen, and every fact that the token's patterns require about the call and the origin of its values. It
+    requires the right; its policy is never ``allow if true``.
 
     Raises:
-        Denied: ``unavailable``; the engine was asked only after our own decision to permit, so its
-            refusal, its overrun and its failures are all a fault of the guard.
+        Denied: ``unavailable`` (see `run_engine`).
     """
-    try:
-        builder: Any = AuthorizerBuilder()
-        builder.merge(_asked(call.resource, call.operation, audience))
+
+    def prepare() -> Any:
+        builder: Any = AuthorizerBuilder()  # Any: the type stubs lag behind the library
+        builder.merge(_of_every_call(call.resource, call.operation, audience))
         builder.add_fact(_time(now))
         for label, value in designations:
             builder.add_fact(_designation(label, value))
@@ -65,7 +65,24 @@ def authorize(
             builder.add_fact(Fact("exposure_clear({p})", {"p": pattern}))
         for fact in _facts(call, patterns, results):
             builder.add_fact(fact)
-        with_time_limit(builder).build(biscuit).authorize()
+        return builder
+
+    run_engine(prepare, biscuit)
+
+
+def run_engine(prepare: Callable[[], Any], biscuit: Biscuit) -> None:
+    """Have the engine authorize a token by the authorizer that ``prepare`` returns, within our time limit.
+
+    Raises:
+        Denied: ``unavailable``; the engine runs only after our own decision to permit, so its refusal, its
+            overrun and its failures are all a fault of the guard.
+    """
+    try:
+        builder = prepare()
+        limits = builder.limits()
+        limits.max_time = ENGINE_LIMIT
+        builder.set_limits(limits)
+        builder.build(biscuit).authorize()
     except AuthorizationError as error:
         overrun = _OVERRUN in str(error)
         detail = "the Datalog engine ran over its limit" if overrun else "the Datalog engine refuses"
@@ -74,22 +91,13 @@ def authorize(
         raise Denied(Reason.UNAVAILABLE, detail="the Datalog engine failed") from reraise_fatal(error)
 
 
-def with_time_limit(builder: AuthorizerBuilder) -> AuthorizerBuilder:
-    """The same builder under our time limit."""
-    settable: Any = builder  # the type stubs lag behind the library
-    limits = settable.limits()
-    limits.max_time = ENGINE_LIMIT
-    settable.set_limits(limits)
-    return builder
-
-
-# What is kept between calls is what the calls of one tool, one capability or one second have in common: no
-# verdict, and no argument's value.
+# Only what the calls of one tool, one capability or one second have in common is cached: no verdict, and no
+# argument's value.
 
 
 @lru_cache(maxsize=256)
-def _asked(resource: str, operation: str, audience: str) -> AuthorizerBuilder:
-    """What the engine is told and asked in every call of one tool to one guard; it is only merged from."""
+def _of_every_call(resource: str, operation: str, audience: str) -> AuthorizerBuilder:
+    """Return the facts and the policy that all calls of one tool to one guard share, to merge from."""
     return AuthorizerBuilder(
         "resource({resource}); operation({operation}); designation({anchor}, {audience});"
         "allow if right($subject, {resource}, {operation});",
@@ -112,38 +120,33 @@ def _names(names: frozenset[str]) -> Fact:
     return Fact("arg_names({names})", {"names": set(names)})
 
 
-_TEXTS = {
+_TEMPLATES = {
     name: f"{name}({{key}}, {', '.join(f'{{v{index}}}' for index in range(len(types)))})"
     for name, types in SIGNATURES.items()
 }
-"""Each fact about an argument, with places for the key and the values."""
+"""Each fact about an argument, with parameters for the key and the values."""
 
 
 def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> Iterator[Fact]:
-    asked = {
-        clause
-        for pattern in patterns
-        for branch in pattern
-        if branch.resource == call.resource
-        for clause in branch.clauses
-    }
-    for clause in asked:
+    branches = [branch for pattern in patterns for branch in pattern if branch.resource == call.resource]
+    clauses = {clause for branch in branches for clause in branch.clauses}
+    for clause in clauses:
         if isinstance(clause.equal, Source) and clause.holds(call, results):
             params = {"k": clause.key, "t": clause.equal.tool, "s": clause.equal.selector}
             yield Fact(f"{clause.fact}({{k}}, {{t}}, {{s}})", params)
-    for name, key in {(one.fact, one.key) for one in asked if not isinstance(one.equal, Source)}:
+    for name, key in {(c.fact, c.key) for c in clauses if not isinstance(c.equal, Source)}:
         if name == "arg_names":
             yield _names(call.names)
             continue
         values = call.fact(name, key)
         if values is None:
             continue
-        told: dict[str, object] = {"key": key}
+        terms: dict[str, object] = {"key": key}
         for index, value in enumerate(values):
-            told[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
-        yield Fact(_TEXTS[name], told)
+            terms[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
+        yield Fact(_TEMPLATES[name], terms)
 
 
 def as_bad_signature(error: BaseException) -> Denied:
-    """The refusal of a token that the library does not read."""
+    """Return the refusal of a token that the library rejects."""
     return Denied(Reason.BAD_SIGNATURE, detail=type(reraise_fatal(error)).__name__)

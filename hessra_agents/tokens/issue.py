@@ -1,4 +1,4 @@
-"""Issuing: the first block of a capability, signed by a root key."""
+"""Issue a capability: write its first block and sign it with a root key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from biscuit_auth import BiscuitBuilder, Check, Fact
 
+from ..grants.conditions import Condition
 from ..grants.grants import Grant
 from ..keys.keys import KeyPair, PublicKey
 from .admission import HOLDER, RequiredAttestation
-from .builder import Condition, add_conditions, new_handle, unix_now
+from .builder import add_conditions, new_handle, unix_now
 from .capability import Capability
 from .datalog_writer import attested_check
 
@@ -32,22 +33,32 @@ def issue(
     activator: PublicKey | None = None,
     now: int | None = None,
 ) -> Capability:
-    """A new capability, signed by a root key. `Authority.issue` is the usual way to get one.
+    """Return a new capability, signed by a root key. `Authority.issue` is the usual way to get one.
+
+    Args:
+        key_id: the root key's id in `Trust`; None for guards that know one key without an id.
+        approvals: further checks, each of which one of its keys must approve.
+        activator: whose activation the capability waits for (`hessra.latent`).
+
+    The other parameters are those of `Authority.issue`.
 
     Raises:
+        TypeError: ``holder`` is not a public key.
         ValueError: no subject, no grant, or more than one token can hold.
     """
-    found = tuple(conditions)
-    grants = [one for one in found if isinstance(one, Grant)]
-    if not subject or not grants:
-        raise ValueError("a capability needs a subject and at least one grant")
+    conditions = tuple(conditions)
+    grants = [condition for condition in conditions if isinstance(condition, Grant)]
+    if not subject:
+        raise ValueError("a capability needs a subject, such as agent:desk")
+    if not grants:
+        raise ValueError("a capability needs at least one grant, such as grant(tool, argument=constraint)")
     if holder is not None and not isinstance(holder, PublicKey):
-        raise TypeError("a holder is a PublicKey: key.public, or PublicKey.parse(text)")
+        raise TypeError("a holder must be a PublicKey: key.public, or PublicKey.parse(text)")
     builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
-    for resource, operation in dict.fromkeys((one.resource, one.operation) for one in grants):
+    for resource, operation in dict.fromkeys((grant.resource, grant.operation) for grant in grants):
         terms = {"s": subject, "r": resource, "o": operation}
         builder.add_fact(Fact("right({s}, {r}, {o})", terms))
-    # the moment of issue, too: what was issued before a moment can be revoked by it
+    # the time of issue is a start as well: a revocation may end what was issued before a given time
     for start in dict.fromkeys((unix_now(now), not_before)):
         if start is not None:
             builder.add_check(Check("check if time($t), $t >= {n}", {"n": start}))
@@ -58,7 +69,9 @@ def issue(
     if activator is not None:
         scope = {"k": activator.for_biscuit()}
         builder.add_check(Check("check if activation($a) trusting {k}", {}, scope))
-    add_conditions(builder, found, ttl=ttl, audience=audience, designations=designations, now=now, tools=None)
+    add_conditions(
+        builder, conditions, ttl=ttl, audience=audience, designations=designations, now=now, tools=None
+    )
     if key_id is not None:
         builder.set_root_key_id(key_id)
     return Capability.build(lambda: builder.build(key.for_biscuit().private_key), key.public)

@@ -1,13 +1,14 @@
-"""Marks: short digests of everything about a capability that a revocation may name.
+"""Compute revocation ids: short digests of everything about a capability that a revocation may name.
 
-A revocation names a block, a subject, a holder's key or a root key; a capability falls when one of its marks
-is revoked. What follows from that:
+A revocation names a block, a subject, a holder's key or a root key. A capability is revoked when one of its
+revocation ids is, so:
 
-* A block ends with everything that is built on it, because what is built on it carries the block.
-* A subject ends with all below it: ``agent:desk`` with ``agent:desk:mailer``.
-* A key ends with every capability in which it is, or was, a holder, or signed a block.
+* Revoking a block ends everything that is built on it, because every copy carries the block.
+* Revoking a subject ends all subjects below it: ``agent:desk`` and ``agent:desk:mailer``.
+* Revoking a key ends every capability of which it is, or was, a holder, or in which it signed a block.
 
-16 bytes of sha256: finding another capability with a given mark is 2^128 work (NIST SP 800-107, 5.1).
+An id is 16 bytes of sha256: finding another capability with a given id takes 2^128 work (NIST SP 800-107,
+5.1).
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def revocation_id(kind: Kind, target: bytes) -> bytes:
-    """The mark of one thing: 16 bytes."""
+    """Return the revocation id of one block, subject or key: 16 bytes."""
     return hashlib.sha256(b"hessra-agents/mark/1\0" + kind.encode() + b"\0" + target).digest()[:16]
 
 
 def revocation_ids(blocks: Iterable[Block], root: bytes) -> tuple[bytes, ...]:
-    """The marks of a capability with these blocks, under this root key; the last block's comes first."""
-    found = tuple(blocks)
-    names = [revocation_id("block", block.id.encode()) for block in reversed(found)]
-    subject = found[0].rights[0][0].split(":")
-    names += [revocation_id("subject", ":".join(subject[: n + 1]).encode()) for n in range(len(subject))]
-    keys = {block.signer for block in found if block.signer is not None}
-    keys |= {one.key for block in found for check in block.attested for one in check if one.label != APPROVED}
-    names += [revocation_id("key", key) for key in sorted(keys)]
-    return (*names, revocation_id("root", root))
+    """Return the ids of a capability with these blocks under this root key; the last block's comes first."""
+    chain = tuple(blocks)
+    ids = [revocation_id("block", block.id.encode()) for block in reversed(chain)]
+    subject = chain[0].rights[0][0].split(":")
+    ids += [revocation_id("subject", ":".join(subject[: n + 1]).encode()) for n in range(len(subject))]
+    keys = {block.signer for block in chain if block.signer is not None}
+    keys |= {a.key for block in chain for check in block.attested for a in check if a.label != APPROVED}
+    ids += [revocation_id("key", key) for key in sorted(keys)]
+    return (*ids, revocation_id("root", root))

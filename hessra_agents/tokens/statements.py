@@ -1,20 +1,19 @@
-"""Statements beside a token: small signed facts about exactly one call.
+"""Sign and read statements that accompany a token: small signed facts about exactly one call.
 
     proof       the holder: "I make this call, to this guard, now"
     approval    an approver: "this call may be made, until then"
 
-Both are Ed25519 signatures over a digest with a domain tag of its own and length-prefixed parts. What
-they sign fixes the chain of blocks, the handle of the check that they answer, and the call with every
-argument, so that a statement serves one call under one token and nothing else.
+Both are Ed25519 signatures over a digest with a domain tag of its own and length-prefixed parts. The digest
+fixes the chain of blocks, the handle of the check that the statement answers, and the call with every
+argument, so a statement serves one call under one token and nothing else.
 
-A statement is text: ``hp1.`` or ``ha1.`` and base64url without padding. It is no secret once used, but a
-proof that was not used yet makes its call: send it only to the guard that it is for.
+A statement is written as ``hp1.`` or ``ha1.`` and base64url without padding. A used statement is no secret,
+but anyone who has an unused proof can make its call: send a proof only to the guard that it is for.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,16 +21,21 @@ from dataclasses import dataclass, replace
 from ..call.call import Call, digest
 from ..errors import Denied, Reason
 from ..keys.keys import KeyPair, PublicKey
+from .format.blocks import decode_base64url
 
-__all__ = ["Approval", "Proof", "chain_digest"]
+__all__ = ["PROOF_WINDOW", "Approval", "Proof", "chain_digest"]
+
+PROOF_WINDOW = 30
+"""Seconds by which the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
 
 _PROOF, _APPROVAL = "hp1.", "ha1."
 _PROOF_BYTES = 16 + 8 + 32 + 64
 _APPROVAL_BYTES = 16 + 16 + 32 + 8 + 32 + 64
+_LONGEST = 1024
 
 
 def chain_digest(ids: Iterable[str]) -> bytes:
-    """One digest of all block ids of a token, in order."""
+    """Return one digest of all block ids of a token, in order."""
     return digest("hessra-agents/blocks/1", *(name.encode() for name in ids))
 
 
@@ -39,8 +43,9 @@ def chain_digest(ids: Iterable[str]) -> bytes:
 class Proof:
     """The holder's statement for one call: possession, binding and replay protection in one.
 
-    Protects from a stolen capability, from another call than the proved one, from another guard, and,
-    with the guard's ledger, from a second use. Does not protect from whoever has the holder's key.
+    Protects the holder from anyone who steals the capability or this proof: it fits no other call and no
+    other guard, and the guard's ledger refuses a second use. Does not protect from anyone who has the
+    holder's key.
     """
 
     nonce: bytes
@@ -58,7 +63,7 @@ class Proof:
         return cls(nonce, now, call.digest, key.sign(unsigned._message(ids, handle, audience)))
 
     def signed_by(self, key: PublicKey, *, ids: tuple[str, ...], handle: str, audience: str) -> bool:
-        """Whether the holder's key made this statement for this chain and guard."""
+        """Return whether the holder's key made this statement for this chain and guard."""
         return key.signed(self.signature, self._message(ids, handle, audience))
 
     def _message(self, ids: tuple[str, ...], handle: str, audience: str) -> bytes:
@@ -74,7 +79,7 @@ class Proof:
 
     @property
     def token(self) -> str:
-        """The statement as text, 164 characters."""
+        """The statement as a string of 164 characters."""
         return _write(_PROOF, self.nonce, self.time.to_bytes(8, "big"), self.call, self.signature)
 
     def __repr__(self) -> str:
@@ -82,7 +87,7 @@ class Proof:
 
     @classmethod
     def parse(cls, text: str) -> Proof:
-        """Read what `token` wrote.
+        """Read a statement that `token` wrote.
 
         Raises:
             Denied: ``malformed``.
@@ -93,7 +98,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approver's statement for one call, under one token, until a time; a ledger spends it once."""
+    """An approver's statement for one call under one token until a time; a ledger accepts it once."""
 
     nonce: bytes
     handle: str
@@ -113,15 +118,17 @@ class Approval:
         expires: int,
         nonce: bytes | None = None,
     ) -> Approval:
-        """Sign that this call may be made, once, under this chain before ``expires`` (Unix seconds).
+        """Sign that this call may be made once under this chain before ``expires`` (Unix seconds).
 
-        Of all approvals by this key with one ``nonce`` of 16 bytes, one is used; a fresh one if left out.
+        Args:
+            nonce: 16 bytes; fresh ones if omitted. Of all approvals by one key with the same nonce, a ledger
+                accepts one.
         """
         unsigned = cls(nonce or os.urandom(16), handle, key.public, expires, call.digest, b"")
         return replace(unsigned, signature=key.sign(unsigned._message(ids)))
 
     def valid(self, *, ids: tuple[str, ...]) -> bool:
-        """Whether its key signed it, for this chain."""
+        """Return whether its key signed this statement for this chain."""
         return self.key.signed(self.signature, self._message(ids))
 
     def _message(self, ids: tuple[str, ...]) -> bytes:
@@ -136,7 +143,7 @@ class Approval:
 
     @property
     def token(self) -> str:
-        """The statement as text."""
+        """The statement as a string."""
         handle, expires = bytes.fromhex(self.handle), self.expires.to_bytes(8, "big")
         return _write(_APPROVAL, self.nonce, handle, self.key.data, expires, self.call, self.signature)
 
@@ -145,7 +152,7 @@ class Approval:
 
     @classmethod
     def parse(cls, text: str) -> Approval:
-        """Read what `token` wrote.
+        """Read a statement that `token` wrote.
 
         Raises:
             Denied: ``malformed``.
@@ -154,7 +161,7 @@ class Approval:
         try:
             key = PublicKey(data[32:64])
         except ValueError as error:
-            raise Denied(Reason.MALFORMED, "the approval names no key") from error
+            raise Denied(Reason.MALFORMED, "the approval does not name a valid key") from error
         expires = int.from_bytes(data[64:72], "big")
         return cls(data[:16], data[16:32].hex(), key, expires, data[72:104], data[104:])
 
@@ -165,12 +172,11 @@ def _write(prefix: str, *parts: bytes) -> str:
 
 def _read(prefix: str, text: str, length: int) -> bytes:
     try:
-        if not isinstance(text, str) or not text.startswith(prefix) or len(text) > 1024:
-            raise ValueError
-        body = text[len(prefix) :].encode("ascii")
-        data = base64.b64decode(body + b"=" * (-len(body) % 4), altchars=b"-_", validate=True)
-        if len(data) != length or _write(prefix, data) != text:
-            raise ValueError
-    except (ValueError, binascii.Error):
-        raise Denied(Reason.MALFORMED, "the statement cannot be read") from None
+        data = (
+            decode_base64url(text[len(prefix) :]) if isinstance(text, str) and len(text) <= _LONGEST else b""
+        )
+    except ValueError:
+        data = b""
+    if len(data) != length or _write(prefix, data) != text:  # any other spelling is refused as well
+        raise Denied(Reason.MALFORMED, "the statement cannot be read")
     return data

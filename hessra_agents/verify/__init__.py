@@ -1,1 +1,1 @@
-"""The decision: pure, no I/O, nothing asynchronous, time is an argument."""
+"""Decide a call: pure, no I/O, nothing asynchronous, and time is an argument."""

@@ -1,4 +1,4 @@
-"""Step 6: checks on keys, which approvals of this very call meet, or blocks that the key signed."""
+"""Check what keys must state (step 6), by an approval of this very call or by a block that they signed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 
 from ..call.call import Call
 from ..errors import Denied, Reason
-from ..tokens.admission import APPROVED, HOLDER, RequiredAttestation
+from ..tokens.admission import APPROVED, HOLDER, RESERVED, RequiredAttestation
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval
 from .permit import UsedStatement
 
-__all__ = ["MAX_APPROVALS", "check_attestations"]
+__all__ = ["MAX_APPROVALS", "check_attestations", "holder_handles"]
 
 MAX_APPROVALS = 16
 """Approvals that one call may carry."""
@@ -19,59 +19,60 @@ MAX_APPROVALS = 16
 
 def check_attestations(
     capability: Capability, call: Call, approvals: tuple[Approval, ...], now: int
-) -> tuple[set[str], tuple[tuple[bytes, UsedStatement], ...]]:
-    """The handles that were approved, and the approvals to remember, each with who approved.
+) -> dict[str, tuple[bytes, UsedStatement]]:
+    """Return the approvals that meet a check, by its handle: the approver's key, and what to remember.
 
     Raises:
-        Denied: ``not_approved``, or another reason of the first check that nothing meets.
+        Denied: ``not_approved``, or another reason of the first check that is not met.
     """
-    asked_here = [
+    blocks = capability.blocks
+    required = [
         [check for check in block.attested if check[0].tools is None or call.resource in check[0].tools]
-        for block in capability.blocks
+        for block in blocks
     ]
-    # an approval that nothing here asks for is not used up
-    asked = {(one.value, one.key) for checks in asked_here for check in checks for one in check}
+    # an approval that this call does not require is not used up
+    answerable = {(a.value, a.key) for checks in required for check in checks for a in check}
     approved: dict[str, tuple[bytes, UsedStatement]] = {}
     if len(approvals) > MAX_APPROVALS:
         raise Denied(Reason.TOO_LARGE, f"more than {MAX_APPROVALS} approvals")
     for approval in approvals:
-        if approval.handle not in approved and (approval.handle, approval.key.data) in asked:
-            spent = _check_approval(approval, capability, call, now)
-            approved[approval.handle] = (approval.key.data, spent)
-    handed_on = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
-    last = capability.holder
+        if approval.handle not in approved and (approval.handle, approval.key.data) in answerable:
+            used = _check_approval(approval, capability, call, now)
+            approved[approval.handle] = (approval.key.data, used)
+    earned = {HOLDER: holder_handles(capability), APPROVED: approved.keys()}
+    stated = {(label, value, block.signer) for block in blocks for label, value in block.states}
 
-    def met(one: RequiredAttestation) -> bool:
-        if one.label == HOLDER:
-            return one.value in handed_on or (last is not None and one.value == last.handle)
-        if one.label == APPROVED:
-            return one.value in approved
-        return any(b.signer == one.key and (one.label, one.value) in b.states for b in capability.blocks)
+    def met(a: RequiredAttestation) -> bool:
+        return a.value in earned[a.label] if a.label in RESERVED else (a.label, a.value, a.key) in stated
 
-    for index, (block, checks) in enumerate(zip(capability.blocks, asked_here, strict=True)):
+    for index, checks in enumerate(required):
         for check in checks:
-            if not any(met(one) for one in check):
-                label, detail = check[0].label, f"block {index}"
-                if label == APPROVED:
-                    raise Denied(Reason.NOT_APPROVED, detail=detail)
-                if label == HOLDER:
-                    raise Denied(Reason.NOT_HOLDER, detail=detail)
-                raise Denied(
-                    Reason.WRONG_AUDIENCE, f"nobody states the {label} that is asked for", detail=detail
-                )
-        for key in block.activators:
-            if not any(b.signer == key and b.activates for b in capability.blocks):
+            if not any(met(alternative) for alternative in check):
+                raise _unmet(check[0].label, f"block {index}")
+        for key in blocks[index].activators:
+            if not any(block.signer == key and block.activates for block in blocks):
                 raise Denied(Reason.NOT_YET_VALID, "the capability has not been activated")
-    return set(approved), tuple(approved.values())
+    return approved
+
+
+def holder_handles(capability: Capability) -> set[str]:
+    """Return the handles that holders answer for: those that were handed on, and the last holder's."""
+    handles = {value for block in capability.blocks for label, value in block.states if label == HOLDER}
+    return handles | {capability.holder.handle} if capability.holder else handles
+
+
+def _unmet(label: str, detail: str) -> Denied:
+    reason = {APPROVED: Reason.NOT_APPROVED, HOLDER: Reason.NOT_HOLDER}.get(label, Reason.WRONG_AUDIENCE)
+    text = "" if label in RESERVED else f"the capability requires a {label} that its key has not stated"
+    return Denied(reason, text, detail=detail)
 
 
 def _check_approval(approval: Approval, capability: Capability, call: Call, now: int) -> UsedStatement:
-    involved = {
-        one.key for b in capability.blocks for check in b.attested for one in check if one.label == HOLDER
-    }
-    if approval.key.data in involved or any(b.signer == approval.key.data for b in capability.blocks):
+    attested = [a for block in capability.blocks for check in block.attested for a in check]
+    involved = {a.key for a in attested if a.label == HOLDER} | {block.signer for block in capability.blocks}
+    if approval.key.data in involved:
         raise Denied(
-            Reason.NOT_APPROVED, "who holds a capability, or handed it on, does not approve its calls"
+            Reason.NOT_APPROVED, "a holder of the capability, past or present, cannot approve its calls"
         )
     if approval.call != call.digest:
         raise Denied(Reason.WRONG_CALL, "the approval was given for another call")
@@ -79,7 +80,7 @@ def _check_approval(approval: Approval, capability: Capability, call: Call, now:
         raise Denied(Reason.EXPIRED, "the approval has expired")
     if not approval.valid(ids=capability.ids):
         raise Denied(Reason.NOT_APPROVED, "the approval is not signed for this capability")
-    # not by its signature, of which there could be another spelling
+    # not named by its signature, which may have a second valid encoding
     name = hashlib.sha256(approval.key.data + approval.nonce).digest()
-    # no longer than the capability lives: nobody fills a ledger for years
+    # no longer than the capability lives, so that approvals cannot fill a ledger for years
     return UsedStatement("approval", name, min(approval.expires, capability.expires))

@@ -1,10 +1,11 @@
-"""Step 5, of limits: what one call takes of each. Whether there is as much left is for whoever counts."""
+"""Compute what a call takes from each limit (step 5). Whether that much is left is the ledger's to decide."""
 
 from __future__ import annotations
 
 import sys
 
 from ..call.call import Call, digest
+from ..call.facts import has
 from ..errors import Denied, Problem, Reason
 from ..grants.describe import describe_limit, describe_place
 from ..tokens.capability import Capability
@@ -16,37 +17,36 @@ __all__ = ["limit_charges"]
 def limit_charges(
     capability: Capability, call: Call
 ) -> tuple[tuple[LimitCharge, ...], tuple[tuple[str, str, int], ...]]:
-    """What the call takes of each limit, and the limits as the engine is told them.
+    """Return what the call takes from each limit, and the limits as facts for the engine.
 
     Raises:
-        Denied: ``constraint`` or ``missing_argument``, where there is nothing that could be added up.
+        Denied: ``constraint`` or ``missing_argument``, if a limited argument cannot be added up.
     """
     charges: list[LimitCharge] = []
-    counted: list[tuple[str, str, int]] = []
+    facts: list[tuple[str, str, int]] = []
     until = sys.maxsize
     for block in capability.blocks:
-        # what derives from a block expires no later than it, so its budget need not be kept longer
+        # what derives from a block expires no later than the block, so its budget need not be kept longer
         until = min(until, block.expires or until)
-        for handle, one in block.limits:
-            if one.tools is None or call.resource in one.tools:
+        for handle, limit in block.limits:
+            if limit.tools is None or call.resource in limit.tools:
                 name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
-                amount = 1 if one.argument is None else _amount(call, one.argument)
-                words = describe_limit(one)
-                charges.append(LimitCharge(name, amount, one.at_most, one.window, one.refund, until, words))
-                counted.append((handle, one.spelling, one.at_most))
-    return tuple(charges), tuple(counted)
+                amount = 1 if limit.argument is None else _amount(call, limit.argument)
+                words = describe_limit(limit)
+                charges.append(
+                    LimitCharge(name, amount, limit.at_most, limit.window, limit.refund, until, words)
+                )
+                facts.append((handle, limit.spelling, limit.at_most))
+    return tuple(charges), tuple(facts)
 
 
 def _amount(call: Call, argument: str) -> int:
-    """What is added to a sum: never less than nothing, so that no call gives anything back."""
+    """Return what a call adds to a sum; never negative, so that no call increases a budget."""
     values = call.fact("arg_int", argument)
-    if values is None:
-        missing = call.fact("arg_scalar", argument) is None and call.fact("arg_json", argument) is None
-        reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
-        problem = Problem(reason, describe_place(argument), "a whole number, whose sum is limited")
-        raise Denied(reason, problems=[problem])
-    amount = values[0]
-    if type(amount) is not int or amount < 0:
-        problem = Problem(Reason.CONSTRAINT, describe_place(argument), "at least 0, its sum is limited")
-        raise Denied(Reason.CONSTRAINT, problems=[problem])
-    return amount
+    amount = values[0] if values is not None else None
+    if type(amount) is int and amount >= 0:
+        return amount
+    missing = amount is None and not has(call.values, argument)
+    reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
+    allowed = "an integer of at least 0, because its sum is limited"
+    raise Denied(reason, problems=[Problem(reason, describe_place(argument), allowed)])

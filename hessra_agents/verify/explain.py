@@ -1,4 +1,4 @@
-"""Why a pattern does not match: every argument that fails, with what would have been allowed."""
+"""Explain why a pattern does not match: every argument that fails, with what would have been allowed."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from ..grants.describe import describe_clauses, describe_place, safe_word
 __all__ = ["ORDER", "explain"]
 
 ORDER = (Reason.NOT_GRANTED, Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.CONSTRAINT)
-"""Which of several failures gives a refusal its code."""
-
+"""The reason that a refusal gives when arguments fail for several: the first in this order."""
 
 _MOST_NAMES = 32
 
 
 def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None = None) -> list[Problem]:
-    """The problems of the branches that come nearest to the call; none if one branch matches."""
+    """Return the problems of the branches that come nearest to the call; none if a branch matches."""
     candidates = [branch for branch in pattern if branch.resource == call.resource]
     if not candidates:
-        return [Problem(Reason.NOT_GRANTED, allowed="the capability does not name this tool", block=block)]
+        return [Problem(Reason.NOT_GRANTED, block=block)]
     failing = [(branch, branch.failing(call, results)) for branch in candidates]
     if not all(clauses for _, clauses in failing):
         return []
-    told = [[p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing]
-    least = min(map(len, told))
-    found: dict[str, tuple[Reason, list[str]]] = {}
-    for reason, place, allowed in (p for problems in told if len(problems) == least for p in problems):
-        known, words = found.setdefault(place, (reason, []))
+    tried = [
+        [p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing
+    ]
+    least = min(map(len, tried))
+    by_place: dict[str, tuple[Reason, list[str]]] = {}
+    for reason, place, allowed in (p for problems in tried if len(problems) == least for p in problems):
+        known, words = by_place.setdefault(place, (reason, []))
         if allowed and allowed not in words:
             words.append(allowed)
         if ORDER.index(reason) > ORDER.index(known):
-            found[place] = (reason, words)
-    # what is inside of a value that fails as a whole says nothing more
-    above = tuple([f"{place}/" for place in found])
-    outer = [place for place in found if not place.startswith(above)]
-    problems = [Problem(found[place][0], place, " or ".join(found[place][1]), block) for place in outer]
-    # a pattern that fails is never told as one that holds
+            by_place[place] = (reason, words)
+    # a place inside a value that fails as a whole adds nothing
+    inside = tuple([f"{place}/" for place in by_place])
+    outer = [(place, *found) for place, found in by_place.items() if not place.startswith(inside)]
+    problems = [Problem(reason, place, " or ".join(words), block) for place, reason, words in outer]
+    # a pattern that fails always has a problem
     return problems or [Problem(Reason.CONSTRAINT, block=block)]
 
 
@@ -56,15 +57,15 @@ def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str
     if values is None:
         reason = Reason.CONSTRAINT if has(call.values, clause.key) else Reason.MISSING_ARGUMENT
         return [(reason, describe_place(clause.key), "an object")]
-    there = values[0]
-    found: list[tuple[Reason, str, str]] = []
-    assert isinstance(there, frozenset)
+    present = values[0]
+    problems: list[tuple[Reason, str, str]] = []
+    assert isinstance(present, frozenset)
     for test in clause.tests:
         if test.op == "in" and isinstance(test.operand, frozenset):
-            extra = sorted(str(name) for name in there - test.operand)[:_MOST_NAMES]
-            found += [(Reason.UNNAMED_ARGUMENT, prefix + safe_word(name), "") for name in extra]
-        elif test.op == "has" and test.operand not in there:
-            found.append((Reason.MISSING_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "anything"))
-        elif test.op == "lacks" and test.operand in there:
-            found.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "left out"))
-    return found
+            extra = sorted(str(name) for name in present - test.operand)[:_MOST_NAMES]
+            problems += [(Reason.UNNAMED_ARGUMENT, prefix + safe_word(name), "") for name in extra]
+        elif test.op == "has" and test.operand not in present:
+            problems.append((Reason.MISSING_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "anything"))
+        elif test.op == "lacks" and test.operand in present:
+            problems.append((Reason.UNNAMED_ARGUMENT, f"{prefix}{safe_word(str(test.operand))}", "omitted"))
+    return problems

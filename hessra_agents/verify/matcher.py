@@ -1,8 +1,8 @@
-"""Patterns, compiled: closures that say only whether a call matches, as fast as Python can.
+"""Compile patterns into closures that decide whether a call matches, as fast as Python can.
 
-`explain` is the same question with an answer in words, and asked where this one says no. Both read the same
-clauses; the Datalog engine, which is the definition, is held against both (tests/laws/test_laws.py), and runs
-beside them where a guard is `strict`.
+`explain` answers the same question in words, and runs when the closures say no. Both read the same clauses.
+The tests hold both against the Datalog engine, which is the definition (tests/laws/test_laws.py); a guard
+with ``cross_check`` runs the engine as well.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from ..call.facts import INT64
 from ..grants.clauses import Branch, Clause, Pattern, Results, Test
 from ..tokens.admission import ANCHOR, HOLDER
 from ..tokens.capability import Capability
+from .attestations import holder_handles
 
 __all__ = ["CompiledCapability", "matches", "program"]
 
 Holds: TypeAlias = "Callable[[Call, dict[str, Json], Results | None], bool]"
 Compiled: TypeAlias = "tuple[tuple[tuple[Holds, ...], ...], ...]"
-"""Patterns of one object: of each the branches, of each the tests."""
+"""The patterns of one object: for each its branches, for each branch its tests."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledCapability:
-    """What the blocks of one capability say, in the form in which a call asks for it.
+    """The blocks of one capability in the form that decides a call fastest.
 
-    ``guard`` is the one guard that is named, where nothing else of its place is asked for. ``settled``:
-    step 6 asks for nothing but what admission has seen and step 3 proves. ``watched``: it asks what the
-    session has seen.
+    ``guard`` is the guard's name if the first block names a guard and no block another designation; else
+    None. ``closed``: calls may have arguments, whose names the first block closes. ``settled``: step 6
+    requires only what admission has checked and step 3 proves. ``watched``: the capability has conditions
+    on what the session has seen.
     """
 
     starts: int
@@ -43,56 +45,53 @@ class CompiledCapability:
     limited: bool
     settled: bool
     watched: bool
-    _ready: dict[str, Compiled] = field(default_factory=dict)
+    _compiled: dict[str, Compiled] = field(default_factory=dict)
 
     def about(self, resource: str) -> Compiled:
-        """What the patterns say of one object that is granted; compiled when it is called first."""
-        found = self._ready.get(resource)
-        if found is None:
-            found = self._ready[resource] = compiled(self.patterns, resource)
-        return found
+        """Return the patterns of one granted object, compiled at its first call."""
+        known = self._compiled.get(resource)
+        if known is None:
+            known = self._compiled[resource] = compiled(self.patterns, resource)
+        return known
 
 
 @lru_cache(maxsize=256)
 def program(capability: Capability) -> CompiledCapability:
-    """The program of a capability: no verdict, and kept by the capability's identity."""
+    """Compile a capability. The cache is by the object's identity, and holds no verdict."""
     blocks = capability.blocks
-    rights = {resource: operation for _, resource, operation in blocks[0].rights}
     named = {pair for block in blocks for pair in block.designations}
     ((label, value),) = named if len(named) == 1 else ((None, None),)
     anchored = label == ANCHOR and named == set(blocks[0].designations)
     return CompiledCapability(
-        max([block.starts for block in blocks if block.starts is not None], default=0),
-        value if anchored else None,
-        rights,
-        tuple([pattern for block in blocks for pattern in block.patterns]),
-        bool(blocks[0].patterns),
-        any(block.limits for block in blocks),
-        _settled(capability),
-        any(block.clear for block in blocks),
+        starts=max([block.starts for block in blocks if block.starts is not None], default=0),
+        guard=value if anchored else None,
+        rights={resource: operation for _, resource, operation in blocks[0].rights},
+        patterns=tuple([pattern for block in blocks for pattern in block.patterns]),
+        closed=bool(blocks[0].patterns),
+        limited=any(block.limits for block in blocks),
+        settled=_settled(capability),
+        watched=any(block.clear for block in blocks),
     )
 
 
 def _settled(capability: Capability) -> bool:
-    handed_on = {value for b in capability.blocks for label, value in b.states if label == HOLDER}
-    last = capability.holder
-    known = handed_on | ({last.handle} if last else set())
+    handles = holder_handles(capability)
     return not any(block.activators for block in capability.blocks) and all(
-        len(check) == 1 and check[0].label == HOLDER and check[0].value in known
+        len(check) == 1 and check[0].label == HOLDER and check[0].value in handles
         for block in capability.blocks
         for check in block.attested
     )
 
 
 def compiled(patterns: Iterable[Pattern], resource: str) -> Compiled:
-    """The branches of each pattern that are about this object."""
+    """Compile, of each pattern, the branches about this object."""
     return tuple(
         tuple(_branch(branch) for branch in pattern if branch.resource == resource) for pattern in patterns
     )
 
 
 def matches(patterns: Compiled, call: Call, results: Results | None = None) -> bool:
-    """Whether one branch of each pattern matches the call, which is of their object."""
+    """Return whether a branch of each pattern matches the call, whose object the patterns are about."""
     arguments = call.values
     for pattern in patterns:
         for branch in pattern:
@@ -111,14 +110,14 @@ def _branch(branch: Branch) -> tuple[Holds, ...]:
 
 
 def _clause(clause: Clause) -> list[Holds]:
-    """Closures for what nearly every capability says of an argument; the clause itself for the rest."""
+    """Return closures for what nearly every capability says about an argument; else the clause itself."""
     key, equal = clause.key, clause.equal
     if any(test.each for test in clause.tests):
         return [lambda call, arguments, results: clause.holds(call, results)]
     if clause.fact == "arg_names":
         return [_NAMES[test.op](test.operand) for test in clause.tests]
     if key[:1] != "/" and clause.fact == "arg_str" and equal is not None:
-        # to which no value of another type is equal
+        # no value of another type equals a string
         return [lambda call, arguments, results: arguments.get(key) == equal]
     if key[:1] != "/" and clause.fact in _READ:
         read = _READ[clause.fact]
@@ -134,7 +133,7 @@ _READ: Mapping[str, Callable[[Json], Any]] = {
     "arg_int": lambda value: value if type(value) is int and -INT64 <= value < INT64 else None,
     "arg_len": lambda value: len(value) if type(value) is str or type(value) is list else None,
 }
-"""The value of a fact about an argument, None where it is not stated."""
+"""How to get the value of a fact about an argument; None if the fact does not hold."""
 
 
 def _tested(key: str, read: Callable[[Json], Any], test: Callable[[Any], bool]) -> Holds:
@@ -150,7 +149,7 @@ _NAMES: Mapping[str, Callable[[Any], Holds]] = {
     "has": lambda name: lambda call, arguments, results: name in arguments,
     "lacks": lambda name: lambda call, arguments, results: name not in arguments,
 }
-"""Every test that fits the names of arguments, but for those on each of them."""
+"""Every test on the argument names, except tests on each of them."""
 
 
 def _test(test: Test) -> Callable[[Any], bool]:

@@ -1,4 +1,4 @@
-"""`Permit`: the value that says one call was verified."""
+"""Define `Permit`, the value that says one call was verified, and what the call uses up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from ..tokens.capability import Capability
 
 __all__ = ["LimitCharge", "Permit", "UsedStatement"]
 
-_SEAL = object()
+VERIFIER_SEAL = object()
+"""The verifier makes permits with this object; nothing else may use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsedStatement:
-    """A statement that may be used once: its name, and when it may be forgotten (Unix seconds)."""
+    """A statement that may be used once: its name, and when a ledger may forget it (Unix seconds)."""
 
     kind: str
     name: bytes
@@ -23,10 +24,11 @@ class UsedStatement:
 
 @dataclass(frozen=True, slots=True)
 class LimitCharge:
-    """What one call takes of one limit.
+    """The amount that one call takes from one limit.
 
-    ``counter`` names the budget: everything that derives from the block with the limit has the same. Of it
-    at most ``at_most`` may be used, in any ``window`` seconds (0: ever); ``until`` it may be forgotten.
+    ``counter`` names the budget, which everything derived from the limit's block shares. At most ``at_most``
+    of it may be used in any ``window`` seconds (0: ever). A ledger may forget it at ``until`` (Unix seconds).
+    ``words`` describe the limit.
     """
 
     counter: bytes
@@ -40,14 +42,13 @@ class LimitCharge:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call that was verified; only the verifier makes one.
+    """One call that was verified; only the verifier makes permits.
 
-    The private constructor keeps anybody from making one by accident. Inside one Python process that is
-    a habit and no security boundary.
+    The seal keeps other code from making a permit by accident. It does not protect from hostile code in the
+    same process.
 
-    ``spends`` are the statements that the call uses
-    up, ``charges`` what it takes of limits, ``approvers`` whose approvals it rests on: a ledger takes all of
-    them, or refuses.
+    ``spends`` are the statements that the call uses up, ``charges`` what it takes from limits, ``approvers``
+    the keys whose approvals it rests on: a ledger takes all of them, or refuses the call.
     """
 
     call: Call
@@ -60,36 +61,36 @@ class Permit:
     _seal: object = None
 
     def __post_init__(self) -> None:
-        if self._seal is not _SEAL:
-            raise TypeError("only the verifier makes a permit")
+        if self._seal is not VERIFIER_SEAL:
+            raise TypeError("only the verifier can make a permit")
 
     @property
     def subject(self) -> str:
-        """Whose capability it is."""
+        """The capability's subject."""
         return self.capability.subject
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The blocks that the call rests on."""
+        """The ids of the capability's blocks."""
         return self.capability.ids
 
     @property
     def expires(self) -> int:
-        """When the capability does."""
+        """When the capability expires, in Unix seconds."""
         return self.capability.expires
 
     @property
     def holder(self) -> bytes | None:
-        """The key that the call is proved with."""
+        """The key that the call was proved with; None for a bearer capability."""
         holder = self.capability.holder
         return holder.key if holder else None
 
     @property
     def revocation_ids(self) -> tuple[bytes, ...]:
-        """All that a revocation may name."""
+        """Everything that a revocation may name to end the capability."""
         return self.capability.revocation_ids
 
     @property
     def issued(self) -> int | None:
-        """When the capability was issued (None: it does not say)."""
+        """When the capability was issued, in Unix seconds; None if it does not say."""
         return self.capability.blocks[0].issued

@@ -1,24 +1,24 @@
-"""The verifier: one capability, one call, one moment; a `Permit`, or `Denied`.
+"""Verify one call under one capability at one time: return a `Permit`, or raise `Denied`.
 
 Procedure. Signatures and admission come before (`Capability.parse`); revocation, replay and everything
 else that needs memory come after (`Ledger.admit`).
 
 1. Time. No block has expired, and none is still to come.
-2. Place. The first block names this guard, and each designation that the guard requires; every one that
-   any block names is one the guard states. (What only a later block names, its holder may have chosen.)
+2. Place. The first block names this guard, and each designation that the guard requires; the guard states
+   every designation that any block names. (What only a later block names, its holder may have chosen.)
 3. Possession. The last holder proves this very call to this guard now; every earlier holder signed the
    block that handed on.
 4. Right. The first block grants this operation on this object.
 5. Arguments. Every pattern of every block matches, and so does the tool's own. The first block closes the
-   names; where it has no pattern there may be no arguments. Where a value must come from an earlier result,
-   or the session must not have seen something, its keeper tells; without one, neither holds. What limits of
-   the blocks will take of this call can be told; whether there is as much left is for whoever counts.
+   names; if it has no pattern, the call may have no arguments. Conditions on the session (`from_result`,
+   `clear_of`) are answered by `results` and `labels`; without a session both fail. What the call takes from
+   limits is computed here; whether that much is left is the ledger's to decide.
 6. Attestations. Every other check on a key is met: by an approval of this very call, or by a block which
    that key signed.
-7. If the guard is strict, the Datalog engine, told the same facts, permits too. It is the definition; that
-   steps 1 to 6 decide as it does is held over random capabilities and calls (tests/laws/test_laws.py).
+7. With ``cross_check`` the Datalog engine, given the same facts, permits as well. It is the definition; that
+   steps 1 to 6 decide as it does is tested with random capabilities and calls (tests/laws/test_laws.py).
 
-What would have been allowed is told from step 4 on, when signature and holder are proved.
+A refusal says what would have been allowed from step 4 on, when signature and holder are proved.
 """
 
 from __future__ import annotations
@@ -38,28 +38,25 @@ from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import ANCHOR, APPROVED, HOLDER, RESERVED
 from ..tokens.capability import Capability
 from ..tokens.engine import authorize
-from ..tokens.statements import Approval, Proof
+from ..tokens.statements import PROOF_WINDOW, Approval, Proof
 from .attestations import check_attestations
 from .charges import limit_charges
 from .explain import ORDER, explain
 from .matcher import CompiledCapability, matches, program
-from .permit import _SEAL, Permit, UsedStatement
+from .permit import VERIFIER_SEAL, Permit, UsedStatement
 
-__all__ = ["PROOF_WINDOW", "Possession", "check_audience", "check_time", "verify"]
-
-PROOF_WINDOW = 30
-"""Seconds that the clock of a holder or issuer may differ from the guard's. An expiry is exact."""
+__all__ = ["Possession", "check_audience", "check_exposure", "check_time", "verify"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
-_public = lru_cache(maxsize=256)(PublicKey)  # the same holders prove one call after the other
+_public = lru_cache(maxsize=256)(PublicKey)  # the same holders prove one call after another
 
 
 @dataclass(frozen=True, slots=True)
 class Possession:
-    """The holder's key was shown in this process: one challenge, signed and checked.
+    """The holder's key was used in this process: one challenge, signed and checked.
 
-    Where key and guard share a process, a proof for each call proves nothing more.
+    If key and guard share a process, a proof of each call would prove nothing more.
     """
 
     handle: str
@@ -74,7 +71,7 @@ class Possession:
         challenge = b"hessra-agents/possession/1" + os.urandom(32)
         holder = capability.holder
         if holder is None or not PublicKey(holder.key).signed(key.sign(challenge), challenge):
-            raise Denied(Reason.NOT_HOLDER, "the key is not the one that holds this capability")
+            raise Denied(Reason.NOT_HOLDER, "the key is not the key of this capability's holder")
         return cls(holder.handle)
 
 
@@ -93,65 +90,64 @@ def verify(
     results: Results | None = None,
     labels: Collection[str] | None = None,
 ) -> Permit:
-    """Permit this call, or refuse it. Pure: it reads no clock and remembers nothing.
+    """Permit this call, or refuse it. Pure: no clock is read, and nothing is remembered.
 
     Args:
-        capability: signatures checked and admitted.
+        capability: its signatures are verified and its content is admitted.
         call: canonical (`Call.of`).
         now: Unix seconds by the guard's clock.
         audience: the guard's own name.
-        proof: the holder's, if the capability has a holder.
-        approvals: of this call, if the capability asks for any.
-        designations: labels and values that the guard states beside its name.
-        require_designations: whether the issuer must have named each of those labels, too.
-        bounds: the tool's own patterns, whatever the capability says.
-        cross_check: ask the Datalog engine, too, and refuse where it does.
-        results: tells which values the session has seen, and where; without, none.
-        labels: what the session has seen, by its names; None where nobody knows.
+        proof: the holder's proof, if the capability has a holder.
+        approvals: approvals of this call, if the capability requires any.
+        designations: labels and values that the guard states in addition to its name.
+        require_designations: whether the issuer must have named each of those labels as well.
+        bounds: the tool's own patterns, which hold whatever the capability says.
+        cross_check: run the Datalog engine as well, and refuse if it refuses.
+        results: returns whether a value came from a given result; None without a session.
+        labels: what the session has seen; None without a session.
 
     Raises:
         Denied: with the reason of the first step that fails.
     """
-    found = program(capability)
+    compiled = program(capability)
     try:
-        # where the program cannot say yes, the step itself tells what is wrong
-        moment = now if found.starts <= now < capability.expires else check_time(capability, now)
-        if designations or found.guard != audience:
+        # the compiled form only permits: if it does not, the step itself says what is wrong
+        moment = now if compiled.starts <= now < capability.expires else check_time(capability, now)
+        if designations or compiled.guard != audience:
             check_audience(capability, audience, designations, require_designations=require_designations)
         handle, spends = _check_possession(capability, call, proof, audience, now)
-        if found.rights.get(call.resource) != call.operation:
+        if compiled.rights.get(call.resource) != call.operation:
             _check_right(capability, call)
-        _check_arguments(found, capability, call, bounds, results)
-        clear = check_exposure(capability, call, labels) if found.watched else []
-        charges, counted = limit_charges(capability, call) if found.limited else ((), ())
-        approved: set[str] = set()
-        votes: tuple[tuple[bytes, UsedStatement], ...] = ()
-        if approvals or not found.settled:
-            approved, votes = check_attestations(capability, call, tuple(approvals), now)
+        _check_arguments(compiled, capability, call, bounds, results)
+        clear = check_exposure(capability, call, labels) if compiled.watched else []
+        charges, limits = limit_charges(capability, call) if compiled.limited else ((), ())
+        approved: dict[str, tuple[bytes, UsedStatement]] = {}
+        if approvals or not compiled.settled:
+            approved = check_attestations(capability, call, tuple(approvals), now)
         if cross_check:
-            earned = [(HOLDER, handle)] if handle else []
-            earned += [(APPROVED, one) for one in approved]
+            earned = [(APPROVED, name) for name in approved] + ([(HOLDER, handle)] if handle else [])
             authorize(
                 capability.biscuit,
                 call,
                 now=moment,
                 audience=audience,
-                designations=[*_stated(capability, designations), *earned],
-                patterns=[pattern for block in capability.blocks for pattern in block.patterns],
-                limits=counted,
+                designations=_stated(capability, designations) + earned,
+                patterns=compiled.patterns,
+                limits=limits,
                 results=results,
                 clear=clear,
             )
     except Denied as denied:
         raise denied.for_tool(call.tool) from denied.__cause__
-    if votes:
-        spends += tuple(spent for _, spent in votes)
-    approvers = tuple(key for key, _ in votes) if votes else ()
-    return Permit(call, capability, audience, now, spends, charges, approvers, _SEAL)
+    approvers: tuple[bytes, ...] = ()
+    if approved:
+        approvers, used = zip(*approved.values(), strict=True)
+        spends += used
+    return Permit(call, capability, audience, now, spends, charges, approvers, VERIFIER_SEAL)
 
 
 def check_time(capability: Capability, now: int) -> int:
-    """Step 1: the moment of the call, moved to a start that is at most a clock's difference away.
+    """Check step 1, and return the time of the call, moved to a start that the clocks may differ by.
 
     Raises:
         Denied: ``not_yet_valid`` or ``expired``.
@@ -168,7 +164,7 @@ def check_time(capability: Capability, now: int) -> int:
 def check_audience(
     capability: Capability, audience: str, designations: Mapping[str, str], *, require_designations: bool
 ) -> None:
-    """Step 2: the capability is for this guard.
+    """Check step 2: the capability is for this guard.
 
     Raises:
         Denied: ``wrong_audience``.
@@ -180,26 +176,26 @@ def check_audience(
     stated = {**dict(_stated(capability, designations)), ANCHOR: audience}
     for label, value in named:
         if stated.get(label) != value:
-            what = "is meant for another guard" if label == ANCHOR else f"is for another {label}"
-            raise Denied(Reason.WRONG_AUDIENCE, f"the capability {what}")
+            what = "guard" if label == ANCHOR else label
+            raise Denied(Reason.WRONG_AUDIENCE, f"the capability is meant for another {what}")
     missing = designations.keys() - first
     if missing and require_designations:
-        raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not say which {min(missing)} it is for")
+        raise Denied(Reason.WRONG_AUDIENCE, f"the capability does not name the {min(missing)} that it is for")
 
 
 def _stated(capability: Capability, designations: Mapping[str, str]) -> list[tuple[str, str]]:
     if not designations:
         return []
-    # never a label for which the token asks for a key: the engine lets the verifier's own facts satisfy
-    # every 'trusting' check
-    keyed = {one.label for b in capability.blocks for check in b.attested for one in check} | RESERVED
+    # never a label that the token requires of a key: the engine lets the verifier's own facts satisfy every
+    # 'trusting' check
+    keyed = {a.label for block in capability.blocks for check in block.attested for a in check} | RESERVED
     return [(label, value) for label, value in designations.items() if label not in keyed and label != ANCHOR]
 
 
 def _check_possession(
     capability: Capability, call: Call, proof: Proof | Possession | None, audience: str, now: int
 ) -> tuple[str | None, tuple[UsedStatement, ...]]:
-    """Step 3: the last handle, and the proof to remember."""
+    """Check step 3, and return the last holder's handle and the proof to remember."""
     holder = capability.holder
     if holder is None:
         if proof is not None:
@@ -225,55 +221,54 @@ def _check_possession(
 
 
 def _check_right(capability: Capability, call: Call) -> None:
-    """Step 4."""
+    """Check step 4."""
     if (capability.subject, call.resource, call.operation) not in capability.blocks[0].rights:
         kind = call.resource.partition(":")[0]
         names = [name.partition(":")[2] for name in capability.tools if name.startswith(f"{kind}:")]
         granted = ", ".join(names) or "none"
-        raise Denied(Reason.NOT_GRANTED, f"the capability does not name this {kind}, granted: {granted}")
+        raise Denied(Reason.NOT_GRANTED, f"the capability does not grant this {kind}, granted: {granted}")
 
 
 def _check_arguments(
-    found: CompiledCapability,
+    compiled: CompiledCapability,
     capability: Capability,
     call: Call,
     bounds: tuple[Pattern, ...],
     results: Results | None,
 ) -> None:
-    """Step 5."""
-    fits = matches(found.about(call.resource), call, results) and (found.closed or not call.values)
+    """Check step 5."""
+    fits = matches(compiled.about(call.resource), call, results) and (compiled.closed or not call.values)
     if fits and not bounds:
         return
     problems = [p for bound in bounds for p in explain(bound, call, block=-1, results=results)]
     if fits and not problems:
         return
-    if not found.closed:
+    if not compiled.closed:
         problems += [Problem(Reason.UNNAMED_ARGUMENT, name) for name in sorted(call.names)]
     for index, block in enumerate(capability.blocks):
         for pattern in block.patterns:
             problems += explain(pattern, call, block=index, results=results)
     if not problems:
-        raise Denied(Reason.UNAVAILABLE, detail="a pattern that was compiled says another thing")
+        raise Denied(Reason.UNAVAILABLE, detail="a pattern matches, and its compiled form does not")
     unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
     reason = min([problem.reason for problem in unique], key=ORDER.index)
     blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
-    raise Denied(reason, problems=unique, detail=f"narrowed by {blocks}")
+    raise Denied(reason, problems=unique, detail=f"refused by {blocks}")
 
 
 def check_exposure(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:
-    """Step 5, of the session: the patterns of labels that are asked for, of which it has seen nothing.
+    """Check step 5's conditions on the session, and return the patterns of labels that it must not have seen.
+
+    Args:
+        labels: what the session has seen; None without a session.
 
     Raises:
         Denied: ``exposed``.
     """
-    clear = [
-        pattern
-        for block in capability.blocks
-        for pattern, of in block.clear
-        if of is None or call.resource in of
-    ]
+    excluded = [(pattern, tools) for block in capability.blocks for pattern, tools in block.clear]
+    clear = [pattern for pattern, tools in excluded if tools is None or call.resource in tools]
     if clear and labels is None:
-        raise Denied(Reason.EXPOSED, "nobody here knows what the session has seen")
+        raise Denied(Reason.EXPOSED, "the guard does not know what the session has seen")
     for pattern in clear:
         seen = [label for label in labels or () if label_means(pattern, label)]
         if seen:

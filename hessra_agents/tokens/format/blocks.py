@@ -1,16 +1,17 @@
-"""A strict reader of a Biscuit's bytes: what the blocks say, as plain data.
+"""Read the bytes of a Biscuit strictly, and return what its blocks say as plain data.
 
-Source: Biscuit specification 3.3, ``schema.proto``. The messages are read strictly (`protobuf`), at most
+Source: Biscuit specification 3.3, ``schema.proto``. The messages are read by `protobuf`, at most
 `MAX_FIELDS` fields of them. What our profile has no use for is refused here and in `terms`: rules, block
 scopes, contexts, dates, nulls, arrays, maps, bytes in sets, foreign functions.
 
-A `TokenDialect` says which few things more a token of another kind may hold; a capability holds none of them.
+A `TokenDialect` lists the few other things that tokens of another kind may hold; a capability holds none.
 
-It checks no signature: it is given the bytes of a token that was verified (`capability.parse`).
+No signature is checked here: the caller passes the bytes of a verified token (`Capability.parse`).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,20 +19,17 @@ from typing import NamedTuple
 from ...errors import Denied, Reason
 from ...grants.grants import MAX_BRANCHES
 from .protobuf import Reader, Shape, Span, number, outside_profile, raw_bytes, span, submessage, text
-from .terms import CHOICE, CLOSURE, Op, Predicate, Term, TermReader, Var, expression, predicate
+from .terms import CHOICE, CLOSURE, Op, Predicate, TermReader, expression, predicate
 
 __all__ = [
-    "CAPABILITY",
-    "MAX_BLOCKS",
-    "MAX_BYTES",
-    "MAX_CHECKS",
-    "MAX_FIELDS",
-    "Op",
-    "Predicate",
     "Query",
+    "RawBlock",
     "TokenDialect",
+    "decode_base64url",
+    "decode_token",
+    "read_blocks",
+    "read_envelope",
 ]
-__all__ += ["RawBlock", "Term", "Var", "read_blocks", "read_envelope"]
 
 MAX_BYTES = 16 * 1024
 MAX_BLOCKS = 16
@@ -56,21 +54,21 @@ _HEAD = bytes([1 << 3, _QUERY])
 
 @dataclass(frozen=True, slots=True)
 class TokenDialect:
-    """What tokens of one kind may hold beyond what capabilities may: by default nothing."""
+    """The parts that tokens of one kind may have and capabilities may not; by default none."""
 
     choices: bool = False
-    """``a || b`` in an expression, whose right side is a closure without a parameter."""
+    """Whether an expression may hold ``a || b``, whose right side is a closure without a parameter."""
     rejects: bool = False
-    """``reject if``, kept apart from the checks."""
+    """Whether a block may hold ``reject if``, which is returned apart from the checks."""
     p256_signers: bool = False
-    """Blocks that a P-256 key signed."""
+    """Whether a P-256 key may sign a block."""
 
 
 CAPABILITY = TokenDialect()
 
 
 class Query(NamedTuple):
-    """One alternative of a check. ``trusting`` holds the public keys of its scope."""
+    """One alternative of a check; ``trusting`` are the public keys of its scope."""
 
     body: tuple[Predicate, ...]
     expressions: tuple[tuple[Op, ...], ...]
@@ -78,7 +76,7 @@ class Query(NamedTuple):
 
 
 class RawBlock(NamedTuple):
-    """One block: who signed it beside the chain (None: nobody), its facts and its checks.
+    """One block: its external signer (None if it has none), its facts and its checks.
 
     ``id`` names the block: the revocation id (hex of its signature) of an unsigned block, the sha256 of
     the *external* signature of a signed one, because whoever holds the parent can append the same signed
@@ -95,7 +93,7 @@ class RawBlock(NamedTuple):
 
 
 class _Blocks(TermReader):
-    """One token's bytes, what its kind may hold, and the tables of the block that is being read."""
+    """Reads one token by its dialect, with the tables of the block that is being read."""
 
     __slots__ = ("dialect", "keys")
 
@@ -105,8 +103,34 @@ class _Blocks(TermReader):
         self.keys: list[bytes] = []
 
 
+def decode_token(token: str) -> bytes:
+    """Return the bytes of a token that is written as base64url.
+
+    Raises:
+        Denied: ``malformed`` or ``too_large``, in the words of a capability.
+    """
+    if not isinstance(token, str):
+        raise Denied(Reason.MALFORMED, "a capability must be a string")
+    if len(token) > MAX_BYTES * 4 // 3 + 4:
+        raise Denied(Reason.TOO_LARGE, f"a capability is at most {MAX_BYTES} bytes")
+    try:
+        return decode_base64url(token)
+    except ValueError:
+        raise Denied(Reason.MALFORMED, "the capability is not base64url") from None
+
+
+def decode_base64url(text: str) -> bytes:
+    """Decode base64url (RFC 4648, 5), with or without padding.
+
+    Raises:
+        ValueError: a character is outside the alphabet, or the length is impossible.
+    """
+    data = text.encode("ascii")
+    return base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
+
+
 def read_envelope(data: bytes) -> int | None:
-    """The root key id of a token, read before its signatures are: None if it carries none.
+    """Return the root key id of a token, or None if it carries none; no signature is checked yet.
 
     Raises:
         Denied: ``too_large`` (bytes, blocks), ``malformed`` (not a Biscuit).
@@ -125,7 +149,7 @@ def read_envelope(data: bytes) -> int | None:
 def read_blocks(
     data: bytes, *, p256_root: bool = False, dialect: TokenDialect = CAPABILITY
 ) -> list[RawBlock]:
-    """The blocks of a token whose signatures were verified.
+    """Return the blocks of a token whose signatures were verified.
 
     Raises:
         Denied: ``outside_profile`` or ``too_large``.
@@ -133,33 +157,33 @@ def read_blocks(
     _check_size(data)
     reader = _Blocks(data, dialect)
     _, first, further, _ = reader.message(0, len(data), _ENVELOPE)
-    texts = dict(_DEFAULTS)
+    symbols = dict(_DEFAULTS)
     keys: list[bytes] = []
     blocks: list[RawBlock] = []
     for index, (at, end) in enumerate([*first, *further]):
         [block], [next_key], [signature], external, _ = reader.message(at, end, _SIGNED)
-        # an ECDSA signature by the next key could be changed by anyone, and with it the next block's id
+        # refuse ECDSA: anyone could change a signature by this key, and with it the next block's id
         _key(reader, *next_key)
         if external:
             if index == 0:
-                raise outside_profile("the first block is signed from outside")
+                raise outside_profile("the first block has an external signature")
             [(by, signer)] = external
             name = hashlib.sha256(by).hexdigest()
             if len(signer) != _KEY_BYTES[0]:
                 name = _digest(raw_bytes(reader, *block), signer, blocks[-1].id.encode())
             # a signed block has tables of its own, so that its signer need not know the token
-            reader.texts, reader.keys = dict(_DEFAULTS), []
+            reader.symbols, reader.keys = dict(_DEFAULTS), []
         else:
             signer, name = None, signature.hex()
             if index == 0 and p256_root:
                 name = _digest(raw_bytes(reader, *block), raw_bytes(reader, *next_key))
-            reader.texts, reader.keys = texts, keys
+            reader.symbols, reader.keys = symbols, keys
         blocks.append(_block(reader, block, name, signer))
     return blocks
 
 
 def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"".join(len(one).to_bytes(4, "big") + one for one in parts)).hexdigest()
+    return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
 
 
 def _check_size(data: bytes) -> None:
@@ -168,7 +192,7 @@ def _check_size(data: bytes) -> None:
 
 
 def _external(reader: _Blocks, at: int, end: int) -> tuple[bytes, bytes]:
-    """A signature from outside, and its key."""
+    """Read an external signature and its key."""
     [signature], [key] = reader.message(at, end, _EXTERNAL)
     return signature, key
 
@@ -201,33 +225,27 @@ _KEY: Shape = (number(1, least=1), submessage(2, raw_bytes, min_count=1))
 
 
 def _block(reader: _Blocks, where: Span, name: str, signer: bytes | None) -> RawBlock:
-    symbols, [version], facts, asked, keys = reader.message(*where, _BLOCK)
+    declared, [version], fact_spans, check_spans, keys = reader.message(*where, _BLOCK)
     if not 3 <= version <= 6:
         raise outside_profile("a block of an unknown version")
-    texts = reader.texts
-    fresh = set(symbols)
-    if len(fresh) != len(symbols) or not fresh.isdisjoint(texts.values()):
+    symbols = reader.symbols
+    distinct = set(declared)
+    if len(distinct) != len(declared) or not distinct.isdisjoint(symbols.values()):
         raise outside_profile("a symbol is declared twice")
-    texts.update(enumerate(symbols, _FIRST_SYMBOL + len(texts) - len(_DEFAULTS)))
+    symbols.update(enumerate(declared, _FIRST_SYMBOL + len(symbols) - len(_DEFAULTS)))
     reader.keys += keys
     # checks come before the keys that they name, so they are read only now
-    stated = tuple([_fact(reader, at, end) for at, end in facts])
+    facts = [reader.parts(at, end, _FACT)[0] for at, end in fact_spans]
     checks: list[tuple[Query, ...]] = []
     rejects: list[tuple[Query, ...]] = []
-    for at, end in asked:
+    for at, end in check_spans:
         kind, queries = _check(reader, at, end)
         (checks if kind == _CHECK_IF else rejects).append(queries)
-    return RawBlock(name, signer, stated, tuple(checks), tuple(rejects))
-
-
-def _fact(reader: _Blocks, at: int, end: int) -> Predicate:
-    fact: Predicate
-    [fact] = reader.parts(at, end, _FACT)
-    return fact
+    return RawBlock(name, signer, tuple(facts), tuple(checks), tuple(rejects))
 
 
 def _check(reader: _Blocks, at: int, end: int) -> tuple[int, tuple[Query, ...]]:
-    """The kind of a check, and its alternatives."""
+    """Return the kind of a check, and its alternatives."""
     queries, kinds = reader.message(at, end, _CHECK)
     kind = kinds[0] if kinds else _CHECK_IF
     if kind != _CHECK_IF and not (kind == _REJECT_IF and reader.dialect.rejects):
@@ -256,7 +274,7 @@ def _scope(reader: _Blocks, at: int, end: int) -> bytes:
 
 
 _BLOCK: Shape = (
-    submessage(1, text, max_count=2048, name="texts"),
+    submessage(1, text, max_count=2048, name="symbols"),
     number(3, least=1),
     submessage(4, span, max_count=128, name="facts"),
     submessage(6, span, max_count=MAX_CHECKS, name="checks"),

@@ -1,12 +1,12 @@
-"""A strict reader of protobuf messages: one reading of any bytes, or a refusal.
+"""Read protobuf messages strictly: any bytes have one reading, or are refused.
 
-Protobuf readers resolve some things in silence (unknown fields, a singular field given twice, several
-members of a oneof, long varints), and a gap between two readers is a hole. Here every field is known, in
-ascending order, as often as its shape allows, and every varint is minimal. A budget bounds how many fields
-are read in all, whatever the bytes say.
+Protobuf readers resolve some input silently (unknown fields, a singular field given twice, several members
+of a oneof, long varints), and where two readers differ there is a hole. Here every field must be known, in
+ascending order and as frequent as its shape allows, and every varint must be minimal. A budget bounds the
+number of fields read in all, whatever the bytes say.
 
-A message is written down as its `Shape`: each field in order, with the function that reads its parts. So a
-shape is the grammar, and what comes out of `Reader.message` is what the fields mean.
+A `Shape` describes a message: each field in order, with the function that reads it. The shape is the
+grammar, and `Reader.message` returns what the fields mean.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ __all__ = [
 ]
 
 BYTES = 2
-"""The wire type of everything with a length; that of a number is 0."""
+"""The wire type of a field with a length; the wire type of a number is 0."""
 
 Span: TypeAlias = "tuple[int, int]"
-"""Where something begins and ends."""
+"""The offsets at which something begins and ends."""
 
 Read: TypeAlias = "Callable[[Any, int, int], Any]"
-"""What reads a part: given the reader, and where the part begins and ends."""
+"""A function that reads one value of a field, given the reader and the offsets of the value."""
 
 Field: TypeAlias = "tuple[int, int, int, str, Read | None]"
-"""A field's tag, how often it must and may occur, its name, and what reads its parts. A plain tuple, since
-one with names takes six times as long to take apart."""
+"""A field's tag, its least and greatest count, its name, and the function that reads its values. A plain
+tuple, since a named tuple takes six times as long to unpack."""
 
 Shape: TypeAlias = "tuple[Field, ...]"
-"""The fields of a message in ascending order. What is not listed is refused."""
+"""The fields of a message in ascending order; every other field is refused."""
 
 
 def number(field: int, *, least: int = 0) -> Field:
-    """A field, by its number (below 16, as all of them), that holds one number."""
+    """Describe a field that holds one number; ``field`` is below 16, as in all our shapes."""
     return field << 3, least, 1, "", None
 
 
 def submessage(field: int, read: Read, *, min_count: int = 0, max_count: int = 1, name: str = "") -> Field:
-    """A field that holds anything else; ``name`` is for the refusal of too many."""
+    """Describe a field that has a length; ``name`` appears in the refusal of too many values."""
     return field << 3 | BYTES, min_count, max_count, name, read
 
 
 def outside_profile(detail: str) -> Denied:
-    """The refusal of what is not in the profile."""
+    """Return the refusal of content that the profile does not include."""
     return Denied(Reason.OUTSIDE_PROFILE, detail=detail)
 
 
@@ -68,11 +68,10 @@ def _wrong_count(count: int, tag: int, most: int, name: str) -> Denied:
 
 
 class Reader:
-    """Bytes, and how many fields of them may still be read.
+    """Reads messages from bytes, and counts down how many more fields may be read.
 
-    While a message is read nothing is compared with its end but where its parts end. Behind the last byte
-    there are zeros, so a number that is cut off is read all the same; then its message does not end where
-    it should, and is refused.
+    Numbers are read without checking for the end of the message. Zeros follow the last byte, so a number
+    that is cut off can still be read; its message then ends in the wrong place, and is refused.
     """
 
     __slots__ = ("data", "left")
@@ -82,10 +81,10 @@ class Reader:
         self.left = budget
 
     def message(self, at: int, end: int, shape: Shape) -> list[Sequence[Any]]:
-        """What was read of one message: the values of each field of its shape, in order.
+        """Read one message and return the values of each field of its shape, in order.
 
         Raises:
-            Denied: ``outside_profile``, or ``too_large`` where a bound or the budget is passed.
+            Denied: ``outside_profile``; ``too_large`` if a count or the budget is exceeded.
         """
         data = self.data
         found: list[Sequence[Any]] = []
@@ -121,7 +120,10 @@ class Reader:
         return found
 
     def parts(self, at: int, end: int, field: Field) -> list[Any]:
-        """As `message`, of one whose only field, or only one left, is a part: the same rules in less time."""
+        """Read a message, or the rest of one, that has a single field with a length.
+
+        The rules are those of `message`; this takes less time.
+        """
         data, (tag, least, most, name, read) = self.data, field
         values: list[Any] = []
         while at < end:
@@ -143,41 +145,44 @@ class Reader:
         return values
 
     def choice(self, at: int, end: int) -> tuple[int, int, int]:
-        """The one field of a oneof: its tag, its number or length, and where what follows begins."""
+        """Return the one field of a oneof: its tag, its number or length, and the offset after that."""
         data = self.data
         tag, value, at = data[at], data[at + 1], at + 2
         if value > 0x7F:
             value, at = self.read_varint_tail(value, at)
         if (at + value if tag & BYTES else at) != end:
-            raise outside_profile("a choice has none or several members, or is cut off")
+            raise outside_profile("a oneof has no member or several, or is cut off")
         self.left -= 1
         return tag, value, at
 
     def read_varint_tail(self, value: int, at: int) -> tuple[int, int]:
-        """A number of several bytes: ``value`` is the first, the second is at ``at``; and where it ends."""
+        """Return a number of several bytes and the offset after it.
+
+        ``value`` is the first byte; the second is at ``at``.
+        """
         value, shift, byte = value - 0x80, 7, self.data[at]
         while byte > 0x7F and shift < 63:
             value += (byte - 0x80) << shift
             at, shift = at + 1, shift + 7
             byte = self.data[at]
         if byte == 0 or (byte > 1 and shift == 63):
-            raise outside_profile("a number is not minimal, or has more than 64 bits")
+            raise outside_profile("an integer is not minimally encoded, or has more than 64 bits")
         return value + (byte << shift), at + 1
 
 
 def span(reader: Reader, at: int, end: int) -> Span:
-    """Where the part is, to be read later."""
+    """Return the offsets of the value, to be read later."""
     return at, end
 
 
 def raw_bytes(reader: Reader, at: int, end: int) -> bytes:
-    """The part's bytes."""
+    """Return the value as bytes."""
     return reader.data[at:end]
 
 
 def text(reader: Reader, at: int, end: int) -> str:
-    """The part as text."""
+    """Return the value as a string."""
     try:
         return reader.data[at:end].decode()
     except UnicodeDecodeError:
-        raise outside_profile("a text is not UTF-8") from None
+        raise outside_profile("a string is not UTF-8") from None

@@ -1,8 +1,7 @@
-"""What a Biscuit's block says in Datalog, as plain data: predicates, terms and the steps of expressions.
+"""Read the Datalog in a Biscuit's block as plain data: predicates, terms and the steps of expressions.
 
 Source: Biscuit specification 3.3, ``schema.proto``. Dates, nulls, arrays, maps and foreign functions are
-refused; so is a set of anything but texts or whole numbers, and a closure that holds more than one
-comparison.
+refused; so are sets of anything but strings or integers, and closures of more than one comparison.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ __all__ = ["CHOICE", "CLOSURE", "Op", "Predicate", "Term", "TermReader", "Var", 
 
 
 class Var(int):
-    """A variable, by its symbol."""
+    """A variable, by the number of its symbol."""
 
     __slots__ = ()
 
@@ -25,7 +24,7 @@ Predicate: TypeAlias = "tuple[str, tuple[Term, ...]]"
 
 
 class Op(NamedTuple):
-    """One step of an expression in postfix form: a value, a unary or binary operator, or a closure."""
+    """One step of a postfix expression: a value, a unary or binary operator, or a closure."""
 
     kind: str
     value: Term | None = None
@@ -34,49 +33,49 @@ class Op(NamedTuple):
 
 
 class TermReader(Reader):
-    """A reader that knows the texts of the block it is in, by their numbers, and the shape of closures."""
+    """Reads Datalog with the symbols of the current block and the permitted shape of closures."""
 
-    __slots__ = ("closure", "texts")
+    __slots__ = ("closure", "symbols")
 
     def __init__(self, data: bytes, budget: int, closure: Shape) -> None:
         super().__init__(data, budget)
         self.closure = closure
-        self.texts: dict[int, str] = {}
+        self.symbols: dict[int, str] = {}
 
 
 def predicate(reader: TermReader, at: int, end: int) -> Predicate:
-    """A name and its terms."""
+    """Read a predicate: its name and its terms."""
     data = reader.data
     if at >= end or data[at] != _NAME:
         raise outside_profile("a predicate without a name")
     name, at = data[at + 1], at + 2
     if name > 0x7F:
         name, at = reader.read_varint_tail(name, at)
-    if name not in reader.texts:
-        raise outside_profile("a predicate of an unknown name")
+    if name not in reader.symbols:
+        raise outside_profile("a predicate with an unknown name")
     reader.left -= 1
-    return reader.texts[name], tuple(reader.parts(at, end, _TERMS))
+    return reader.symbols[name], tuple(reader.parts(at, end, _TERMS))
 
 
-_VARIABLE, _INTEGER, _TEXT, _TRUTH = 1 << 3, 2 << 3, 3 << 3, 6 << 3
+_VARIABLE, _INTEGER, _STRING, _BOOLEAN = 1 << 3, 2 << 3, 3 << 3, 6 << 3
 _BYTES, _SET = 5 << 3 | BYTES, 7 << 3 | BYTES
 
 
 def _term(reader: TermReader, at: int, end: int) -> Term:
-    # a `choice`, written out: no other message is read as often
+    # `Reader.choice`, written out: no other message is read as often
     data = reader.data
     tag, value, at = data[at], data[at + 1], at + 2
     if value > 0x7F:
         second = data[at]
-        if 0 < second <= 0x7F:  # as the number of every symbol but the first ones
+        if 0 < second <= 0x7F:  # true of every symbol's number but the first
             value, at = value - 0x80 + (second << 7), at + 1
         else:
             value, at = reader.read_varint_tail(value, at)
     if (at + value if tag & BYTES else at) != end:
-        raise outside_profile("a term has none or several members, or is cut off")
+        raise outside_profile("a term has no member or several, or is cut off")
     reader.left -= 1
-    if tag == _TEXT and value in reader.texts:
-        return reader.texts[value]
+    if tag == _STRING and value in reader.symbols:
+        return reader.symbols[value]
     if tag == _VARIABLE:
         return Var(value)
     if tag == _INTEGER:
@@ -85,9 +84,9 @@ def _term(reader: TermReader, at: int, end: int) -> Term:
         return _set(reader, at, end)
     if tag == _BYTES:
         return data[at:end]
-    if tag == _TRUTH and value <= 1:
+    if tag == _BOOLEAN and value <= 1:
         return value == 1
-    raise outside_profile("a term of another kind, or of an unknown text")
+    raise outside_profile("a term of an unsupported type, or an unknown string")
 
 
 def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[int]:
@@ -95,7 +94,7 @@ def _set(reader: TermReader, at: int, end: int) -> frozenset[str] | frozenset[in
     kinds = {type(term) for term in terms}
     values = frozenset(terms)
     if len(kinds) > 1 or not kinds <= {str, int} or len(values) != len(terms):
-        raise outside_profile("a set of anything but different texts or whole numbers")
+        raise outside_profile("a set of anything but distinct strings or integers")
     return values
 
 
@@ -111,7 +110,7 @@ _ELEMENTS = submessage(1, _element, max_count=1024, name="elements of a set")
 
 
 def expression(reader: TermReader, at: int, end: int) -> tuple[Op, ...]:
-    """Its steps."""
+    """Read an expression and return its steps."""
     return tuple(reader.parts(at, end, _EXPRESSION))
 
 
@@ -121,7 +120,7 @@ _OPERATORS = {
     for field, kind in ((2, "unary"), (3, "binary"))
     for code in range(32)
 }
-"""Every operator that there is, by the one way to spell it."""
+"""Every operator, by its only encoding."""
 _OPERATOR_BYTES = 4
 
 
@@ -135,7 +134,7 @@ def _step(reader: TermReader, at: int, end: int) -> Op:
         return Op("value", _term(reader, start, end))
     if tag == _CLOSURE:
         return _closure(reader, start, end)
-    raise outside_profile("a step of another kind")
+    raise outside_profile("an unsupported step")
 
 
 def _closure(reader: TermReader, at: int, end: int) -> Op:
@@ -157,4 +156,4 @@ CLOSURE: Shape = (
     submessage(2, _inner_step, min_count=1, max_count=8, name="steps of a closure"),
 )
 CHOICE: Shape = (number(1), CLOSURE[1])
-"""A closure whose parameter may be left out, as the right side of ``a || b``."""
+"""A closure whose parameter may be omitted, as the right side of ``a || b``."""

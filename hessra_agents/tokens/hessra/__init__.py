@@ -1,1 +1,1 @@
-"""hessra."""
+"""Issue and read Hessra's other tokens: identities, contexts and latent capabilities."""

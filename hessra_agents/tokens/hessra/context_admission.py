@@ -1,4 +1,4 @@
-"""Admission of context tokens: what one may say, and what it does say, before any Datalog runs.
+"""Admit context tokens: what one may say, and what it does say, before any Datalog runs.
 
     first block      context(subject)
                      check if time($t), $t < N
@@ -7,17 +7,17 @@
                      exposure_source(source)         one or more
                      exposure_time(N)
 
-A block after the first is signed by the root key itself, and says at least one label. All else is refused
-before any Datalog runs: a block by another key or by nobody, and a ``reject if`` of any other shape.
+A block after the first is signed by the root key itself, and states at least one label. All else is refused
+before any Datalog runs: an unsigned block, a block by another key, and a ``reject if`` of any other shape.
 
 The rules of ``reject if``, which denies where it matches:
 
-1. An absent fact passes it. So the engine is also asked for ``context(subject)``: a token that holds no
-   context cannot pass by having no rejects.
-2. ``reject if a or b`` denies only when both match, and ``reject if a, b`` as well. So a reject has one
+1. An absent fact passes it. So the engine's policy also requires ``context(subject)``: a token that holds
+   no context cannot pass by having no rejects.
+2. ``reject if a or b`` denies only when both match, and so does ``reject if a, b``. So a reject has one
    query of one predicate. Version 2.0 had a form of two for rules about several labels; it is refused.
 
-Hessra's version 3 has this shape, and so has its version 2.0 but for the form named above.
+Hessra's version 3 has this shape, and so has its version 2.0 except for the form named above.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from dataclasses import dataclass
 
 from ...errors import Denied, Reason
 from ...grants.labels import is_label, is_text
-from ..format.blocks import Predicate, Query, RawBlock, TokenDialect
+from ..format.blocks import Query, RawBlock, TokenDialect
 from ..format.protobuf import outside_profile
+from ..format.terms import Predicate
 from .common import VerifiedToken, expiry
 
 __all__ = ["CONTEXT", "MAX_LABELS", "ContextBlock", "admit"]
@@ -36,12 +37,12 @@ __all__ = ["CONTEXT", "MAX_LABELS", "ContextBlock", "admit"]
 CONTEXT = TokenDialect(rejects=True, p256_signers=True)
 
 MAX_LABELS = 64
-"""Labels in one token, counted in each block that says them. Beside so many, a block holds 62 sources."""
+"""Labels in one token, counted in each block that states them. A block with that many holds 62 sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContextBlock:
-    """What one block says was seen: labels, where they came from, and when (Unix seconds)."""
+    """The data that one block says was seen: labels, where they came from, and when (Unix seconds)."""
 
     id: str
     labels: frozenset[str]
@@ -50,13 +51,13 @@ class ContextBlock:
 
 
 def admit(verified: VerifiedToken) -> tuple[str, int, tuple[ContextBlock, ...]]:
-    """Subject, expiry and blocks.
+    """Return the subject, the expiry and the blocks of a context.
 
     Raises:
         Denied: ``outside_profile`` or ``too_large``.
     """
     if sum(len(block.rejects) for block in verified.blocks) > MAX_LABELS:
-        raise Denied(Reason.TOO_LARGE, detail="labels of a token")
+        raise Denied(Reason.TOO_LARGE, detail="labels in a token")
     first, *rest = verified.blocks
     match first.facts:
         case (("context", (str() as subject,)), *facts) if is_text(subject):
@@ -65,11 +66,11 @@ def admit(verified: VerifiedToken) -> tuple[str, int, tuple[ContextBlock, ...]]:
             raise outside_profile("the first block does not begin with one context")
     expires = expiry(first.checks[0]) if len(first.checks) == 1 else None
     if expires is None:
-        raise outside_profile("the first block asks for anything but one time")
-    for one in rest:
-        if one.signer != verified.root.data or one.checks:
-            raise outside_profile("a block that the issuer did not sign, or one that asks for something")
-        block = _block(one, one.facts)
+        raise outside_profile("the first block checks anything but one expiry")
+    for raw in rest:
+        if raw.signer != verified.root.data or raw.checks:
+            raise outside_profile("a block that the issuer did not sign, or that has a check")
+        block = _block(raw, raw.facts)
         if not block.labels or len(block.sources) != 1 or block.time is None:
             raise outside_profile("an exposure without a label, one source and a time")
         blocks.append(block)
@@ -87,17 +88,17 @@ def _block(raw: RawBlock, facts: Sequence[Predicate]) -> ContextBlock:
             case ("exposure_time", (int() as time,)) if type(time) is int:
                 times.append(time)
             case _:
-                raise outside_profile("a fact that a context does not state")
+                raise outside_profile("a fact that a context may not state")
     rejected = [_rejected(check) for check in raw.rejects]
     if len(times) > 1 or set(rejected) != set(labels):
-        raise outside_profile("labels and rejects that differ, or several times")
+        raise outside_profile("labels and rejects that differ, or more than one time")
     return ContextBlock(raw.id, frozenset(labels), frozenset(sources), times[0] if times else None)
 
 
 def _rejected(check: tuple[Query, ...]) -> str:
-    """The label of ``reject if exposure(label)``."""
+    """Return the label of ``reject if exposure(label)``."""
     match check:
         case (Query((("exposure", (str() as label,)),), (), ()),):
             return label
         case _:
-            raise outside_profile("a reject of more than one label")
+            raise outside_profile("an unsupported reject")

@@ -1,15 +1,15 @@
-"""Latent capabilities: issued now, of no use until a named key activates them.
+"""Issue latent capabilities, which are useless until a named key activates them.
 
     order = latent("agent:desk", [grant("wipe")], activator=boss.public, key=root, key_id=1, ttl=a_day)
     order = activate(order, key=boss, ttl=timedelta(minutes=5), facet="order-17")
     order = complete(order, key=boss, facet="order-17")
 
-`activate` adds a block that the activator signs: it states ``activation``, expires, and may ask for a
-*facet*, which the same key states in a last block when it lets go of the capability. So the activator
-keeps a capability from being used while it is under way, and can decide for each use whether to let it go.
+`activate` adds a block that the activator signs: it states ``activation``, expires, and may require a
+*facet*, which `complete` states in a last block by the same key. So the activator can keep a capability from
+being used while it is under way, and can decide about each use.
 
-Each signature is for one token: a block that was taken from it fits no other. Once complete, a capability
-is like any other and as good until it expires; that it is used once is up to the activator, or a limit.
+Each signature is for one token: a block that is taken from it fits no other. A completed capability is like
+any other until it expires; that it is used only once is up to the activator, or to a limit.
 """
 
 from __future__ import annotations
@@ -47,12 +47,11 @@ def latent(
     designations: Mapping[str, str] | None = None,
     now: int | None = None,
 ) -> Capability:
-    """A capability that every guard refuses as not yet valid, until ``activator`` signs its activation.
+    """Return a capability that guards refuse as not yet valid until ``activator`` signs its activation.
 
     Args:
-        activator: who decides when it may be used; needs no other right.
-        subject, grants, key, key_id, ttl, audience, holder, designations, now: as for
-            `capability.issue`.
+        activator: the key that decides when the capability may be used; it needs no other right.
+        subject, grants, key, key_id, ttl, audience, holder, designations, now: see `issue.issue`.
 
     Raises:
         ValueError: no subject, no grant, or more than one token can hold.
@@ -82,37 +81,38 @@ def activate(
     """Return a copy that is activated for a time.
 
     Args:
-        capability: one that asks for an activation by ``key``, attenuated or not.
-        key: the activator's.
+        capability: a capability, attenuated or not, that requires an activation by ``key``.
+        key: the activator's key.
         ttl: time from now after which the copy is refused; it cannot outlive the original.
         facet: a fresh name; the copy stays useless until `complete` states it.
-        now: Unix seconds; the clock's if left out.
+        now: Unix seconds; the clock's if omitted.
 
     Raises:
-        ValueError: the capability asks for no activation by this key, or the facet is no text.
+        ValueError: the capability requires no activation by this key, or the facet is not a printable
+            string.
     """
     if not any(key.public.data in block.activators for block in capability.blocks):
-        raise ValueError("this capability asks for no activation by this key")
-    began = unix_now(now)
+        raise ValueError("this capability requires no activation by this key")
+    start = unix_now(now)
     block = BlockBuilder("")
-    block.add_fact(Fact("activation({n})", {"n": began}))
+    block.add_fact(Fact("activation({n})", {"n": start}))
     if facet is not None:
         if not is_text(facet):
-            raise ValueError("a facet is printable text of 1 to 256 characters")
+            raise ValueError("a facet must be a printable string of 1 to 256 characters")
         block.add_check(attested_check([RequiredAttestation(FACET, facet, key.public.data)]))
-    block.add_check(Check("check if time($t), $t < {n}", {"n": began + ttl_seconds(ttl)}))
-    return capability._append(lambda: capability._sign(key, block))
+    block.add_check(Check("check if time($t), $t < {n}", {"n": start + ttl_seconds(ttl)}))
+    return capability.with_signed_block(key, block)
 
 
 def complete(capability: Capability, *, key: KeyPair, facet: str) -> Capability:
     """Return a copy in which the activator states the facet, so that it can be used.
 
     Raises:
-        ValueError: the capability asks for no such facet by this key.
+        ValueError: the capability does not require this facet by this key.
     """
-    asked = RequiredAttestation(FACET, facet, key.public.data)
-    if not any((asked,) == check for block in capability.blocks for check in block.attested):
-        raise ValueError("this capability asks for no such facet by this key")
+    required = RequiredAttestation(FACET, facet, key.public.data)
+    if not any((required,) == check for block in capability.blocks for check in block.attested):
+        raise ValueError("this capability does not require this facet by this key")
     block = BlockBuilder("")
     block.add_fact(designation_fact(FACET, facet))
-    return capability._append(lambda: capability._sign(key, block))
+    return capability.with_signed_block(key, block)
