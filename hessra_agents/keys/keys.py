@@ -1,6 +1,6 @@
 """Ed25519 keys: `KeyPair` signs, `PublicKey` names who signed.
 
-A private key never appears in a ``repr``, a ``str`` or an error. `KeyPair` can be written to a file that
+A private key never appears in a ``repr``, a ``str`` or an error. A `KeyPair` can be written to a file that
 only its owner can read, sealed with a passphrase if one is given (`keyfile`).
 """
 
@@ -10,17 +10,16 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import biscuit_auth
-from biscuit_auth import KeyPair as BiscuitKeyPair
-from biscuit_auth import PublicKey as BiscuitPublicKey
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from .biscuit import BiscuitKeyPair, BiscuitPublicKey, biscuit_key_pair, biscuit_public_key
+
+if TYPE_CHECKING:
+    # Loaded with the first key pair or the first signature that is not a token's. The Biscuit library checks
+    # tokens, so a guard whose capabilities are all bearer tokens never needs it.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = ["KeyPair", "PublicKey"]
-
-_library: Any = biscuit_auth  # its type stubs lag behind the library
 
 _TEXT = re.compile(r"(ed25519)/([0-9a-f]{64})|(secp256r1)/([0-9a-f]{66})")
 
@@ -36,17 +35,17 @@ _SMALL_ORDER = {
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     )
 }
-"""Points for which anyone can make signatures that verify (RFC 8032, 5.1.7; the sign bit aside)."""
+"""Points for which anyone can make signatures that verify (RFC 8032, 5.1.7; without the sign bit)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A public key. ``str(key)`` is its one text form, ``ed25519/<64 hex digits>``.
 
-    P-256 keys (``secp256r1/<66 hex digits>``) are read only as the root of tokens from elsewhere.
+    P-256 keys (``secp256r1/<66 hex digits>``) are read only as roots of tokens made by other programs.
 
     Raises:
-        ValueError: the bytes are no key of that algorithm, or one that anybody can sign for.
+        ValueError: the bytes are not a key of that algorithm, or are a key that anyone can sign for.
     """
 
     data: bytes
@@ -57,12 +56,12 @@ class PublicKey:
             self.algorithm == "ed25519" and self.data[:31] + bytes([self.data[-1] & 0x7F]) in _SMALL_ORDER
         )
         if unsafe:
-            raise ValueError("a public key that anybody can sign for")
+            raise ValueError("a public key that anyone can sign for")
         self.for_biscuit()
 
     @classmethod
     def parse(cls, text: str) -> PublicKey:
-        """The key that ``str(key)`` wrote."""
+        """Read the text of a key, as ``str(key)`` writes it."""
         found = _TEXT.fullmatch(text) if isinstance(text, str) else None
         if found is None:
             raise ValueError("a public key is written ed25519/<64 lower-case hex digits>")
@@ -74,37 +73,36 @@ class PublicKey:
     __repr__ = __str__
 
     def signed(self, signature: bytes, message: bytes) -> bool:
-        """Whether this key made this Ed25519 signature (RFC 8032)."""
+        """Return whether this key made this Ed25519 signature (RFC 8032)."""
         if self.algorithm != "ed25519":
             return False
         try:
             _loaded(self.data).verify(signature, message)
-        except InvalidSignature:
+        except Exception as error:
+            from cryptography.exceptions import InvalidSignature  # only here: each proof comes this way
+
+            if not isinstance(error, InvalidSignature):
+                raise
             return False
         return True
 
     def for_biscuit(self) -> BiscuitPublicKey:
-        """This key as the Biscuit library has it."""
-        algorithm = (
-            _library.Algorithm.Ed25519 if self.algorithm == "ed25519" else _library.Algorithm.Secp256r1
-        )
-        try:
-            found: BiscuitPublicKey = _library.PublicKey.from_bytes(self.data, algorithm)
-            return found
-        except BaseException as error:
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
-            raise ValueError("these bytes are no public key") from None
+        """Return this key as an object of the Biscuit library."""
+        return biscuit_public_key(self.data, self.algorithm)
 
 
-_loaded = lru_cache(maxsize=256)(Ed25519PublicKey.from_public_bytes)  # the same keys sign again and again
+@lru_cache(maxsize=256)  # the same keys sign again and again
+def _loaded(data: bytes) -> Ed25519PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(data)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An Ed25519 key pair: what a root signs with, or what a holder proves possession of.
+    """An Ed25519 key pair, with which a root signs tokens or a holder proves possession.
 
-    It protects nothing from code in the same process: whoever can reach the object can sign.
+    Does not protect from code in the same process: any code that reaches the object can sign.
     """
 
     _private: Ed25519PrivateKey = field(repr=False, compare=False)
@@ -112,43 +110,45 @@ class KeyPair:
 
     @classmethod
     def generate(cls) -> KeyPair:
-        """A new key pair from the operating system's randomness."""
+        """Return a new key pair, from the randomness of the operating system."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         return cls.of(Ed25519PrivateKey.generate())
 
     @classmethod
     def of(cls, private: Ed25519PrivateKey) -> KeyPair:
-        """The pair of a private key of the ``cryptography`` library."""
+        """Return the key pair of a private key of the ``cryptography`` library."""
         return cls(private, PublicKey(private.public_key().public_bytes_raw()))
 
     @classmethod
     def load(cls, path: str | Path, *, passphrase: bytes | None = None) -> KeyPair:
-        """The key pair of a file that `save` or ``hessra-agents keys new`` wrote.
+        """Read the key pair of a file that `save` or ``hessra-agents keys new`` wrote.
 
         Raises:
-            KeyFileError: a ValueError; others can read the file, it is sealed, or it holds no such key.
+            KeyFileError: a ValueError; other users can read the file, it is sealed, or it is not such a key.
         """
-        from .keyfile import read_key
+        from .keyfile import read_private_key
 
-        return read_key(Path(path), passphrase)
+        return cls.of(read_private_key(Path(path), passphrase))
 
     def save(self, path: str | Path, *, passphrase: bytes | None = None) -> None:
-        """Write this pair to a new file that only its owner can read, sealed if a passphrase is given.
+        """Write this key pair to a new file that only its owner can read, sealed if a passphrase is given.
 
         Raises:
-            KeyFileError: a ValueError; the file exists, or its folder is open to others.
+            KeyFileError: a ValueError; the file exists, or other users can reach its folder.
         """
-        from .keyfile import write_key
+        from .keyfile import write_private_key
 
-        write_key(Path(path), self, passphrase)
+        write_private_key(Path(path), self._private, passphrase)
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public})"
 
     def __reduce__(self) -> str:
-        raise TypeError("a key pair is not pickled: write it to a key file")
+        raise TypeError("a key pair cannot be pickled: write it to a key file")
 
     def sign(self, message: bytes) -> bytes:
-        """An Ed25519 signature, 64 bytes."""
+        """Return the Ed25519 signature of a message, 64 bytes."""
         return self._private.sign(message)
 
     @property
@@ -157,8 +157,5 @@ class KeyPair:
         return self._private
 
     def for_biscuit(self) -> BiscuitKeyPair:
-        """This pair as the Biscuit library has it. Its ``repr`` there prints the secret: do not keep it."""
-        private = _library.PrivateKey.from_bytes(
-            self._private.private_bytes_raw(), _library.Algorithm.Ed25519
-        )
-        return BiscuitKeyPair.from_private_key(private)
+        """Return this pair for the Biscuit library. Do not keep it: its ``repr`` prints the secret."""
+        return biscuit_key_pair(self._private.private_bytes_raw())

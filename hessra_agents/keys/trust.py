@@ -2,20 +2,16 @@
 
     trust = Trust.load("trust.json")
 
-The id that a token carries picks the key within its kind and decides nothing else: it is not covered by a
-signature. An unknown id is refused; no other key is tried. Tokens made elsewhere may carry no id: one
-entry named ``without_id`` for each kind, and nothing else, serves those.
+The id that a token carries picks the key within its kind and decides nothing else: it is not signed. An
+unknown id is refused, and no other key is tried. Tokens made by other programs may carry no id: only the
+one key that ``without_id`` names for their kind is used for them.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -28,17 +24,17 @@ __all__ = ["KINDS", "Trust"]
 
 KINDS = ("capability", "identity", "context")
 MAX_BYTES = 1 << 20
-"""Of a file of trusted keys."""
+"""The size of a file of trusted keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Public keys by id, for each kind of token; one key is in one kind only.
+    """Public keys by id, for each kind of token; a key belongs to one kind only.
 
     Protects from tokens of any other root. Does not protect from a root key that leaked: remove it here.
 
     Raises:
-        ValueError: one key serves two kinds, or an id is no unsigned 32-bit number.
+        ValueError: a key is used for two kinds, or an id is not an unsigned 32-bit integer.
     """
 
     capability: Mapping[int, PublicKey] = field(default_factory=dict)
@@ -54,15 +50,15 @@ class Trust:
             legacy = [self.without_id[kind]] if kind in self.without_id else []
             for key in (*keys.values(), *legacy):
                 if seen.setdefault(key.data, kind) != kind:
-                    raise ValueError("one key serves two kinds of tokens")
+                    raise ValueError("one key is used for two kinds of tokens")
             if any(type(i) is not int or not 0 <= i < 1 << 32 for i in keys):
-                raise ValueError("a key id is a whole number of 32 bits")
+                raise ValueError("a key id is an unsigned 32-bit integer")
         if not self.without_id.keys() <= set(KINDS):
             raise ValueError(f"kinds of tokens are {', '.join(KINDS)}")
         object.__setattr__(self, "without_id", MappingProxyType(dict(self.without_id)))
 
     def key(self, kind: str, key_id: int | None) -> PublicKey:
-        """The root key for this kind and id.
+        """Return the root key for this kind and id.
 
         Raises:
             Denied: ``unknown_root``.
@@ -74,41 +70,25 @@ class Trust:
         return found
 
     def save(self, path: str | Path) -> None:
-        """Write the public keys as JSON, readable for everybody; it is on disk when this returns.
+        """Write the public keys as JSON that every user can read; the file is on disk when this returns.
 
         Raises:
-            OSError: it cannot be written, or the path is something else than a regular file: a folder, a
-                link, a pipe, a device.
+            OSError: the file cannot be written, or the path is not a regular file but a folder, a link, a
+                pipe or a device.
         """
-        import tempfile  # brings compression and random numbers, which a verifier has no use for
+        from ..files import replace_file  # a guard reads its trust, and writes none
 
         kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
         text = json.dumps({**kinds, "without_id": {k: str(v) for k, v in self.without_id.items()}}, indent=2)
-        target = Path(path)
-        with suppress(FileNotFoundError):
-            if not stat.S_ISREG(target.lstat().st_mode):
-                raise FileExistsError(errno.EEXIST, "is there and is no regular file", str(target))
-        # a guard that loads meanwhile reads the old file or the new one, never a part
-        opened, fresh = tempfile.mkstemp(prefix=".trust-", dir=target.parent)
-        try:
-            with open(opened, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fchmod(opened, 0o644)  # whatever the umask says
-                os.fsync(opened)
-            os.replace(fresh, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(fresh)
-            raise
+        replace_file(Path(path), text.encode() + b"\n", mode=0o644)
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            ValueError: the file says anything else, or is larger than 1 MiB.
-            OSError: it cannot be read.
+            ValueError: the file is not a file of trusted keys, or is larger than 1 MiB.
+            OSError: the file cannot be read.
         """
         try:
             with open(path, "rb") as file:
@@ -117,16 +97,16 @@ class Trust:
                 raise ValueError(f"it is larger than {MAX_BYTES} bytes")
             data = parse(text)
             if not isinstance(data, dict) or not data.keys() <= {*KINDS, "without_id"}:
-                raise ValueError("fields")
+                raise ValueError("it has the fields capability, identity, context and without_id")
             tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
             kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
             return cls(**kinds, without_id=tables["without_id"])
         except (MalformedError, ValueError) as error:
-            raise ValueError(f"{path} is no file of trusted keys: {error}") from error
+            raise ValueError(f"{path} is not a file of trusted keys: {error}") from error
 
 
 def _id(text: str) -> int:
-    """A key id, which has one spelling: ``int`` alone would take ``" 0_1 "`` for 1."""
+    """Read a key id in its one spelling; ``int`` alone would read ``" 0_1 "`` as 1."""
     if not re.fullmatch(r"0|[1-9][0-9]{0,9}", text):
         raise ValueError("a key id is written in decimal digits")
     return int(text)
@@ -134,5 +114,5 @@ def _id(text: str) -> int:
 
 def _keys(table: object) -> dict[str, PublicKey]:
     if not isinstance(table, dict):
-        raise ValueError("a table of keys by id")
+        raise ValueError("each field is an object of keys by id")
     return {str(name): PublicKey.parse(text) for name, text in table.items()}

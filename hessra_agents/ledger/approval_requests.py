@@ -1,8 +1,8 @@
-"""Requests: calls that wait for an approval, and what approvers say of them.
+"""Requests: calls that wait for approvals, and the votes of their approvers.
 
-What an approver signs is fixed by what the approver sees: the call's canonical bytes, the blocks of the
-requester's capability, the handle of the check, and a time. Everything is computed again from those, by the
-approver and by the guard; the ledger only carries it, and what it could change would not verify.
+An approver signs what the approver sees: the call's canonical bytes, the blocks of the requester's
+capability, the handle of the check, and a time. The approver and the guard each compute the signed digest
+from those; the ledger only carries them, and anything that it changed would not verify.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from ..tokens.admission import APPROVED
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, chain_digest
 
-__all__ = ["MOST_OPEN", "MOST_SHOWN", "REQUEST_TTL", "ApprovalRequest", "ApprovalVote", "State"]
+__all__ = ["MAX_OPEN", "MAX_SHOWN", "REQUEST_TTL", "ApprovalRequest", "ApprovalVote", "State"]
 
 REQUEST_TTL = 600
 """Seconds that a request waits, unless the capability expires before."""
 
-MOST_OPEN = 32
-"""Requests that one issued capability, with all that was made of it, may have waiting."""
+MAX_OPEN = 32
+"""Requests that may wait at a time for one issued capability and all that derive from it."""
 
-MOST_SHOWN = 64 * 1024
-"""Bytes of arguments that an approver is shown; no request is made for a call that has more."""
+MAX_SHOWN = 64 * 1024
+"""Bytes of arguments that an approver is shown; a call with more gets no request."""
 
 State = Literal["open", "rejected", "used"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalVote:
-    """What one approver said: an approval (its text), or, with a signature over the request, a rejection."""
+    """The vote of one approver: ``statement`` is an approval, or ``hr1.`` and a signature that rejects."""
 
     key: PublicKey
     statement: str
 
     @property
     def approves(self) -> bool:
-        """Whether it is an approval."""
+        """Whether the vote is an approval."""
         return self.statement.startswith("ha1.")
 
 
@@ -49,7 +49,7 @@ class ApprovalVote:
 class ApprovalRequest:
     """One call that waits for approvals.
 
-    ``approvers`` are the handles and keys of whom the capability asks. ``expires`` is in Unix seconds.
+    ``approvers`` are the handles and the keys that the capability asks for. Times are Unix seconds.
     """
 
     id: str
@@ -66,7 +66,7 @@ class ApprovalRequest:
 
     @classmethod
     def of(cls, capability: Capability, call: Call, *, now: int) -> ApprovalRequest:
-        """The request for approvals of this call under this capability."""
+        """Return a new request for approvals of this call under this capability."""
         asked = dict.fromkeys(
             (one.value, PublicKey(one.key))
             for block in capability.blocks
@@ -88,10 +88,10 @@ class ApprovalRequest:
 
     @property
     def call(self) -> Call:
-        """The call, read again from its canonical bytes.
+        """The call, read from its canonical bytes.
 
         Raises:
-            MalformedError: they are not canonical.
+            MalformedError: the bytes are not canonical.
         """
         kind, _, tool = self.resource.partition(":")
         found = Call.of(tool, self.text, kind=kind, operation=self.operation)
@@ -101,24 +101,24 @@ class ApprovalRequest:
 
     @property
     def chain(self) -> bytes:
-        """One digest of the requester's blocks."""
+        """The digest of the requester's blocks."""
         return chain_digest(self.ids)
 
     def approve(self, key: KeyPair, *, now: int, until: int | None = None) -> ApprovalVote:
-        """This approver's vote for the call.
+        """Return this approver's vote for the call.
 
         Raises:
             ValueError: the request does not ask this key, or is over.
         """
         handle = self._handle(key.public, now)
         expires = min(self.expires if until is None else until, self.expires)
-        # whoever votes twice for one request has approved of one call
+        # an approver who votes twice for one request has approved one call
         once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
         one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
         return ApprovalVote(key.public, one.token)
 
     def reject(self, key: KeyPair, *, now: int) -> ApprovalVote:
-        """This approver's vote against the call: one is enough to end the request.
+        """Return this approver's vote against the call; one such vote ends the request.
 
         Raises:
             ValueError: the request does not ask this key, or is over.
@@ -138,7 +138,7 @@ class ApprovalRequest:
         return digest("hessra-agents/rejection/1", self.id.encode(), self.call.digest, self.chain)
 
     def check(self, vote: ApprovalVote) -> None:
-        """Whether a vote is what it says, of somebody who is asked.
+        """Check that a vote is signed for this request, by a key that it asks.
 
         Raises:
             ValueError: it is not.
@@ -157,7 +157,7 @@ class ApprovalRequest:
             raise ValueError("the vote is not signed for this request")
 
     def with_vote(self, vote: ApprovalVote) -> ApprovalRequest:
-        """The request after this vote; the same key's earlier one is replaced."""
+        """Return the request with this vote in place of the same key's earlier one."""
         others = tuple(one for one in self.votes if one.key != vote.key)
         state: State = self.state if vote.approves else "rejected"
         return replace(self, votes=(*others, vote), state=state)

@@ -1,4 +1,4 @@
-"""The ledger in memory: the same steps as on a disk, run at once; bounded, and closed when it is full."""
+"""The executor of a ledger in memory: run each transaction at once, refuse what there is no room for."""
 
 from __future__ import annotations
 
@@ -8,87 +8,42 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import Denied, Reason
-from ..verify.permit import Permit
-from . import transactions as steps
-from .revocations import Revocation, RevocationList
 from .store.connection import Steps, StoreError, run_transaction
 from .store.sqlite import SQLite
-from .stored import StoredLedger
-from .transactions import SeenCapability
 
-__all__ = ["MemoryLedger"]
+__all__ = ["ImmediateExecutor"]
 
-MOST_BYTES = 16 << 20
-"""What limits, requests and capabilities may take, beside 1,024 bytes for each statement of the capacity."""
+MAX_BYTES = 16 << 20
+"""Room for limits, requests and capabilities, beside 1,024 bytes for each statement of the capacity."""
+
+_KEY = 32
 
 T = TypeVar("T")
 
 
-class MemoryLedger(StoredLedger):
-    """Remembers until it is dropped.
+class ImmediateExecutor:
+    """Runs steps on an SQLite database in memory, in the thread that submits them.
 
-    Protects, within this process, from a second use of a statement, from more use than a limit grants, and
-    from what was revoked. Does not protect from a second use in another process or after a restart, and
-    keeps no record of calls.
+    Args:
+        capacity: how many used statements (proofs and approvals) are kept at a time; those of one key take at
+            most a quarter, so that one holder cannot shut out the others.
+
+    Raises:
+        ValueError: the capacity is less than 1.
     """
-
-    keeps_records = False
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError("a ledger remembers at least one statement")
-        self._capacity = capacity
-        self._held: Counter[bytes] = Counter()
-        revoked = RevocationList(float("inf"))  # nobody else writes here
-        super().__init__(
-            lambda _: ImmediateExecutor(MOST_BYTES + 1024 * capacity),
-            None,
-            revoked,
-            poll=0,
-            keep_arguments=False,
-        )
-
-    async def admit(self, permit: Permit, operation_id: bytes) -> None:
-        """Take what the permit takes; nothing waits in here, so calls cannot come between."""
-        if not permit.spends and not permit.charges and permit.revocation_ids[0] in self._known:
-            self.revoked.check(permit.revocation_ids, permit.issued)
-            return
-        if permit.time > self._latest:
-            # by itself: what is taken back with a refused call would be forgotten and still be there
-            self._latest = permit.time
-            for _, name in await self._writer.submit(lambda again: steps.expire(permit.time)):
-                self._held[bytes(name)[:32]] -= 1
-            self._held += Counter()  # drops what is down to nothing
-        await self._writer.submit(lambda again: self._take(permit, operation_id))
-        for spent in permit.spends:
-            self._held[spent.name[:32]] += 1
-
-    async def revoke(self, revocation: Revocation, *, reason: str = "") -> int:
-        """Take something back for good; nobody polls in here, so it is known at once."""
-        epoch = await super().revoke(revocation, reason=reason)
-        await self._writer.submit(lambda again: steps.learn_revocations(self.revoked))
-        return epoch
-
-    def _take(self, permit: Permit, operation_id: bytes) -> Steps[None]:
-        yield from steps.admit(permit, operation_id, self.revoked)
-        share = max(2, self._capacity // 4)
-        if self._held.total() + len(permit.spends) > self._capacity or any(
-            self._held[spent.name[:32]] >= share for spent in permit.spends
-        ):
-            raise Denied(Reason.UNAVAILABLE, "the guard's memory of used proofs is full")
-        yield from self._note(SeenCapability.of(permit))
+        self._capacity, self._share = capacity, max(2, capacity // 4)
+        self._used: Counter[bytes] = Counter()  # statements by the key that signed them
+        self._total = 0
+        self._store = SQLite(None, max_bytes=MAX_BYTES + 1024 * capacity)
+        self._store.open()
+        self._lock = threading.Lock()  # guards in several threads may share a ledger
 
     def __len__(self) -> int:
-        return self._held.total()
-
-
-class ImmediateExecutor:
-    """Runs steps where they are submitted."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._store = SQLite(None, max_bytes=max_bytes)
-        self._store.open()
-        self._lock = threading.Lock()  # for guards that share a ledger across threads
+        return self._total
 
     async def submit(
         self,
@@ -97,14 +52,50 @@ class ImmediateExecutor:
         locks: tuple[bytes, ...] = (),
         undo: Callable[[bool], Steps[Any]] | None = None,
     ) -> T:
-        """Run steps, all or nothing."""
+        """Run steps, all or nothing.
+
+        Raises:
+            Denied: ``unavailable``: there is no room; or as the steps raise.
+        """
         with self._lock:
+            change: Counter[bytes] = Counter()
             try:
-                return run_transaction(self._store, steps(False))
+                result = run_transaction(self._store, self._bounded(steps(False), change))
             except StoreError as error:
                 raise Denied(Reason.UNAVAILABLE, "the guard's memory is full") from error
+            self._total += change.total()
+            self._used.update(change)
+            for key in change:
+                if not self._used[key]:
+                    del self._used[key]
+            return result
 
     def submit_nowait(self, steps: Callable[[bool], Steps[Any]]) -> None:
         """Run steps, all or nothing."""
         with self._lock:
             run_transaction(self._store, steps(False))
+
+    async def aclose(self) -> None:
+        """Do nothing: the store goes with the ledger."""
+
+    def _bounded(self, steps: Steps[T], change: Counter[bytes]) -> Steps[T]:
+        """Run steps, count the statements that they add and delete, and refuse to go over the capacity."""
+        rows: Any = None
+        added: list[bytes] = []
+        while True:
+            try:
+                statement, values = steps.send(rows)
+            except StopIteration as end:
+                self._check(added)
+                change.update(added)
+                return end.value  # type: ignore[no-any-return]
+            rows = yield statement, values
+            if statement == "spend" and rows:
+                added.append(values[1][:_KEY])
+            elif statement == "forget_spent":
+                change.subtract(bytes(name)[:_KEY] for _, name in rows)
+
+    def _check(self, added: list[bytes]) -> None:
+        over = self._total + len(added) > self._capacity
+        if added and (over or any(self._used[key] >= self._share for key in added)):
+            raise Denied(Reason.UNAVAILABLE, "the guard's memory of used proofs is full")

@@ -1,10 +1,10 @@
-"""Revocations: what was taken back, and how a guard knows in no time and never too late.
+"""Revocations, and the list of them that a guard keeps in memory.
 
-A revocation names a block, a subject, a key, a root key, or a moment before which everything was issued.
-There is no way to take one back. `RevocationList` is what a guard keeps in memory: a set of marks, so that
-asking costs the same whatever it holds, fed from the store by `epoch`: the number of revocations so far,
-taken in the very transaction that writes one, so that a reader of "everything after epoch n" never passes
-over a row that commits later.
+A revocation names a block, a subject, a key, a root key, or a moment before which everything was issued. It
+cannot be undone. `RevocationList` holds a set of revocation ids, so a question costs the same however many
+there are. It is read from the store by *epoch*, the number of revocations so far: each revocation takes its
+epoch in the transaction that writes it, so a reader of "everything after epoch n" misses no row that commits
+later.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..tokens.revocation_ids import Kind, revocation_id
 __all__ = ["BOUND", "Revocation", "RevocationImpact", "RevocationList"]
 
 BOUND = 5.0
-"""Seconds after which what a guard knows of revocations is too old."""
+"""Seconds after which a list of revocations is too old to permit a call."""
 
 _BLOCK = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What is taken back. Make one with `of`; ``target`` is its mark, or the moment as 8 bytes."""
+    """One revocation, made by `of`; ``target`` is its revocation id, or the moment as 8 bytes."""
 
     kind: str
     target: bytes
@@ -45,19 +45,10 @@ class Revocation:
         root: PublicKey | None = None,
         before: int | None = None,
     ) -> Revocation:
-        """Exactly one of these.
-
-        Args:
-            block: its id, or a capability, whose last block is meant: it and all that is built on it fall.
-            subject: ``agent:desk`` and everything below it, ``agent:desk:mailer``.
-            key: every capability in whose chain this key is, or was, a holder or signed a block; and its
-                approvals.
-            root: everything that this root key signed.
-            before: everything issued before this moment, Unix seconds. A capability that does not say when
-                it was issued falls, too.
+        """Return the revocation of exactly one thing; the parameters are those of `Ledger.revoke`.
 
         Raises:
-            ValueError: none or several, or something that can be none of these.
+            ValueError: nothing or several things are named, or a value cannot be what its parameter names.
         """
         if sum(one is not None for one in (block, subject, key, root, before)) != 1:
             raise ValueError("name one thing: a block, a subject, a key, a root key, or a moment")
@@ -69,7 +60,7 @@ class Revocation:
             return cls("block", revocation_id("block", block.encode()), f"block {block}")
         if subject is not None:
             if not isinstance(subject, str) or not subject.isprintable() or "" in subject.split(":"):
-                raise ValueError("a subject is a text such as agent:desk")
+                raise ValueError("a subject is a string such as agent:desk")
             return cls("subject", revocation_id("subject", subject.encode()), f"subject {subject}")
         if before is not None:
             if type(before) is not int or not 0 < before < 1 << 62:
@@ -84,42 +75,42 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class RevocationImpact:
-    """What a revocation ends: capabilities that were used here and have not expired, and who holds them.
+    """How many live capabilities, holders and requests a revocation ends.
 
-    A capability that no guard of this ledger has seen yet is not counted, and falls all the same.
+    A capability that no guard of this ledger has seen yet is not counted, but is revoked all the same.
     """
 
     capabilities: int
     holders: int
     requests: int
-    """Calls that wait for an approval."""
+    """The calls that wait for an approval."""
 
 
 class RevocationList:
-    """What a guard knows of revocations.
+    """The revocations that a process knows.
 
-    Asking costs one look into a set for each mark. Past `BOUND` since the store was last read, on the
-    monotonic clock, every question is refused: a guard that cannot know does not permit.
+    When the store was last read more than `BOUND` seconds ago (on the monotonic clock), every question is
+    refused: a guard that cannot know does not permit.
     """
 
     def __init__(self, bound: float = BOUND) -> None:
         self._bound = bound
-        self._marks: set[bytes] = set()
+        self._ids: set[bytes] = set()
         self._before = 0
-        self._unsure: list[tuple[int, int, list[bytes]]] = []
+        self._uncommitted: list[tuple[int, int, list[bytes]]] = []
         self._read = time.monotonic()
         self.epoch = 0
-        """How many revocations this knows: all up to this one."""
+        """The last revocation that the list has; it has all before it."""
 
     def __len__(self) -> int:
         return self.epoch
 
     def apply(self, epoch: int, rows: Iterable[tuple[int, str, bytes]]) -> None:
-        """Take in the rows (epoch, kind, target) after our own epoch, up to this one.
+        """Add the rows (epoch, kind, target) that follow the list's own epoch, up to this epoch.
 
         Raises:
-            LookupError: rows are missing, or the store has fewer revocations than were known before: it is
-                not the one that this guard has been reading.
+            LookupError: rows are missing, or the store has fewer revocations than the list: it is not the
+                store that was read before.
         """
         if epoch < self.epoch:
             raise LookupError(f"the store has {epoch} revocations, {self.epoch} are known")
@@ -127,28 +118,28 @@ class RevocationList:
         found = sorted(row for row in rows if row[0] > known)
         if [number for number, _, _ in found] != list(range(known + 1, epoch + 1)):
             raise LookupError("the store's list of revocations has a gap")
-        marks = [target for _, kind, target in found if kind != "before" and target not in self._marks]
+        ids = [target for _, kind, target in found if kind != "before" and target not in self._ids]
         moments = [int.from_bytes(target, "big") for _, kind, target in found if kind == "before"]
         if found:
-            self._unsure.append((self.epoch, self._before, marks))
-        self._marks.update(marks)
+            self._uncommitted.append((self.epoch, self._before, ids))
+        self._ids.update(ids)
         self._before = max([self._before, *moments])
-        # last, so that whoever sees the epoch sees its marks
+        # last, so that a thread that sees the epoch sees its ids
         self.epoch = epoch
         self._read = time.monotonic()
 
     def commit(self) -> None:
-        """What was learned was committed, or is now."""
-        self._unsure.clear()
+        """Keep what was added: the transaction that read it is committed."""
+        self._uncommitted.clear()
 
     def rollback(self) -> None:
-        """What was learned since then was read in a transaction that was lost, and may never have been."""
-        while self._unsure:
-            self.epoch, self._before, marks = self._unsure.pop()
-            self._marks.difference_update(marks)
+        """Remove what was added since `commit`: its transaction was rolled back, and it may never exist."""
+        while self._uncommitted:
+            self.epoch, self._before, ids = self._uncommitted.pop()
+            self._ids.difference_update(ids)
 
     def mark_read(self) -> None:
-        """The store was read, and had nothing new."""
+        """Note that the store was read just now, and had nothing new."""
         self._read = time.monotonic()
 
     @property
@@ -156,19 +147,19 @@ class RevocationList:
         """Seconds since the store was last read."""
         return time.monotonic() - self._read
 
-    def contains(self, mark: bytes) -> bool:
-        """Whether this is revoked, as far as is known."""
-        return mark in self._marks
+    def contains(self, revocation_id: bytes) -> bool:
+        """Return whether this is revoked, as far as this process knows."""
+        return revocation_id in self._ids
 
-    def check(self, marks: Iterable[bytes], issued: int | None) -> None:
-        """Let pass what is not revoked.
+    def check(self, ids: Iterable[bytes], issued: int | None) -> None:
+        """Check that none of these revocation ids, nor this moment of issue, is revoked.
 
         Raises:
-            Denied: ``revoked``, or ``stale`` where this is too old to tell.
+            Denied: ``revoked``, or ``stale`` where the list is too old to tell.
         """
         if time.monotonic() - self._read > self._bound:
             raise Denied(Reason.STALE, detail=f"the revocations were last read {self.age:.1f} s ago")
-        if not self._marks.isdisjoint(marks):
+        if not self._ids.isdisjoint(ids):
             raise Denied(Reason.REVOKED)
         if self._before and (issued is None or issued < self._before):
             raise Denied(Reason.REVOKED, "the capability was issued before a moment that was revoked")

@@ -1,4 +1,4 @@
-"""What a ledger does in a transaction, written once for every store: each function is *steps* (`writer`)."""
+"""The transactions of a ledger, written once for every store, as *steps* (`store.connection`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tokens.capability import Capability
 from ..tokens.revocation_ids import revocation_id
 from ..tokens.statements import chain_digest
 from ..verify.permit import LimitCharge, Permit
-from .approval_requests import MOST_OPEN, MOST_SHOWN, ApprovalRequest, ApprovalVote, State
+from .approval_requests import MAX_OPEN, MAX_SHOWN, ApprovalRequest, ApprovalVote, State
 from .revocations import Revocation, RevocationImpact, RevocationList
 from .store.connection import Row, Steps
 
@@ -34,13 +34,13 @@ __all__ = [
 
 _PAGE = 10_000
 _ID = re.compile(r"[0-9a-f]{16}")
-MAX_MOMENT = 1 << 61
+MAX_TIME = 1 << 61
 """Later than any clock, and still a number that every store keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenCapability:
-    """A capability that was used: what a revocation could end."""
+    """A capability that was used, so that a later revocation can be counted against it."""
 
     revocation_ids: tuple[bytes, ...]
     subject: str
@@ -49,19 +49,19 @@ class SeenCapability:
     expires: int
 
     @classmethod
-    def of(cls, found: Permit | Capability) -> SeenCapability:
-        """What is to be remembered of it."""
-        if isinstance(found, Permit):
-            return cls(found.revocation_ids, found.subject, found.holder, found.issued, found.expires)
-        holder = found.holder.key if found.holder else None
-        return cls(found.revocation_ids, found.subject, holder, found.blocks[0].issued, found.expires)
+    def of(cls, used: Permit | Capability) -> SeenCapability:
+        """Return what to remember of a capability, from itself or from a permit under it."""
+        if isinstance(used, Permit):
+            return cls(used.revocation_ids, used.subject, used.holder, used.issued, used.expires)
+        holder = used.holder.key if used.holder else None
+        return cls(used.revocation_ids, used.subject, holder, used.blocks[0].issued, used.expires)
 
 
 def learn_revocations(revoked: RevocationList) -> Steps[int]:
-    """Read what was revoked since, and return the moment up to which statements were forgotten.
+    """Read new revocations, and return the time up to which used statements were deleted.
 
     Raises:
-        Denied: ``unavailable``; this is not the store that was read before.
+        Denied: ``unavailable``: this is not the store that was read before.
     """
     ((epoch, purged),) = yield "state", ()
     if revoked.epoch == epoch:
@@ -78,32 +78,32 @@ def learn_revocations(revoked: RevocationList) -> Steps[int]:
 
 
 def admit(permit: Permit, operation_id: bytes, revoked: RevocationList) -> Steps[None]:
-    """Take all that a permit takes: statements, approvals, limits.
+    """Use up everything that a permit uses: its proof, its approvals, its limits.
 
     Raises:
-        Denied: something of it is not to be had, and nothing was taken.
+        Denied: something is revoked, used or used up; the caller rolls the transaction back.
     """
     purged = yield from learn_revocations(revoked)
     revoked.check(permit.revocation_ids, permit.issued)
     for key in permit.approvers:
         revoked.check((revocation_id("key", key),), permit.issued)
-    for one in sorted(permit.spends, key=lambda spent: (spent.kind, spent.name)):
-        if one.until <= purged:
-            # the clock was set back: this statement may have been used and forgotten
-            raise Denied(Reason.STALE, f"the {one.kind} is older than the guard's clock has been")
-        if not (yield "spend", (one.kind, one.name, one.until)):
-            reason = Reason.REPLAYED if one.kind == "proof" else Reason.SPENT
-            raise Denied(reason, f"the {one.kind} was used before")
+    for statement in sorted(permit.spends, key=lambda spent: (spent.kind, spent.name)):
+        kind = statement.kind
+        if statement.until <= purged:
+            # the clock was set back: this statement may have been used and deleted since
+            raise Denied(Reason.STALE, f"the {kind} is older than the guard's clock has been")
+        if not (yield "spend", (kind, statement.name, statement.until)):
+            raise Denied(Reason.REPLAYED if kind == "proof" else Reason.SPENT, f"the {kind} was used before")
     if permit.approvers:
         asked = yield "asked", (permit.call.digest, chain_digest(permit.ids), permit.time)
         if asked and asked[0][2] == "rejected":
             raise Denied(Reason.NOT_APPROVED, "an approver has rejected this call")
     for key in permit.approvers:
-        # whoever was handed this capability, or one that it stems from, is no judge of its calls
+        # a holder of this capability, or of one that it derives from, must not approve its calls
         for block in permit.ids:
             if (yield "delegate", (revocation_id("block", block.encode()), revocation_id("key", key))):
-                raise Denied(Reason.NOT_APPROVED, "who was handed a capability does not approve its calls")
-    for charge in sorted(permit.charges, key=lambda one: one.counter):
+                raise Denied(Reason.NOT_APPROVED, "a holder of a capability cannot approve its calls")
+    for charge in sorted(permit.charges, key=lambda charge: charge.counter):
         yield from _charge(charge, operation_id, permit.time, purged)
     if permit.approvers:
         yield "use_request", (permit.call.digest, chain_digest(permit.ids))
@@ -113,12 +113,12 @@ def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> 
     length = max(1, charge.window // 60)
     slot = now // length if charge.window else 0
     first = (now - charge.window) // length if charge.window else 0
-    # what was used is kept while it counts: in its window, or as long as the capability lives
-    until = min(charge.until, MAX_MOMENT)
+    # a use is kept while it counts: in its window, or as long as the capability lives
+    until = min(charge.until, MAX_TIME)
     if charge.window:
         until = min(until, (slot + 1) * length + charge.window)
     if purged >= (now + 1 if charge.window else until):
-        raise Denied(Reason.STALE, "what was used of a limit is forgotten: a guard's clock was ahead")
+        raise Denied(Reason.STALE, "the uses of a limit were deleted: a guard's clock was ahead")
     ((used,),) = yield "used", (charge.counter, first)
     if int(used) + charge.amount > charge.at_most:
         raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.at_most - int(used), 0)} left")
@@ -128,26 +128,26 @@ def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> 
 
 
 def refund(operation_id: bytes) -> Steps[None]:
-    """Give back what an operation took and what may be given back; a second time gives nothing."""
+    """Give back the refundable charges of an operation; a second time gives back nothing."""
     for counter, slot, amount in (yield "refund", (operation_id,)):
         yield "give_back", (counter, slot, amount)
 
 
 def remember_capability(seen: SeenCapability) -> Steps[None]:
-    """Remember that a capability was used."""
+    """Remember that a capability was used, with its revocation ids."""
     name = seen.revocation_ids[0]
     if (yield "capability", (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires)):
-        for one in dict.fromkeys(seen.revocation_ids):
-            yield "mark", (one, name)
+        for id in dict.fromkeys(seen.revocation_ids):
+            yield "mark", (id, name)
 
 
 def revoke(revocation: Revocation, reason: str, now: int) -> Steps[tuple[int, bool]]:
-    """Write a revocation; its epoch, and whether it is new."""
+    """Write a revocation, and return its epoch and whether it is new."""
     yield "lock_state", ()
     known = yield "known_revocation", (revocation.kind, revocation.target)
     if known:
         return int(known[0][0]), False
-    # no one sees this number before everything that has a lower one can be seen
+    # nobody sees this epoch before every lower one can be seen
     ((epoch,),) = yield "next_epoch", ()
     yield "revoke", (int(epoch), revocation.kind, revocation.target, revocation.description, reason, now)
     yield "hint", ()
@@ -155,7 +155,7 @@ def revoke(revocation: Revocation, reason: str, now: int) -> Steps[tuple[int, bo
 
 
 def revocation_impact(revocation: Revocation, now: int) -> Steps[RevocationImpact]:
-    """What a revocation would end."""
+    """Count what a revocation would end."""
     timed = "_before" if revocation.kind == "before" else ""
     target = int.from_bytes(revocation.target, "big") if timed else revocation.target
     ((capabilities, holders),) = yield f"reach{timed}", (target, now)
@@ -166,19 +166,19 @@ def revocation_impact(revocation: Revocation, now: int) -> Steps[RevocationImpac
 def request_approval(
     request: ApprovalRequest, seen: SeenCapability, revoked: RevocationList
 ) -> Steps[ApprovalRequest]:
-    """File a request, unless one for the same call is there."""
+    """File a request, or return the open one for the same call."""
     yield from learn_revocations(revoked)
     revoked.check(seen.revocation_ids, seen.issued)
     digest, name = request.call.digest, seen.revocation_ids[0]
     found = yield "asked", (digest, request.chain, request.asked)
     if found:
         return (yield from _request(found[0]))
-    if len(request.text) > MOST_SHOWN:
-        raise Denied(Reason.NOT_APPROVED, "the arguments are too long for anybody to approve")
-    # by the issuer's block: whoever narrows a capability gets no more of them
+    if len(request.text) > MAX_SHOWN:
+        raise Denied(Reason.NOT_APPROVED, "the arguments are too long to show to an approver")
+    # by the issuer's block: narrowing a capability does not raise its number of requests
     issued = revocation_id("block", request.ids[0].encode())
     ((waiting,),) = yield "reach_requests", (issued, request.asked)
-    if int(waiting) >= MOST_OPEN:
+    if int(waiting) >= MAX_OPEN:
         raise Denied(Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already")
     yield from remember_capability(seen)
     values = (request.id, digest, request.chain, name, _body(request), request.expires, request.asked)
@@ -187,9 +187,9 @@ def request_approval(
 
 
 def requests(now: int, id: str | None) -> Steps[list[ApprovalRequest]]:
-    """The requests that wait, or one."""
+    """Return the open requests, or the one with this id."""
     if id is not None and not _ID.fullmatch(id):
-        return []  # some texts no store takes
+        return []  # some strings cannot be stored
     rows = (yield "open_requests", (now,)) if id is None else (yield "request", (id,))
     found = []
     for row in rows:
@@ -198,10 +198,10 @@ def requests(now: int, id: str | None) -> Steps[list[ApprovalRequest]]:
 
 
 def vote(id: str, vote: ApprovalVote, now: int, revoked: RevocationList) -> Steps[ApprovalRequest]:
-    """Add a vote.
+    """Add a vote to a request.
 
     Raises:
-        ValueError: it does not count.
+        ValueError: there is no such request, or the vote does not count.
     """
     found = yield from requests(now, id)
     if not found:
@@ -211,12 +211,12 @@ def vote(id: str, vote: ApprovalVote, now: int, revoked: RevocationList) -> Step
         raise ValueError("this request is over")
     request.check(vote)
     yield from learn_revocations(revoked)
-    held = revocation_id("key", vote.key.data)
-    if revoked.contains(held):
+    voter = revocation_id("key", vote.key.data)
+    if revoked.contains(voter):
         raise ValueError("this key is revoked")
     for block in request.ids:
-        if (yield "delegate", (revocation_id("block", block.encode()), held)):
-            raise ValueError("who was handed this capability, or hands it on, does not vote on its calls")
+        if (yield "delegate", (revocation_id("block", block.encode()), voter)):
+            raise ValueError("a holder of this capability cannot vote on its calls")
     yield "vote", (id, str(vote.key), vote.statement)
     if not vote.approves:
         yield "settle", (id, "rejected")
@@ -224,23 +224,24 @@ def vote(id: str, vote: ApprovalVote, now: int, revoked: RevocationList) -> Step
 
 
 def approvals(call: bytes, chain: bytes, now: int, revoked: RevocationList) -> Steps[list[str]]:
-    """The approvals for a call that wait to be used; those of keys that were revoked since do not count."""
+    """Return the unused approvals of a call, without those of keys that were revoked since."""
     yield from learn_revocations(revoked)
     rows = yield "approvals", (call, chain, now)
-    found = [
-        (revocation_id("key", PublicKey.parse(str(key)).data), str(statement)) for key, statement in rows
+    return [
+        str(statement)
+        for key, statement in rows
+        if not revoked.contains(revocation_id("key", PublicKey.parse(str(key)).data))
     ]
-    return [statement for held, statement in found if not revoked.contains(held)]
 
 
 def expire(before: int) -> Steps[list[Row]]:
-    """Forget what ended by a moment; returns the statements that went."""
-    gone = yield "forget_spent", (before,)
-    if (yield "forget_used", (before,)) or gone:
+    """Delete what expired by this time, and return the deleted statements."""
+    deleted = yield "forget_spent", (before,)
+    if (yield "forget_used", (before,)) or deleted:
         yield "purged", (before,)
-    for one in ("refundable", "marks", "capabilities", "votes", "requests"):
-        yield f"forget_{one}", (before,)
-    return gone
+    for table in ("refundable", "marks", "capabilities", "votes", "requests"):
+        yield f"forget_{table}", (before,)
+    return deleted
 
 
 def _body(request: ApprovalRequest) -> bytes:

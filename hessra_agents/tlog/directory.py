@@ -1,8 +1,8 @@
-"""An export's folder: the names of its files, and reading and writing them without trusting the folder.
+"""The folder of an export: the names of its files, and reading and writing them without trusting the folder.
 
-- Every name is looked up from the open folder, and no symbolic link is followed below it.
-- No file is read beyond the size that it should have, and no list of all files is kept.
-- A file is written beside its place and moved there, so it is whole or not there.
+- Every name is looked up from the open folder, and no symbolic link below it is followed.
+- No file is read beyond the size that it should have, and no list of all files is kept in memory.
+- A file is written completely beside its place and then moved there.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..files import FileError, read_at
 from .merkle import WIDTH, widths
 
 __all__ = ["FRESH", "ExportDirectory", "ExportError", "belongs", "opened", "shown_name", "tile_name"]
 
 FRESH = ".new"
-"""Where a file is while it is written."""
+"""The name of a file while it is written."""
 
-_DEPTH = 12  # folders inside each other; the deepest tile there can be has 9
+_DEPTH = 12  # nested folders; the deepest possible tile has 9
 _NAME = re.compile(
     r"tile/(?:(?P<entries>entries)|(?P<level>[0-9]{1,2}))/(?P<place>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/[0-9]{1,3})?"
 )
@@ -32,11 +32,11 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe wou
 
 
 class ExportError(ValueError):
-    """An export that is not what a log signed, or a folder that cannot take one. It begins with the file."""
+    """An export that is not what a log signed, or a folder that cannot hold one; the text names the file."""
 
 
 def tile_name(level: int | None, index: int, width: int) -> str:
-    """Where a tile of a level is, or a bundle of entries (``None``): C2SP tlog-tiles."""
+    """Return the name of a tile of a level, or of a bundle of entries (level None), as in C2SP tlog-tiles."""
     digits = str(index)
     digits = digits.zfill(-(-len(digits) // 3) * 3)
     groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
@@ -46,7 +46,7 @@ def tile_name(level: int | None, index: int, width: int) -> str:
 
 
 def belongs(name: str, size: int) -> bool:
-    """Whether the export of a log with this many records has a file of this name."""
+    """Return whether the export of a log of this size has a file of this name."""
     found = _NAME.fullmatch(name)
     if found is None:
         return name == "checkpoint"
@@ -58,19 +58,19 @@ def belongs(name: str, size: int) -> bool:
 
 
 def shown_name(name: str) -> str:
-    """A name that somebody else chose, safe to print."""
+    """Return an untrusted name in a form that is safe to print."""
     return name if re.fullmatch(r"[A-Za-z0-9_./-]{1,100}", name) else ascii(name[:100])
 
 
 @contextmanager
 def opened(path: Path, *, create: bool = False) -> Iterator[ExportDirectory]:
-    """Open an export's folder; made for nobody but this user if it is not there and ``create`` says so."""
+    """Open the folder of an export; ``create`` it, private to this user, if needed."""
     if os.name != "posix":
         raise ExportError(f"{path}: exports need the folders of a POSIX system")
-    with _told(str(path)):
+    with _named(str(path)):
         if create:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # the user may name a link
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # this one may be a link
     try:
         yield ExportDirectory(number)
     finally:
@@ -79,40 +79,33 @@ def opened(path: Path, *, create: bool = False) -> Iterator[ExportDirectory]:
 
 @dataclass(frozen=True, slots=True)
 class ExportDirectory:
-    """An open folder."""
+    """An open folder of an export; ``written`` are the files that are not on disk yet."""
 
     opened: int
     written: set[str] = field(default_factory=set)
 
     def find(self, name: str, max_bytes: int) -> bytes | None:
-        """What a file of at most ``max_bytes`` bytes says; None if there is none of this name."""
+        """Read a file of at most ``max_bytes`` bytes; return None if it does not exist."""
         *above, last = name.split("/")
-        with _told(name):
+        with _named(name):
             try:
-                with self._entered(above) as inside, open(os.open(last, _FILE, dir_fd=inside), "rb") as file:
-                    about = os.fstat(file.fileno())
-                    if not stat.S_ISREG(about.st_mode):
-                        raise ExportError(f"{name}: is no regular file")
-                    if about.st_size > max_bytes:
-                        raise ExportError(
-                            f"{name}: has {about.st_size} bytes, more than the {max_bytes} it may have"
-                        )
-                    return file.read(about.st_size)  # `most` would be taken from memory at once
+                with self._entered(above) as inside:
+                    return read_at(inside, last, max_bytes, shown=name)[0]
             except FileNotFoundError:
                 return None
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """What a file says that has to be there."""
+        """Read a file of at most ``max_bytes`` bytes that must exist."""
         data = self.find(name, max_bytes)
         if data is None:
             raise ExportError(f"{name}: is missing; look for it in another copy, or export the log again")
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file in one step. It is on disk after `settle`."""
+        """Write a file in one step; it is on disk after `settle`."""
         self.written.add(name)
         *above, last = name.split("/")
-        with _told(name):
+        with _named(name):
             self.forget(FRESH)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
@@ -126,37 +119,37 @@ class ExportDirectory:
                 raise
 
     def settle(self) -> None:
-        """Wait until all that was written is on disk."""
+        """Wait until everything that was written is on disk."""
         above: set[str] = set()
         for name in self.written:
             *folders, last = name.split("/")
             above |= {"/".join(folders[:depth]) for depth in range(len(folders) + 1)}
-            with _told(name), self._entered(folders) as inside:
+            with _named(name), self._entered(folders) as inside:
                 _sync(os.open(last, _FILE, dir_fd=inside))
         for name in above:
-            with _told(name), self._entered(name.split("/") if name else []) as inside:
+            with _named(name), self._entered(name.split("/") if name else []) as inside:
                 os.fsync(inside)
         self.written.clear()
 
     def forget(self, name: str) -> None:
-        """Remove a file if it is there, and the folder of partial tiles that it was the last of."""
+        """Remove a file if it exists, and its folder of partial tiles if that is empty then."""
         *above, last = name.split("/")
-        with _told(name), suppress(FileNotFoundError), self._entered(above) as inside:
+        with _named(name), suppress(FileNotFoundError), self._entered(above) as inside:
             os.unlink(last, dir_fd=inside)
         if above and above[-1].endswith(".p"):
             with suppress(OSError), self._entered(above[:-1]) as inside:
                 os.rmdir(above[-1], dir_fd=inside)
 
     def files(self) -> Iterator[str]:
-        """The name of every file, in no order.
+        """Return the name of every file, in any order.
 
         Raises:
-            ExportError: there is something that is neither a file nor a folder, such as a symbolic link.
+            ExportError: the folder contains something that is neither a file nor a folder, such as a link.
         """
         return self._below("", self.opened, 0)
 
     def _below(self, prefix: str, inside: int, depth: int) -> Iterator[str]:
-        with _told(prefix or "the folder"), os.scandir(inside) as found:
+        with _named(prefix or "the folder"), os.scandir(inside) as found:
             for entry in found:
                 name = prefix + entry.name
                 if entry.is_file(follow_symlinks=False):
@@ -191,7 +184,7 @@ class ExportDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other exports out of this folder."""
+        """Keep other exports from writing to this folder."""
         import fcntl  # POSIX only; `opened` has refused every other system
 
         try:
@@ -209,9 +202,11 @@ def _sync(number: int) -> None:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _named(name: str) -> Iterator[None]:
     try:
         yield
+    except FileError as error:
+        raise ExportError(str(error)) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise ExportError(f"{shown_name(name)}: is, or lies behind, a symbolic link or a file") from error

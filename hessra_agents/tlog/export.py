@@ -5,8 +5,8 @@
     tile/0/000, tile/1/000, ...     the hash tree over them
     tile/0/x001/234.p/17            the last file of each kind is shorter, and says so
 
-`write` adds to an earlier export of the same log and changes none of its full files. `check` believes nothing
-but the keys: it hashes every record and computes every tile again. `prove` takes one record out.
+`write` adds to an earlier export of the same log and changes none of its full files. `check` trusts only the
+keys: it hashes every record and computes every tile again. `prove` proves one record.
 """
 
 from __future__ import annotations
@@ -48,16 +48,20 @@ def write(
     The checkpoint comes last, so an export that was interrupted shows as the one before it; run it again.
 
     Args:
-        entries: the records from a start to a stop.
-        tiles: the tree; every record is held against it.
+        folder: the folder to write; created if needed.
+        origin: the log's name.
+        size: how many records the checkpoint covers.
+        note: the signed checkpoint.
+        entries: returns the records from one index up to another.
+        tiles: the tree; every record is checked against it.
 
     Raises:
-        ExportError: note, tree and records do not fit together, or the folder holds something else than
-            an earlier export of this log, whose full files are never changed.
+        ExportError: note, tree and records do not fit together, or the folder holds something other than
+            an earlier export of this log.
     """
     checkpoint = unverified(note)
     if (checkpoint.origin, checkpoint.size) != (origin, size):
-        raise ExportError("checkpoint: the note is of another log or size than what is exported")
+        raise ExportError("checkpoint: the note is of another log or size than the export")
     with _stored(), opened(folder, create=True) as out, out.locked():
         if root(size, tiles) != checkpoint.root:
             raise ExportError("checkpoint: the note does not name the root of the log's tree")
@@ -82,12 +86,13 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
     """Check a whole export, and return what its log signed.
 
     Args:
+        folder: the export.
         keys: verifier keys (`notes.verifier_key`); one of them is the log's.
-        older: the note of an earlier checkpoint that was kept elsewhere; the export has to extend it.
-            Only this shows a log that was rewritten by somebody who has its key.
+        older: the note of an earlier checkpoint that was kept elsewhere, which the export must extend. Only
+            this reveals a log that someone with its key has rewritten.
 
     Raises:
-        ExportError: a file is missing, surplus or wrong, or the older checkpoint is not extended.
+        ExportError: a file is missing, surplus or wrong, or the export does not extend the older checkpoint.
     """
     keys = known(keys)
     with opened(folder) as given:
@@ -110,14 +115,13 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
             if not belongs(name, checkpoint.size):
                 raise ExportError(
                     f"{shown_name(name)}: does not belong to a log of {checkpoint.size} records; an "
-                    "interrupted "
-                    "export leaves such files, and the next one removes them"
+                    "interrupted export leaves such files, and the next one removes them"
                 )
     return checkpoint
 
 
 def _rebuilt(given: ExportDirectory, size: int, before: Checkpoint | None) -> Tree:
-    """The tree over the records of an export, every file of it being as the tree says."""
+    """Build the tree over the records of an export, and check every file against it."""
     tree = Tree()
     _check_before(tree, before)
     for start in range(0, size, WIDTH):
@@ -168,7 +172,7 @@ def _bundle(start: int, records: Iterable[bytes], row: bytes) -> bytes:
 
 
 def _put(out: ExportDirectory, name: str, data: bytes) -> None:
-    """Have a file on disk. One that an interrupted export has written already is left as it is."""
+    """Write a file, unless an interrupted export has written it already."""
     if out.find(name, max(len(data), MAX_BUNDLE)) != data:
         out.write(name, data)
     else:
@@ -176,7 +180,7 @@ def _put(out: ExportDirectory, name: str, data: bytes) -> None:
 
 
 def _earlier(out: ExportDirectory, checkpoint: Checkpoint, tiles: Tiles) -> Checkpoint:
-    """What the folder holds of this log already."""
+    """Return the checkpoint of the earlier export in the folder; the empty one if there is none."""
     if out.find("checkpoint", MAX_NOTE) is None:
         for name in out.files():
             if name != FRESH and not name.startswith("tile/"):

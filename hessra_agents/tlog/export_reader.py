@@ -1,4 +1,4 @@
-"""What the files of an export say, before anyone has checked it."""
+"""Read the files of an export that nobody has checked yet."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_ENTRY = 65_535
-"""Bytes of a record: its length is written in two."""
+"""Bytes of a record: its length is written in two bytes."""
 
 MAX_BUNDLE = WIDTH * (MAX_ENTRY + 2)
 
 
 class ExportedTiles:
-    """The tiles of an export with so many records."""
+    """The tiles of an export of a log of this size."""
 
     def __init__(self, given: ExportDirectory, size: int) -> None:
         self._given = given
         self._counts = list(widths(size))
 
     def hashes(self, level: int, index: int, width: int) -> bytes:
-        """The first hashes of a tile (`merkle.Tiles`)."""
+        """Return the first hashes of a tile (`merkle.Tiles`)."""
         stored = min(WIDTH, self._counts[level] - index * WIDTH)
         return exact_tile(self._given, tile_name(level, index, stored), stored)[: width * HASH]
 
 
 def note_of(given: ExportDirectory) -> str:
-    """The signed checkpoint, as it is written."""
+    """Read the signed checkpoint."""
     try:
         return given.read("checkpoint", MAX_NOTE).decode()
     except UnicodeDecodeError as error:
@@ -42,7 +42,7 @@ def note_of(given: ExportDirectory) -> str:
 
 
 def unverified(note: str) -> Checkpoint:
-    """The checkpoint of a note that anybody may have written."""
+    """Return the checkpoint of a note without checking who signed it."""
     try:
         return Checkpoint.unverified(note)
     except NoteError as error:
@@ -50,7 +50,7 @@ def unverified(note: str) -> Checkpoint:
 
 
 def holding(given: ExportDirectory, index: int) -> Checkpoint:
-    """The unverified checkpoint of an export, which has to have this record."""
+    """Return the unverified checkpoint of an export that must contain this record."""
     checkpoint = unverified(note_of(given))
     if not 0 <= index < checkpoint.size:
         raise ExportError(f"checkpoint: is of {checkpoint.size} records, so there is no record {index}")
@@ -58,7 +58,7 @@ def holding(given: ExportDirectory, index: int) -> Checkpoint:
 
 
 def exact_tile(given: ExportDirectory, name: str, width: int) -> bytes:
-    """The hashes of a tile of this width."""
+    """Read the hashes of a tile of exactly this width."""
     row = given.read(name, width * HASH)
     if len(row) != width * HASH:
         raise ExportError(f"{name}: has {len(row)} bytes, not {width * HASH}: it was cut")
@@ -66,7 +66,7 @@ def exact_tile(given: ExportDirectory, name: str, width: int) -> bytes:
 
 
 def unbundled(name: str, data: bytes, count: int) -> Iterator[bytes]:
-    """The records of a bundle, which holds so many and nothing else."""
+    """Return the records of a bundle that holds exactly this many."""
     at = 0
     for _ in range(count):
         length = int.from_bytes(data[at : at + 2], "big")
@@ -76,11 +76,11 @@ def unbundled(name: str, data: bytes, count: int) -> Iterator[bytes]:
         yield record
         at += 2 + length
     if at != len(data):
-        raise ExportError(f"{name}: has {len(data) - at} bytes behind its {count} records: it was changed")
+        raise ExportError(f"{name}: has {len(data) - at} bytes after its {count} records: it was changed")
 
 
 def known(keys: Iterable[str]) -> list[str]:
-    """The verifier keys, if they are such."""
+    """Return the verifier keys after checking that each can be read."""
     keys = list(keys)
     for key in keys:
         try:
@@ -91,7 +91,7 @@ def known(keys: Iterable[str]) -> list[str]:
 
 
 def verified(what: str, note: str, keys: Iterable[str]) -> Checkpoint:
-    """The checkpoint of a note that its log signed."""
+    """Return the checkpoint of a note that its log signed; ``what`` begins the error text."""
     try:
         return Checkpoint.verified(note, keys)
     except NoteError as error:

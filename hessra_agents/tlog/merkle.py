@@ -7,9 +7,9 @@
     tree.root()  # what a checkpoint signs
 
 A tile of level 0 holds hashes of 256 records; each hash of level L + 1 is the root of a full tile of level L.
-Only the unfinished tile of each level is in memory. Proofs come from stored tiles, a few a level.
+Only the unfinished tile of each level is in memory. A proof reads a few stored tiles of each level.
 
-Nothing here reads or writes, knows a key or says who made a tree: a signed checkpoint does (`notes`).
+Nothing here does input or output, or knows keys: who made a tree is said by a signed checkpoint (`notes`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WIDTH = 256
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Neighbouring hashes of one level: ``WIDTH`` of them, or fewer at the right edge of the tree."""
+    """Neighboring hashes of one level: ``WIDTH`` of them, or fewer at the right edge of the tree."""
 
     level: int
     index: int
@@ -55,24 +55,24 @@ class Tile:
 
     @property
     def width(self) -> int:
-        """How many hashes the tile holds."""
+        """The number of hashes in the tile."""
         return len(self.hashes) // HASH
 
 
 class Tiles(Protocol):
-    """Where the tiles of a tree are stored, full ones and those at its right edge."""
+    """A source of the tiles of a tree, the full ones and those at its right edge."""
 
     def hashes(self, level: int, index: int, width: int) -> bytes:
-        """The first ``width`` hashes of a tile.
+        """Return the first ``width`` hashes of a tile.
 
         Raises:
-            LookupError: so many of this tile are not stored.
+            LookupError: the tile is not stored, or has fewer hashes.
         """
         ...
 
 
 class Tree:
-    """A tree that only grows. It remembers at most 255 hashes of each level, whatever its size."""
+    """A tree that only grows. It keeps at most 255 hashes of each level in memory, whatever its size."""
 
     __slots__ = ("_peaks", "_rows", "_size")
 
@@ -83,7 +83,7 @@ class Tree:
 
     @classmethod
     def of(cls, size: int, tiles: Tiles) -> Tree:
-        """The tree of this size whose tiles are stored.
+        """Return the tree of this size over stored tiles.
 
         Raises:
             LookupError: a tile at the right edge is not stored.
@@ -105,7 +105,7 @@ class Tree:
         return self._size
 
     def append(self, leaf_hash: bytes) -> list[Tile]:
-        """Add one leaf, and return the tiles that it fills, level 0 first: none for most leaves."""
+        """Add one leaf, and return the tiles that it completes, level 0 first; most complete none."""
         if len(leaf_hash) != HASH:
             raise ValueError("a leaf hash has 32 bytes")
         if self._size == MAX_SIZE:
@@ -131,17 +131,17 @@ class Tree:
         return full
 
     def root(self) -> bytes:
-        """The hash of the whole tree."""
+        """Return the hash of the whole tree."""
         return _joined(self._peaks)
 
     def partial(self, level: int) -> bytes:
-        """The hashes of the unfinished tile of a level: those of 0 to 255 nodes."""
+        """Return the hashes of the unfinished tile of a level: those of 0 to 255 nodes."""
         if level < 0:
             raise ValueError("levels count from 0")
         return bytes(self._rows[level]) if level < len(self._rows) else b""
 
     def copy(self) -> Tree:
-        """Another tree with the same leaves; what is appended to one is not in the other."""
+        """Return a copy with the same leaves, which grows on its own."""
         twin = Tree()
         twin._size = self._size
         twin._rows = [bytearray(row) for row in self._rows]
@@ -150,19 +150,19 @@ class Tree:
 
 
 def widths(size: int) -> Iterator[int]:
-    """How many hashes a tree of this size has in the tiles of each level, level 0 first."""
+    """Return how many hashes a tree of this size has at each level, level 0 first."""
     while size:
         yield size
         size //= WIDTH
 
 
 def root(size: int, tiles: Tiles) -> bytes:
-    """The root of the first ``size`` leaves, from stored tiles."""
+    """Return the root of the first ``size`` leaves, from stored tiles."""
     return Tree.of(size, tiles).root()
 
 
 def inclusion(index: int, size: int, tiles: Tiles) -> list[bytes]:
-    """The proof that a leaf is in the tree of ``size`` leaves: its siblings from the bottom up.
+    """Return the proof that a leaf is in the tree of ``size`` leaves: its siblings from the bottom up.
 
     Raises:
         ValueError: the tree has no such leaf.
@@ -188,7 +188,7 @@ def inclusion(index: int, size: int, tiles: Tiles) -> list[bytes]:
 
 
 def consistency(old: int, new: int, tiles: Tiles) -> list[bytes]:
-    """The proof that the first ``old`` leaves of the tree of ``new`` leaves are those of the older tree.
+    """Return the proof that the tree of ``new`` leaves begins with the tree of ``old`` leaves.
 
     Raises:
         ValueError: the older tree is the larger one.
@@ -219,7 +219,7 @@ def consistency(old: int, new: int, tiles: Tiles) -> list[bytes]:
 
 
 def tile_root(hashes: bytes) -> bytes:
-    """The root of a full tile: its one hash in the tile above."""
+    """Return the root of a full tile, which is its hash in the tile above."""
     if len(hashes) != WIDTH * HASH:
         raise ValueError("a full tile has 256 hashes")
     return _peaks(hashes)[0]
@@ -234,7 +234,7 @@ class _TreeTiles:
         self._seen: dict[tuple[int, int], bytes] = {}
 
     def root(self, start: int, stop: int) -> bytes:
-        """The root of the leaves from ``start`` to ``stop``, a subtree that RFC 6962 has."""
+        """Return the root of the leaves from ``start`` to ``stop``, a subtree in RFC 6962."""
         peaks: list[bytes] = []
         while start < stop:
             height = (stop - start).bit_length() - 1
@@ -243,7 +243,7 @@ class _TreeTiles:
         return _joined(peaks)
 
     def _complete(self, index: int, height: int) -> bytes:
-        level, above = divmod(height, 8)  # `above` is how far over the hashes of its tile it stands
+        level, above = divmod(height, 8)  # `above` is its height over the hashes of its tile
         tile, offset = divmod(index << above, WIDTH)
         row = self._seen.get((level, tile))
         if row is None:
@@ -255,12 +255,12 @@ class _TreeTiles:
 def _read(tiles: Tiles, level: int, index: int, width: int) -> bytes:
     row = tiles.hashes(level, index, width)
     if len(row) != width * HASH:
-        raise LookupError(f"tile {index} of level {level} has not {width} hashes")
+        raise LookupError(f"tile {index} of level {level} does not have {width} hashes")
     return row
 
 
 def _peaks(row: bytes) -> list[bytes]:
-    """The roots of the complete subtrees over these hashes, the widest first."""
+    """Return the roots of the complete subtrees over these hashes, the widest first."""
     found: list[bytes] = []
     start, left = 0, len(row) // HASH
     while left:

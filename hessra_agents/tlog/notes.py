@@ -3,11 +3,11 @@
     note = sign(Checkpoint("example.com/log", tree.size, tree.root()).text, "example.com/log", key)
     Checkpoint.verified(note, [verifier_key("example.com/log", key.public)])
 
-A note is a text and the signatures under it; a checkpoint is the text that names a log, its size and its
-root. A witness signs another's checkpoint, with the time at which it saw no larger one.
+A note is a text and the signatures under it; a checkpoint is a text that names a log, its size and its root.
+A witness signs the checkpoint of another log, with the time at which it knew no larger one.
 
-- Reading is strict: every accepted note is written in the one way that it can be written.
-- A signature by a key that was not asked for counts as absent; a bad one by a known key spoils the note.
+- Reading is strict: a note is accepted in exactly one spelling.
+- A signature by an unknown key counts as absent; a bad signature by a known key invalidates the note.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "parse_verifier_key",
     "sign",
     "signatures",
+    "split",
     "verifier_key",
     "verify",
 ]  # fmt: skip
@@ -38,18 +39,19 @@ MAX_NOTE = 256 * 1024
 """Characters of a note: room for its text and at least 16 signatures of any algorithm."""
 
 _MAX_TIME = 2**63 - 1
-_NOTE, _WITNESS = 0x01, 0x04  # types of signatures: an Ed25519 note, an Ed25519 cosignature with a time
+_NOTE, _WITNESS = 0x01, 0x04  # signature types: Ed25519, and an Ed25519 cosignature with a time
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+_WHOLE = re.compile(r"(?:[^\n]+\n)+\n(?:— [^\n]+\n)+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class NoteError(ValueError):
-    """A note, a checkpoint or a verifier key that is not to be trusted, or is none."""
+    """A note, a checkpoint or a verifier key that is malformed or must not be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed a note. A witness also says when, in Unix seconds."""
+    """Who signed a note and, for a witness, when (Unix seconds)."""
 
     name: str
     time: int | None = None
@@ -57,10 +59,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a log held: its name, how many records, and the root of the tree over them.
+    """The state of a log: its name, the number of records, and the root of the tree over them.
 
     Raises:
-        NoteError: a ValueError; no checkpoint has such values.
+        NoteError: a ValueError; a checkpoint cannot have such values.
     """
 
     origin: str
@@ -71,7 +73,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         lines = (self.origin, *self.extensions)
         if not all(isinstance(line, str) and line and not _unwritable(line) for line in lines):
-            raise NoteError("each line of a checkpoint is a non-empty text without control characters")
+            raise NoteError("each line of a checkpoint is a non-empty string without control characters")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
             raise NoteError("a checkpoint's size is 0 to 2**63 - 1")
         if len(self.root) != HASH or (self.size == 0 and self.root != EMPTY):
@@ -85,10 +87,10 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """The checkpoint that a note's text is. Whether anyone signed it is for `verified` to say.
+        """Read a checkpoint from the text of a note; `verified` also checks who signed it.
 
         Raises:
-            NoteError: the text is no checkpoint, or is written in another way than it should be.
+            NoteError: the text is not a checkpoint in its one spelling.
         """
         lines = text.split("\n")
         if len(lines) < 4 or lines.pop() != "":
@@ -100,19 +102,19 @@ class Checkpoint:
 
     @classmethod
     def unverified(cls, note: str) -> Checkpoint:
-        """The checkpoint of a note that anybody may have written.
+        """Read the checkpoint of a note without checking who signed it.
 
         Raises:
-            NoteError: the note is none, or none of a checkpoint.
+            NoteError: this is not the note of a checkpoint.
         """
         return cls.parse(_parsed(note)[0])
 
     @classmethod
     def verified(cls, note: str, keys: Iterable[str]) -> Checkpoint:
-        """The checkpoint of a signed note, if the log itself signed it: a key with the log's name.
+        """Read the checkpoint of a note that the log itself signed, with a known key of the log's name.
 
         Raises:
-            NoteError: none of the keys is the log's, or the note is bad (`signatures`).
+            NoteError: none of the keys is the log's, or the note is invalid (`signatures`).
         """
         text, found = signatures(note, keys)
         checkpoint = cls.parse(text)
@@ -122,7 +124,7 @@ class Checkpoint:
 
 
 def verifier_key(name: str, public: PublicKey, *, witness: bool = False) -> str:
-    """The text that names a signer and its public key; ``witness`` for one that cosigns.
+    """Return the text that names a signer and its public key; ``witness`` for a signer that cosigns.
 
     Raises:
         NoteError: the name is empty or has a space, a plus or a control character; the key is not Ed25519.
@@ -135,20 +137,20 @@ def verifier_key(name: str, public: PublicKey, *, witness: bool = False) -> str:
 
 
 def parse_verifier_key(text: str) -> tuple[str, PublicKey]:
-    """The name and the key that `verifier_key` wrote.
+    """Return the name and the key of a verifier key.
 
     Raises:
-        NoteError: the text is no such key.
+        NoteError: the text is not a verifier key.
     """
     verifier = _Verifier.parse(text)
     return verifier.name, verifier.public
 
 
 def sign(text: str, name: str, key: KeyPair) -> str:
-    """The note of this text, signed.
+    """Sign a text, and return the note.
 
     Raises:
-        NoteError: the text does not end in a newline, or has control characters; the name is not one.
+        NoteError: the text does not end in a newline, or it or the name has characters that it cannot have.
     """
     verifier = _Verifier.parse(verifier_key(name, key.public))
     if not text.endswith("\n") or _unwritable(text.replace("\n", "")):
@@ -157,9 +159,9 @@ def sign(text: str, name: str, key: KeyPair) -> str:
 
 
 def cosign(note: str, name: str, key: KeyPair, *, time: int) -> str:
-    """The note of a checkpoint with one more signature, that of a witness at this time (Unix seconds).
+    """Return the note of a checkpoint with the signature of a witness at this time (Unix seconds) added.
 
-    A witness first checks the log's own signature, and that the log extends what it has seen.
+    A witness first checks the log's own signature, and that the log extends the state that it knows.
     """
     text, _ = _parsed(note)
     Checkpoint.parse(text)
@@ -170,17 +172,17 @@ def cosign(note: str, name: str, key: KeyPair, *, time: int) -> str:
 
 
 def verify(note: str, keys: Iterable[str]) -> tuple[str, list[str]]:
-    """The text of a note, and the names of those of these verifier keys that signed it.
+    """Return the text of a note, and the names of the verifier keys that signed it.
 
     Raises:
-        NoteError: none of them did, one of their signatures is bad, or this is no note.
+        NoteError: none of the keys signed it, one of their signatures is bad, or this is not a note.
     """
     text, found = signatures(note, keys)
     return text, [signature.name for signature in found]
 
 
 def signatures(note: str, keys: Iterable[str]) -> tuple[str, list[Signature]]:
-    """Like `verify`, but with the times of witnesses. Each signer is told once, in the order of the note.
+    """Do as `verify`, with the times of witnesses; each signer appears once, in the order of the note.
 
     Raises:
         NoteError: as `verify`.
@@ -200,9 +202,21 @@ def signatures(note: str, keys: Iterable[str]) -> tuple[str, list[Signature]]:
     return text, list(found.values())
 
 
+def split(text: str) -> list[str]:
+    """Return the notes of a text that is nothing but notes, one after another.
+
+    Raises:
+        NoteError: the text has no note, or something else beside them.
+    """
+    notes = _WHOLE.findall(text)
+    if not notes or "".join(notes) != text:
+        raise NoteError("this is not a list of signed notes")
+    return notes
+
+
 @dataclass(frozen=True, slots=True)
 class _Verifier:
-    """A public key, the name that it signs under, and what its signatures mean."""
+    """A public key, the name under which it signs, and the type of its signatures."""
 
     name: str
     kind: int
@@ -221,13 +235,13 @@ class _Verifier:
         _, _, encoded = rest.partition("+")
         data = _decoded(encoded)
         if not _is_name(name) or len(data) != 33 or data[0] not in (_NOTE, _WITNESS):
-            raise NoteError("this is no verifier key: name+id+key, of an Ed25519 key")
+            raise NoteError("this is not a verifier key: name+id+key, of an Ed25519 key")
         try:
             verifier = cls(name, data[0], PublicKey(data[1:]))
         except ValueError as error:
             raise NoteError("a verifier key without a safe public key") from error
         if str(verifier) != text:
-            raise NoteError("the id of this verifier key is not that of its name and key")
+            raise NoteError("the id of this verifier key does not match its name and key")
         return verifier
 
     def line(self, signature: bytes) -> str:
@@ -251,7 +265,7 @@ def _witnessed(text: str, time: int) -> bytes:
 
 
 def _parsed(note: str) -> tuple[str, Sequence[tuple[str, bytes]]]:
-    """The text of a note, and the name and the bytes of each signature line."""
+    """Return the text of a note, and the name and the bytes of each signature line."""
     if len(note) > MAX_NOTE:
         raise NoteError("a note of more than 256 KiB")
     if _unwritable(note.replace("\n", "")):
@@ -267,7 +281,7 @@ def _signature(line: str) -> tuple[str, bytes]:
     name, _, encoded = rest.partition(" ")
     data = _decoded(encoded)
     if dash != "—" or not _is_name(name) or len(data) < 5:
-        raise NoteError("a line of a note is no signature")
+        raise NoteError("a line of a note is not a signature")
     return name, data
 
 
@@ -280,11 +294,11 @@ def _is_name(name: str) -> bool:
 
 
 def _decoded(text: str) -> bytes:
-    """The bytes of canonical base64: other spellings of the same bytes are refused."""
+    """Decode canonical base64; other spellings of the same bytes are refused."""
     try:
         data = b64decode(text, validate=True)
     except ValueError:
-        raise NoteError("this is no base64") from None
+        raise NoteError("this is not base64") from None
     if b64encode(data).decode() != text:
-        raise NoteError("base64 that is not written in its one way")
+        raise NoteError("this is not the canonical base64 of its bytes")
     return data

@@ -1,6 +1,6 @@
-"""Checking proofs about a log's hash tree (RFC 6962, 2.1): all that someone without the log needs.
+"""Check proofs about a log's hash tree (RFC 6962, 2.1), without having the log.
 
-The two kinds of proof are read as RFC 6962 defines them, from the root down, and every hash must be used.
+Both kinds of proof are read from the root down, as RFC 6962 defines them, and every hash must be used.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ EMPTY = sha256(b"").digest()
 
 
 class ProofError(ValueError):
-    """A proof does not show what it should, or is no proof."""
+    """A proof that is malformed, or does not show what it should."""
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of one record. Its prefix keeps a record from passing for a node."""
+    """Return the hash of one record; its prefix keeps a record from passing for a node."""
     return sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of two hashes."""
+    """Return the hash of two hashes."""
     return sha256(b"\x01" + left + right).digest()
 
 
@@ -92,7 +92,7 @@ def check_consistency(
 
 
 def split(size: int) -> int:
-    """The largest power of two under ``size``: how many leaves the left subtree has."""
+    """Return the largest power of two below ``size``: the number of leaves of the left subtree."""
     return 1 << ((size - 1).bit_length() - 1)
 
 

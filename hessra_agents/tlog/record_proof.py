@@ -1,12 +1,13 @@
-"""The proof that a log holds one record, as a text that needs nothing but public keys (C2SP tlog-proof).
+"""The proof that a log holds one record, as a text that is checked with public keys alone (C2SP tlog-proof).
 
     c2sp.org/tlog-proof@v1
     index 4
-    (the hashes beside the way from the record to the root, one a line)
+    (the sibling hashes on the path from the record to the root, one a line)
 
     (the checkpoint, as the log signed it)
 
-It says that the record is there. That others see the same log, witnesses and older checkpoints say.
+It shows that the log holds the record. Only witnesses and older checkpoints show that others see the same
+log.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _LONGEST = 2 * MAX_NOTE
 
 
 def prove(folder: Path, index: int) -> str:
-    """The proof that the log holds record ``index``, for `check_proof` and other readers of C2SP tlog-proof.
+    """Return the proof that the log holds record ``index``, for any reader of C2SP tlog-proof.
 
     Raises:
         ExportError: there is no such record, or the tiles do not lead to the root in the checkpoint.
@@ -51,14 +52,14 @@ def check_proof(text: str, entry: bytes, keys: Iterable[str]) -> Checkpoint:
     """Check that a log holds this record, and return the checkpoint that says so.
 
     Raises:
-        ExportError: the text is no proof, or one of another record or by a log without a known key.
+        ExportError: the text is not a proof, or proves another record, or its log has no known key.
     """
     if len(text) > _LONGEST:
         raise ExportError("the proof: is longer than any proof")
     head, _, note = text.partition("\n\n")
     first, *lines = head.split("\n")
     if lines and lines[0].startswith("extra "):
-        _decoded(lines.pop(0)[6:])  # nothing vouches for it, so nothing uses it
+        _decoded(lines.pop(0)[6:])  # it is not signed, so it is not used
     found = re.fullmatch(r"index (0|[1-9][0-9]{0,18})", lines.pop(0)) if lines else None
     if first != _FIRST or found is None:
         raise ExportError(f"the proof: does not begin with {_FIRST} and an index")
@@ -72,7 +73,7 @@ def check_proof(text: str, entry: bytes, keys: Iterable[str]) -> Checkpoint:
 
 
 def entry(folder: Path, index: int) -> bytes:
-    """One record of an export. Whether the log holds it is for `check`, or `prove` and `check_proof`, to say.
+    """Return one record of an export, unchecked: use `check`, or `prove` and `check_proof`.
 
     Raises:
         ExportError: there is no such record, or its file is damaged.

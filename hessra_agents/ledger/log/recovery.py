@@ -1,105 +1,108 @@
-"""A log that its store does not hold any more: an operator has it end, and says why in another log.
+"""Continue in a new log when the store no longer holds what an old log signed.
 
-A head that was signed is never signed otherwise. So a broken log gets no more records: its folder is set
-aside with its key and its last head, and a new log has a record of what was found. What the store still has
-of the old log stays there.
+What was signed stays signed: a damaged log gets no more records. Its folder is set aside with its key and its
+last checkpoint, and a log that holds gets a record of what was found and of the operator's reason. What the
+store still has of the damaged log stays there.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...call.canonical import Json, encode
-from ..protocol import LedgerError
+from ...files import FileError, try_lock
+from ..model import LedgerError
 from ..store.connection import run_transaction
-from .appender import LogAppender, check
-from .directory import LogSlot
-from .reader import LocalLogState, Logs
+from .appender import DamagedLogError, LogAppender, check
+from .directory import LocalLogState
+from .reader import Logs
 
-__all__ = ["BrokenLog", "break_off", "broken"]
+__all__ = ["BrokenLog", "broken_logs", "fork"]
 
-_LONGEST = 1000
+_MAX_REASON = 1000
+_MAX_NOTE = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenLog:
-    """A log that is not what its last head says, and what was found."""
+    """A log that does not hold what its last checkpoint covers, and what it was found to hold."""
 
-    kept: LocalLogState
-    found: str
+    state: LocalLogState
+    finding: str
 
 
-def broken(logs: Logs) -> list[BrokenLog]:
-    """The logs of this folder that keep a guard from starting."""
+def broken_logs(logs: Logs) -> list[BrokenLog]:
+    """Return the logs of this folder that keep a guard from starting."""
     found = []
-    for kept in logs.local_states().values():
-        if kept.problem:
-            found.append(BrokenLog(kept, kept.problem))
-        elif kept.head is not None:
+    for state in logs.directory.states():
+        finding = state.problem
+        if state.checkpoint is not None:
             try:
-                run_transaction(logs.connection, check(kept.origin, kept.head))
+                run_transaction(logs.connection, check(state.checkpoint))
+            except DamagedLogError as error:
+                finding = error.finding
             except LedgerError as error:
-                found.append(BrokenLog(kept, str(error).partition(": the store was cut")[0]))
+                finding = str(error)
             except (LookupError, ValueError):
-                found.append(BrokenLog(kept, "the tiles of the log do not fit together"))
+                finding = "the tiles of the log do not fit together"
+        if finding:
+            found.append(BrokenLog(state, finding))
     return found
 
 
-def break_off(logs: Logs, reason: str, *, now: int) -> list[tuple[BrokenLog, Path]]:
-    """Have every broken log end, and write so in a log that holds; where each was set aside.
+def fork(logs: Logs, reason: str, *, now: int) -> list[tuple[BrokenLog, Path]]:
+    """End every broken log, and record that in a log that holds.
+
+    Returns:
+        Each broken log, and the folder where its key and its checkpoint are now.
 
     Raises:
-        LedgerError: none is broken, a process still writes one, or it cannot be written.
-        ValueError: there is no reason, or it is too long.
+        LedgerError: no log is broken, a process still writes one of them, or the record cannot be written.
+        ValueError: the reason is empty or too long.
     """
-    if not reason.strip() or len(reason) > _LONGEST:
-        raise ValueError(f"a reason has 1 to {_LONGEST} characters")
-    found = broken(logs)
+    if not reason.strip() or len(reason) > _MAX_REASON:
+        raise ValueError(f"a reason has 1 to {_MAX_REASON} characters")
+    found = broken_logs(logs)
     if not found:
-        raise LedgerError("every log is what its last head says: nothing is broken")
-    held: list[int] = []
-    try:
-        held += [_held(one.kept) for one in found]
-        slot = logs.home.acquire()  # none of those, which are held
-        try:
-            for one in found:
-                _write(logs, slot, one, reason, now)
-        finally:
-            slot.release()
-        return [(one, _set_aside(one.kept.folder)) for one in found]
-    finally:
-        for lock in held:
-            os.close(lock)
+        raise LedgerError("every log holds what its last checkpoint covers: nothing is broken")
+    with ExitStack() as undo:
+        for one in found:
+            undo.callback(os.close, _locked(one.state))
+        slot = logs.directory.acquire()  # none of those, which are locked
+        undo.callback(slot.release)
+        appender = LogAppender(slot)
+        for one in found:
+            op = os.urandom(16)
+            body = encode(_record(op, one, reason, now))
+            run_transaction(logs.connection, appender.append("break", op, body, None))
+            appender.write_checkpoint(now=True)
+        return [(one, _set_aside(one.state.folder)) for one in found]
 
 
-def _held(kept: LocalLogState) -> int:
-    lock = os.open(kept.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(state: LocalLogState) -> int:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise LedgerError(f"a process writes the log {kept.origin}: stop it first") from None
+        lock = try_lock(state.folder / "lock")
+    except FileError as error:
+        raise LedgerError(str(error)) from error
+    if lock is None:
+        raise LedgerError(f"a process writes the log {state.origin}: stop it first")
     return lock
 
 
-def _write(logs: Logs, slot: LogSlot, one: BrokenLog, reason: str, now: int) -> None:
-    op = os.urandom(16)
-    said: dict[str, Json] = {
+def _record(op: bytes, broken: BrokenLog, reason: str, now: int) -> dict[str, Json]:
+    return {
         "kind": "break",
         "op": op.hex(),
         "at": now,
-        "log": one.kept.origin,
-        "verifier": one.kept.verifier,
-        "head": one.kept.note[:2000],
-        "found": one.found,
+        "log": broken.state.origin,
+        "verifier": broken.state.verifier,
+        "head": broken.state.note[:_MAX_NOTE],
+        "found": broken.finding,
         "reason": reason,
     }
-    journal = LogAppender(slot)
-    run_transaction(logs.connection, journal.append("break", op, encode(said), None))
-    journal.write_checkpoint(now=True)
 
 
 def _set_aside(folder: Path) -> Path:

@@ -1,8 +1,8 @@
-"""`StoreConnection`: what a store must do; *steps*: a transaction, written once for every store.
+"""`StoreConnection`: what a store must offer; `Steps`: a transaction, written once for every store.
 
-Steps are a generator that yields statements by name and is sent their rows. So what is in a transaction is
-written in one place (`steps`), whatever store runs it. A `Transaction` runs many of them, and asks the store
-for little.
+Steps are a generator that yields statements by name and is sent their rows, so a transaction is written in
+one place (`transactions`), whichever store runs it. A `Transaction` runs many of them with few requests to
+the store.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 __all__ = [
+    "Executor",
     "Row",
     "Steps",
     "StoreConnection",
@@ -32,69 +33,97 @@ _CHANGE_STATE = frozenset({"next_epoch", "purged"})
 
 
 class StoreError(Exception):
-    """The store did not do what it was asked to, and the transaction is gone."""
+    """The store failed, and the transaction is rolled back."""
 
 
 class StoreConnection(ABC):
-    """One connection to a store. Used by the writer's thread alone, but for `wake`."""
+    """One connection to a store. Only the writer's thread uses it, except for `wake`."""
+
+    name: str
+    """The store's name in messages, without a password."""
 
     statements: Mapping[str, str]
     """The text of each statement by its name; one that only reads begins with ``select``."""
 
+    poll: float
+    """Seconds between two looks for what other processes have revoked."""
+
     fair = False
-    """Whether to wait for others in the order of coming, however long: a writer's callers have deadlines."""
+    """Whether to wait for the store's lock however long: a writer's callers have their own deadlines."""
 
     @abstractmethod
     def begin(self, locks: Iterable[bytes]) -> None:
-        """Start a transaction, with these names locked in order; connects where there is no connection.
+        """Start a transaction that holds these locks, taken in order; connect if needed.
 
         Raises:
-            StoreError: also by every other method.
+            StoreError: the store failed; raised by every other method as well.
         """
 
     @abstractmethod
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
-        """Run a named statement."""
+        """Run a named statement, and return its rows."""
 
     @abstractmethod
     def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
-        """Run a named statement that returns nothing, for each of these."""
+        """Run a named statement that returns nothing, once for each of these values."""
 
     @abstractmethod
     def savepoint(self) -> None:
-        """What follows can be taken back by itself."""
+        """Make a savepoint."""
 
     @abstractmethod
     def rollback_to_savepoint(self) -> None:
-        """Undo what came after the savepoint."""
+        """Undo everything since the savepoint."""
 
     @abstractmethod
     def commit(self) -> None:
-        """Make it last."""
+        """Commit the transaction."""
 
     @abstractmethod
     def rollback(self) -> None:
-        """Undo it all; never raises."""
+        """Roll the transaction back; never raises."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Until `wake`, a hint from the store, or so many seconds."""
+        """Wait until `wake`, a notification from the store, or so many seconds."""
 
     @abstractmethod
     def wake(self) -> None:
-        """End a `wait`, from any thread."""
+        """End a `wait`; may be called from any thread."""
 
     def notified(self) -> bool:
-        """Whether the store has said since the last time that something was revoked."""
+        """Return whether the store has notified of a revocation since the last call."""
         return False
 
     @abstractmethod
     def close(self) -> None:
-        """Let go; never raises."""
+        """Close the connection; never raises."""
+
+
+class Executor(Protocol):
+    """The runner of a ledger's transactions: the `Writer` of a store, or an `ImmediateExecutor` in memory."""
+
+    async def submit(
+        self,
+        steps: Callable[[bool], Steps[T]],
+        *,
+        locks: tuple[bytes, ...] = (),
+        undo: Callable[[bool], Steps[Any]] | None = None,
+    ) -> T:
+        """Run steps in a transaction, and return their result once it is committed."""
+        ...
+
+    def submit_nowait(self, steps: Callable[[bool], Steps[Any]]) -> None:
+        """Run steps after those submitted before; do not wait for them."""
+        ...
+
+    async def aclose(self) -> None:
+        """Run what is still waiting, and close the store."""
+        ...
 
 
 def run_in_thread(work: Callable[[], T]) -> T:
-    """Do something in a thread of its own, and wait: an event loop may be running in this one."""
+    """Run a function in a thread of its own and return its result: this thread may run an event loop."""
     found: list[T] = []
     errors: list[BaseException] = []
 
@@ -113,24 +142,24 @@ def run_in_thread(work: Callable[[], T]) -> T:
 
 
 class Transaction:
-    """One transaction, in which one after another may be taken back alone.
+    """One transaction that runs the steps of many callers, each of which can be undone alone.
 
     * Records are written together, at the commit.
-    * A savepoint is made when something is written after it; most calls write nothing but their record.
-    * The state is read once, and again after it was changed here: whoever waits came before this began.
+    * A savepoint is made only when something is written after it; most calls write only their record.
+    * The state is read once, and again after a change in this transaction: every caller came before it began.
     """
 
     def __init__(self, connection: StoreConnection, locks: Iterable[bytes] = ()) -> None:
         self._connection = connection
         self._records: list[tuple[Any, ...]] = []
-        self._written = 0  # so many of the records
+        self._written = 0  # how many of the records are written
         self._state: list[Row] | None = None
-        self._asked = False  # for a savepoint, which is not made yet
-        self._before = self._safe = 0  # records before the savepoint; those that were written before it
+        self._pending = False  # a savepoint was asked for, and is not made yet
+        self._before = self._safe = 0  # records before the savepoint, and those written before it
         connection.begin(locks)
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
-        """Run a named statement, or keep a record for the commit."""
+        """Run a named statement, or keep a record until the commit."""
         if statement == "entry":
             self._records.append(values)
             return []
@@ -143,45 +172,44 @@ class Transaction:
         if statement in _READ_RECORDS:
             self._write()
         if not self._connection.statements[statement].startswith("select"):
-            self._mark()
+            self._make_savepoint()
         return self._connection.execute(statement, values)
 
     def savepoint(self) -> None:
-        """What follows can be taken back by itself."""
-        self._before, self._asked = len(self._records), True
+        """Make a savepoint."""
+        self._before, self._pending = len(self._records), True
 
     def rollback_to_savepoint(self) -> None:
-        """To the savepoint."""
+        """Undo everything since the savepoint."""
         del self._records[self._before :]
         self._state = None
-        if not self._asked:
+        if not self._pending:
             self._connection.rollback_to_savepoint()
             self._written = self._safe
 
     def commit(self) -> None:
-        """Make it last."""
+        """Commit the transaction."""
         self._write()
         self._connection.commit()
 
     def _write(self) -> None:
-        """Write the records that are only kept."""
+        """Write the records that are kept so far."""
         if self._written < len(self._records):
-            self._mark()
+            self._make_savepoint()
             self._connection.executemany("entry", self._records[self._written :])
             self._written = len(self._records)
 
-    def _mark(self) -> None:
-        """Make the savepoint, if one was asked for."""
-        if self._asked:
+    def _make_savepoint(self) -> None:
+        if self._pending:
             self._connection.savepoint()
-            self._asked, self._safe = False, self._written
+            self._pending, self._safe = False, self._written
 
 
 def run_transaction(connection: StoreConnection, steps: Steps[T]) -> T:
-    """Run steps in a transaction of their own.
+    """Run steps in a transaction of their own, and return their result.
 
     Raises:
-        StoreError: the store did not.
+        StoreError: the store failed.
     """
     try:
         transaction = Transaction(connection)
@@ -194,7 +222,7 @@ def run_transaction(connection: StoreConnection, steps: Steps[T]) -> T:
 
 
 def run_steps(transaction: Transaction, steps: Steps[T]) -> T:
-    """Run steps in a transaction."""
+    """Run steps in a transaction, and return their result."""
     rows: Any = None
     try:
         while True:

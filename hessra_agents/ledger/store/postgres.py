@@ -1,8 +1,8 @@
-"""PostgreSQL, through asyncpg: where guards on many machines share what they remember.
+"""PostgreSQL, through asyncpg: a store that guards on many machines share.
 
-asyncpg needs asyncio; the writer's thread has an event loop of its own for it, so that the guard's may be
-any. Deadlines are short, and a connection that misses one is dropped. LISTEN is a hint to look for
-revocations at once; looking anyway is what finds them.
+asyncpg needs asyncio, so the writer's thread runs an event loop of its own, and the guard may use any.
+Deadlines are short, and a connection that misses one is dropped. A notification (LISTEN) makes the guard
+look for revocations at once; it looks regularly in any case.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..protocol import LedgerError
+from ...extras import require
+from ..model import LedgerError
 from .connection import Row, StoreConnection, StoreError, run_in_thread
 from .statements import migrations, statements
 
 __all__ = ["CONNECT", "STATEMENT", "Postgres", "state_folder"]
 
 CONNECT = 1.0
-"""Seconds for a connection to be made."""
+"""Seconds to connect."""
 
 STATEMENT = 0.5
 """Seconds for one statement."""
@@ -38,13 +39,12 @@ T = TypeVar("T")
 class Postgres(StoreConnection):
     """One connection to a server, used by one thread at a time."""
 
+    poll = 1.0
+
     def __init__(self, address: str, *, durable: bool = True) -> None:
-        try:
-            import asyncpg
-        except ImportError as error:
-            raise LedgerError(
-                "for PostgreSQL install asyncpg: pip install hessra-agents[postgres]"
-            ) from error
+        require("postgres", "asyncpg", purpose="a ledger on PostgreSQL")
+        import asyncpg
+
         self._asyncpg = asyncpg
         self._failures = (
             asyncpg.PostgresError,
@@ -55,19 +55,20 @@ class Postgres(StoreConnection):
             ValueError,
         )
         self._address = address
+        self.name = _shown(address)
         self._durable = durable
         self.statements = statements("postgres")
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
-        self._hinted = False
+        self._notified = False
         self._saved = False
         self._db: Any = None
 
     def __repr__(self) -> str:
-        return f"Postgres({_shown(self._address)})"
+        return f"Postgres({self.name})"
 
     def open(self) -> None:
-        """Make the tables if they are not there, or see that they are ours and of this version.
+        """Create the tables if needed, or check that they are those of this version.
 
         Raises:
             LedgerError: they are not, or the server cannot be used.
@@ -76,7 +77,7 @@ class Postgres(StoreConnection):
             run_in_thread(self._migrate)
         except StoreError as error:
             self.close()
-            raise LedgerError(f"{_shown(self._address)}: {error}") from error
+            raise LedgerError(f"{self.name}: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -92,11 +93,11 @@ class Postgres(StoreConnection):
             rows = self._wait(db.fetch("select number, checksum, shape from migration order by number"))
             done = [tuple(row) for row in rows]
             if len(done) > len(known):
-                raise LedgerError(f"{_shown(self._address)}: was made by a newer version of hessra-agents")
+                raise LedgerError(f"{self.name}: was made by a newer version of hessra-agents")
             if [row[:2] for row in done] != [(n, checksum) for n, _, checksum in known[: len(done)]]:
-                raise LedgerError(f"{_shown(self._address)}: its tables were made by other migrations")
+                raise LedgerError(f"{self.name}: its tables were made by other migrations")
             if done and done[-1][2] != self._shape(db):
-                raise LedgerError(f"{_shown(self._address)}: its tables were altered")
+                raise LedgerError(f"{self.name}: its tables were altered")
             for number, text, checksum in known[len(done) :]:
                 self._wait(db.execute(text, timeout=_MIGRATING))
                 insert = "insert into migration values ($1, $2, $3)"
@@ -116,7 +117,7 @@ class Postgres(StoreConnection):
         return found
 
     def begin(self, locks: Iterable[bytes]) -> None:
-        """Start a transaction that alone holds these names."""
+        """Start a transaction that holds these locks."""
         numbers = sorted(
             {int.from_bytes(hashlib.sha256(one).digest()[:8], "big", signed=True) for one in locks}
         )
@@ -126,38 +127,38 @@ class Postgres(StoreConnection):
         self._run(lambda db: db.execute(f"begin isolation level read committed read write{taken}"))
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
-        """Run a named statement."""
+        """Run a named statement, and return its rows."""
         rows = self._run(lambda db: db.fetch(self.statements[statement], *values))
         return [tuple(row) for row in rows]
 
     def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
-        """Run a named statement for each of these, in one go."""
+        """Run a named statement once for each of these values, in one request."""
         self._run(lambda db: db.executemany(self.statements[statement], values))
 
     def savepoint(self) -> None:
-        """What follows can be taken back by itself."""
+        """Make a savepoint."""
         released = "release savepoint one; " if self._saved else ""
         self._run(lambda db: db.execute(f"{released}savepoint one"))
         self._saved = True
 
     def rollback_to_savepoint(self) -> None:
-        """Undo what came after the savepoint."""
+        """Undo everything since the savepoint."""
         self._run(lambda db: db.execute("rollback to savepoint one"))
 
     def commit(self) -> None:
-        """Make it last."""
+        """Commit the transaction."""
         self._run(lambda db: db.execute("commit"))
 
     def rollback(self) -> None:
-        """Undo it all."""
+        """Roll the transaction back."""
         if self._db is not None and not self._db.is_closed():
             try:
                 self._wait(self._db.execute("rollback"))
-            except Exception:  # whatever it is: nothing of this connection is to be seen again
+            except Exception:  # whatever it is, the connection must not be used again
                 self._drop()
 
     def wait(self, seconds: float) -> None:
-        """Until woken, told of a revocation, or so long."""
+        """Wait until woken, notified of a revocation, or for so many seconds."""
 
         async def waiting() -> None:
             with contextlib.suppress(TimeoutError):
@@ -173,12 +174,12 @@ class Postgres(StoreConnection):
             self._loop.call_soon_threadsafe(self._woken.set)
 
     def notified(self) -> bool:
-        """Whether the server has told of a revocation since."""
-        found, self._hinted = self._hinted, False
+        """Return whether the server has notified of a revocation since the last call."""
+        found, self._notified = self._notified, False
         return found
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connection."""
 
         def closing() -> None:
             self._drop()
@@ -202,7 +203,7 @@ class Postgres(StoreConnection):
             "application_name": "hessra-agents",
             "search_path": _SCHEMA,
             "synchronous_commit": "on" if self._durable else "off",
-            # so that the locks of a process that was stopped do not outlive our patience
+            # the locks of a stopped process end before other guards give up
             "statement_timeout": str(int(STATEMENT * 1000)),
             "idle_in_transaction_session_timeout": str(int(STATEMENT * 4000)),
         }
@@ -210,14 +211,14 @@ class Postgres(StoreConnection):
             self._address, timeout=CONNECT, command_timeout=STATEMENT, server_settings=settings
         )
         try:
-            await db.add_listener(_CHANNEL, self._hint)
+            await db.add_listener(_CHANNEL, self._on_notify)
         except BaseException:
             db.terminate()
             raise
         return db
 
-    def _hint(self, *_: object) -> None:
-        self._hinted = True
+    def _on_notify(self, *_: object) -> None:
+        self._notified = True
         self._woken.set()
 
     def _run(self, make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
@@ -228,11 +229,11 @@ class Postgres(StoreConnection):
         except self._failures as error:
             lost = (OSError, self._asyncpg.InterfaceError, self._asyncpg.InternalClientError)
             if isinstance(error, lost):
-                self._drop()  # what may still be under way on it is not to be seen again
+                self._drop()  # a statement may still be running on it
             raise self._failed(error) from None
 
     def _failed(self, error: BaseException) -> StoreError:
-        """Its kind alone: the server's texts repeat the values that it was given."""
+        """Return an error that names only the kind of this one: the server's texts repeat values."""
         return StoreError(f"PostgreSQL: {type(error).__name__}")
 
     def _drop(self) -> None:
@@ -276,14 +277,14 @@ select encode(sha256(string_agg(line, chr(10) order by line)::bytea), 'hex') fro
 
 
 def state_folder(address: str) -> Path:
-    """Where the logs of this machine's guards are kept for a server: in the user's state folder."""
+    """Return the folder for the logs of this machine's guards: it is in the user's state folder."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     name = hashlib.sha256(_shown(address).encode()).hexdigest()[:16]
     return Path(base) / "hessra-agents" / name
 
 
 def _shown(address: str) -> str:
-    """The address without user and password."""
+    """Return the address without user and password."""
     try:
         parts = urlsplit(address)
         return f"postgresql://{parts.hostname or ''}:{parts.port or 5432}{parts.path}"

@@ -1,4 +1,4 @@
-"""Who waits for the writer: a `Job` is one transaction, a `WaitGroup` those who came together."""
+"""The writer's queue: a `QueuedTransaction` for each caller, a `WaitGroup` for callers of the same moment."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _log = logging.getLogger("hessra_agents")
 
 
 class WaitGroup:
-    """Those who submit in the same turn of an event loop: they are woken together, and have one deadline.
+    """Callers that submit in the same turn of an event loop: they are woken together and share one deadline.
 
-    One of them watches the clock for all, which is what is dear about a wait.
+    Timers make waiting expensive, so one caller watches the clock for all.
     """
 
     __slots__ = ("_deadline", "_event", "_watched", "native")
@@ -34,7 +34,7 @@ class WaitGroup:
         self._watched = False
 
     async def until(self, job: QueuedTransaction[Any]) -> None:
-        """Wait until it is settled, or the deadline is over."""
+        """Wait until a transaction is done, or the deadline has passed."""
         while not job.done and (left := self._deadline - time.monotonic()) > 0:
             if self._watched:
                 await self._event.wait()
@@ -45,14 +45,14 @@ class WaitGroup:
                     await self._event.wait()
             finally:
                 self._watched = False
-                self._wake()  # whoever still waits looks at the clock, and watches it
+                self._wake()  # another waiting caller takes over the clock
 
     def wake(self) -> None:
-        """Have those look who wait; from any thread."""
+        """Wake the waiting callers; may be called from any thread."""
         soon = getattr(self.native, "call_soon_threadsafe", None) or self.native.run_sync_soon
         try:
             soon(self._wake)
-        except RuntimeError:  # the loop has ended, and its callers with it
+        except RuntimeError:  # the loop has ended, and so have its callers
             _log.debug("a caller's event loop has ended")
 
     def _wake(self) -> None:
@@ -61,21 +61,21 @@ class WaitGroup:
 
 
 class QueuedTransaction(Generic[T]):
-    """One transaction, and who waits for it."""
+    """One transaction, and the group whose caller waits for it."""
 
-    __slots__ = ("again", "done", "error", "left", "lock", "locks", "result", "steps", "turn", "undo")
+    __slots__ = ("again", "done", "error", "group", "left", "lock", "locks", "result", "steps", "undo")
 
     def __init__(
         self,
         steps: Callable[[bool], Steps[T]],
         locks: tuple[bytes, ...] = (),
         undo: Callable[[bool], Steps[Any]] | None = None,
-        turn: WaitGroup | None = None,
+        group: WaitGroup | None = None,
     ) -> None:
         self.steps = steps
         self.locks = locks
         self.undo = undo
-        self.turn = turn
+        self.group = group
         self.again = False
         self.lock = threading.Lock()
         self.left = False
@@ -84,13 +84,13 @@ class QueuedTransaction(Generic[T]):
         self.error: BaseException | None = None
 
     def finish(self, result: T | None, error: BaseException | None) -> bool:
-        """Settle it; False if its caller has gone."""
+        """Store the result; return False if the caller has left."""
         with self.lock:
             self.result, self.error, self.done = result, error, True
             return not self.left
 
     def leave(self) -> bool:
-        """Go; True if it was settled well, so that somebody must undo it."""
+        """Note that the caller leaves; return True if the transaction succeeded and must be undone."""
         with self.lock:
             self.left = True
             return self.done and self.error is None

@@ -1,7 +1,7 @@
-"""SQLite: one file, no server. For several processes of one machine, never on a network's file system.
+"""SQLite: one file and no server, for several processes of one machine, never on a network file system.
 
-SQLite's own way to wait for a lock is unfair: one of eight processes can wait for seconds. So whoever writes
-first holds a lock on a file beside it, for which the kernel keeps a queue.
+SQLite's own waiting for a lock is unfair: one of eight processes can wait for seconds. So a process that
+writes first locks a file beside the store, for which the kernel keeps a queue.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..log.directory import check_private
-from ..protocol import LedgerError
+from ...files import FileError, check_private
+from ..model import LedgerError
 from .connection import Row, StoreConnection, StoreError
 from .statements import migrations, statements
 
@@ -28,24 +28,27 @@ _NETWORKS = re.compile(
     r"nfs\d?|cifs|smb\w*|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|s3fs|glusterfs|rclone).*"
 )
 _FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
-"""What a file can do to whoever reads it; an error's text that is no UTF-8 is the last of them."""
+"""The errors that reading a file can raise; UnicodeError comes from an error text that is not UTF-8."""
 PATIENCE = 5.0
-"""Seconds that who opens a file waits for those who write."""
+"""Seconds to wait for other processes that write, while opening a file."""
 
-_ID = 0x48657373  # "Hess": whose file this is
+_ID = 0x48657373  # "Hess": the file is a ledger
 
 
 class SQLite(StoreConnection):
-    """A connection to one file; ``None`` keeps all in memory.
+    """A connection to one file, or to a database in memory.
 
     Args:
-        path: of the file.
-        max_bytes: bytes that it may hold, 0 for as many as there is room for.
+        path: the file; None for a database in memory.
         durable: whether a commit is on disk when it returns (``synchronous=FULL``).
+        max_bytes: how large the database may become; 0 for no limit.
     """
+
+    poll = 0.1
 
     def __init__(self, path: Path | None, *, durable: bool = True, max_bytes: int = 0) -> None:
         self._path = path
+        self.name = str(path)
         self._durable = durable
         self._most = max_bytes
         self.statements = statements("sqlite")
@@ -56,7 +59,7 @@ class SQLite(StoreConnection):
         self._db: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Make the file if it is not there, or see that it is ours, private, and of this version.
+        """Create the file if needed, or check that it is a private and intact ledger of this version.
 
         Raises:
             LedgerError: it is not.
@@ -90,7 +93,7 @@ class SQLite(StoreConnection):
             if self._path is not None:
                 gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._gate = os.open(f"{self._path}.lock", gate, 0o600)
-                self._lock(fcntl.LOCK_EX)  # several processes may turn a new file into one with a log
+                self._lock(fcntl.LOCK_EX)  # several processes may switch a new file to a write-ahead log
                 for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
                     db.execute(f"pragma {one}").fetchall()
                 self._lock(fcntl.LOCK_UN)
@@ -112,7 +115,7 @@ class SQLite(StoreConnection):
             if version > len(known):
                 raise LedgerError(f"{self._path}: was made by a newer version of hessra-agents")
             if owner not in (0, _ID) or (not owner and db.execute("select 1 from sqlite_master").fetchall()):
-                raise LedgerError(f"{self._path}: is a database of something else")
+                raise LedgerError(f"{self._path}: is a database of another program")
             for number, text, checksum in known[version:]:
                 for part in sqlite_parts(text):
                     db.execute(part)
@@ -123,20 +126,20 @@ class SQLite(StoreConnection):
                 db.execute(f"pragma application_id = {_ID}")
             found = db.execute("select number, checksum from migration order by number").fetchall()
             if found != [(number, checksum) for number, _, checksum in known]:
-                raise LedgerError(f"{self._path}: its tables were made by other migrations than ours")
+                raise LedgerError(f"{self._path}: its tables were made by other migrations")
             if _shape(db) != _expected():
                 raise LedgerError(f"{self._path}: its tables were altered")
         except _FAILURES as error:
             raise LedgerError(f"{self._path}: {error}") from error
 
     def _check_pages(self) -> None:
-        """That tables and indexes agree, page by page: SQLite does not ask by itself."""
+        """Check that tables and indexes agree, page by page; SQLite does not do so by itself."""
         found = self._do(self._connect(), "pragma integrity_check(1)")
         if found != [("ok",)]:
-            raise LedgerError(f"{self._path}: is damaged: some of its pages do not agree; put back a copy")
+            raise LedgerError(f"{self._path}: is damaged: some of its pages do not agree; restore a copy")
 
     def begin(self, locks: Iterable[bytes]) -> None:
-        """Start to write, when those who came before are through; there is one writer, so no other locks."""
+        """Start to write when it is this process's turn; with one writer, the locks are not needed."""
         db = self._connect()
         if self._gate >= 0:
             self._lock(fcntl.LOCK_EX)
@@ -146,40 +149,39 @@ class SQLite(StoreConnection):
         self._saved = False
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> list[Row]:
-        """Run a named statement."""
+        """Run a named statement, and return its rows."""
         return self._do(self._connect(), self.statements[statement], values)
 
     def executemany(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
-        """Run a named statement for each of these."""
+        """Run a named statement once for each of these values."""
         try:
             self._connect().executemany(self.statements[statement], values)
         except _FAILURES as error:
             raise StoreError(str(error)) from error
 
     def savepoint(self) -> None:
-        """What follows can be taken back by itself."""
+        """Make a savepoint."""
         if self._saved:
             self._do(self._connect(), "release one")
         self._do(self._connect(), "savepoint one")
         self._saved = True
 
     def rollback_to_savepoint(self) -> None:
-        """Undo what came after the savepoint."""
+        """Undo everything since the savepoint."""
         self._do(self._connect(), "rollback to one")
 
     def commit(self) -> None:
-        """Make it last, and let the next one write."""
+        """Commit the transaction, and let the next process write."""
         self._do(self._connect(), "commit")
         if self._gate >= 0:
             self._lock(fcntl.LOCK_UN)
 
     def rollback(self) -> None:
-        """Undo it all."""
+        """Roll the transaction back, and close the file: a new connection sees what it is now."""
         if self._db is not None and self._db.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("rollback")
         if self._path is not None and self._db is not None:
-            # whatever happened to the file: a new connection sees what it is now
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
@@ -225,7 +227,7 @@ class SQLite(StoreConnection):
 
 
 def sqlite_parts(script: str) -> list[str]:
-    """The statements of a script; `executescript` would commit before it."""
+    """Split a script into its statements; `executescript` would commit before it."""
     parts, text = [], ""
     for line in script.splitlines(keepends=True):
         text += line
@@ -259,17 +261,20 @@ def _make(path: Path) -> None:
     folder = path.absolute().parent
     try:
         if _network(folder):
-            raise LedgerError(f"{path}: is on a network's file system, which does not keep SQLite's locks")
+            raise LedgerError(f"{path}: is on a network file system, which does not keep SQLite's locks")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     except FileExistsError:
         pass
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror}") from error
-    check_private(path)
+    try:
+        check_private(path)
+    except FileError as error:
+        raise LedgerError(str(error)) from error
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """Which file is at this path, if one is."""
+    """Return which file is at this path: its device and inode."""
     try:
         found = path.stat()
     except OSError:
@@ -278,7 +283,7 @@ def _file(path: Path) -> tuple[int, int] | None:
 
 
 def _network(folder: Path) -> bool:
-    """Whether the folder is mounted from another machine, as far as Linux tells (proc(5), mountinfo)."""
+    """Return whether the folder is on another machine, as far as Linux tells (proc(5), mountinfo)."""
     try:
         lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:

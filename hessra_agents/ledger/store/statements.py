@@ -14,14 +14,14 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def statements(store: str) -> dict[str, str]:
-    """The statements of ``sqlite`` or ``postgres``, by name."""
+    """Return the statements of ``sqlite`` or ``postgres``, by name."""
     parts = _NAME.split(_text(f"{store}.sql"))[1:]
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 @cache
 def migrations(store: str) -> tuple[tuple[int, str, str], ...]:
-    """(number, text, checksum) of every migration, from 1 on."""
+    """Return number, text and checksum of every migration, from 1 on."""
     names = sorted(
         file.name
         for file in resources.files(__package__).joinpath("sql").iterdir()
