@@ -1,7 +1,7 @@
-"""Every refusal, and the one exception that carries it.
+"""Define every refusal, and the one exception that carries it.
 
     ValueError
-    └── Malformed        a value that has no canonical form (see `canonical`)
+    └── MalformedError   a value that has no canonical form (see `canonical`)
     Exception
     └── Denied           a call, a capability or a statement is refused
         ├── .reason      a stable code, `Reason`
@@ -20,90 +20,76 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
-__all__ = ["Denied", "MalformedError", "Problem", "Reason", "reason_text"]
+__all__ = ["Denied", "MalformedError", "Problem", "Reason"]
 
 _USUAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class MalformedError(ValueError):
-    """A value that has no canonical form. The message names the place and the fault, never the value."""
+    """A value has no canonical form. The message names the place and the fault, never the value."""
 
     def __init__(self, fault: str, place: str = "") -> None:
         super().__init__(f"{place}: {fault}" if place else fault)
         self.fault, self.place = fault, place
 
     def under(self, step: str | int) -> MalformedError:
-        """The same fault, seen from the list or object around it: ``/to/0``, ``*`` for an unusual name."""
+        """Return this fault as seen from the list or object around it: ``/to/0``.
+
+        An unusual name is shown as ``*``, so that the message cannot repeat a value.
+        """
         shown = step if isinstance(step, int) or _USUAL_NAME.fullmatch(step) else "*"
         return MalformedError(self.fault, f"/{shown}{self.place}")
 
 
 class Reason(StrEnum):
-    """Why a call was refused. The codes are stable; the texts beside them may improve."""
+    """Why a call was refused. The codes are stable; the sentences beside them may improve."""
 
-    NO_CAPABILITY = "no_capability"
-    MALFORMED = "malformed"
-    TOO_LARGE = "too_large"
-    OUTSIDE_PROFILE = "outside_profile"
-    BAD_SIGNATURE = "bad_signature"
-    UNKNOWN_ROOT = "unknown_root"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    WRONG_AUDIENCE = "wrong_audience"
-    NOT_GRANTED = "not_granted"
-    UNNAMED_ARGUMENT = "unnamed_argument"
-    MISSING_ARGUMENT = "missing_argument"
-    CONSTRAINT = "constraint"
-    NOT_HOLDER = "not_holder"
-    WRONG_CALL = "wrong_call"
-    REPLAYED = "replayed"
-    REVOKED = "revoked"
-    STALE = "stale"
-    SPENT = "spent"
-    NOT_APPROVED = "not_approved"
-    EXPOSED = "exposed"
-    UNAVAILABLE = "unavailable"
+    _value_: str
+    text: str
+    """One plain sentence for the reason, without a full stop."""
+
+    NO_CAPABILITY = "no_capability", "the call carries no capability"
+    MALFORMED = "malformed", "the call, capability or statement cannot be read"
+    TOO_LARGE = "too_large", "a limit on size is exceeded"
+    OUTSIDE_PROFILE = "outside_profile", "the capability contains something that this guard does not accept"
+    BAD_SIGNATURE = "bad_signature", "the capability's signature is not valid"
+    UNKNOWN_ROOT = "unknown_root", "the capability comes from a root key that this guard does not trust"
+    EXPIRED = "expired", "the capability or the statement has expired"
+    NOT_YET_VALID = "not_yet_valid", "the capability or the statement is not valid yet"
+    WRONG_AUDIENCE = "wrong_audience", "the capability is not meant for this guard"
+    NOT_GRANTED = "not_granted", "the capability does not grant this"
+    UNNAMED_ARGUMENT = "unnamed_argument", "the capability does not grant an argument of the call"
+    MISSING_ARGUMENT = "missing_argument", "an argument that the capability requires is missing"
+    CONSTRAINT = "constraint", "an argument is outside what the capability allows"
+    NOT_HOLDER = "not_holder", "the call has no valid proof by the holder of the capability"
+    WRONG_CALL = "wrong_call", "the statement was made for another call"
+    REPLAYED = "replayed", "the statement was used before"
+    REVOKED = "revoked", "the capability has been revoked"
+    STALE = "stale", "this guard's list of revocations is too old"
+    SPENT = "spent", "a limit of the capability is used up"
+    NOT_APPROVED = "not_approved", "the call needs an approval that it does not have"
+    EXPOSED = "exposed", "the session has seen data that rules out this call"
+    UNAVAILABLE = "unavailable", "the guard cannot decide now, so the call is refused"
+
+    def __new__(cls, code: str, text: str = "") -> Reason:
+        """Create a member that is equal to its code and knows its sentence."""
+        reason = str.__new__(cls, code)
+        reason._value_, reason.text = code, text
+        return reason
 
 
 _LONGEST_NAME = 128
 
-_TEXTS = {
-    Reason.NO_CAPABILITY: "the call carries no capability",
-    Reason.MALFORMED: "the call, capability or statement cannot be read",
-    Reason.TOO_LARGE: "a limit on size is exceeded",
-    Reason.OUTSIDE_PROFILE: "the capability says something that this guard does not read",
-    Reason.BAD_SIGNATURE: "the signatures of the capability do not hold",
-    Reason.UNKNOWN_ROOT: "the capability comes from no root key that this guard trusts",
-    Reason.EXPIRED: "the capability or the statement has expired",
-    Reason.NOT_YET_VALID: "the capability or the statement is not valid yet",
-    Reason.WRONG_AUDIENCE: "the capability is not meant for this guard",
-    Reason.NOT_GRANTED: "the capability does not name this tool",
-    Reason.UNNAMED_ARGUMENT: "an argument is not named by the capability",
-    Reason.MISSING_ARGUMENT: "an argument that the capability asks for is missing",
-    Reason.CONSTRAINT: "an argument is outside of what the capability allows",
-    Reason.NOT_HOLDER: "the call is not proved by the holder of the capability",
-    Reason.WRONG_CALL: "the statement was made for another call",
-    Reason.REPLAYED: "the statement was used before",
-    Reason.REVOKED: "the capability has been revoked",
-    Reason.STALE: "this guard's knowledge of revocations is too old",
-    Reason.SPENT: "a limit of the capability is used up",
-    Reason.NOT_APPROVED: "the call needs an approval that it does not have",
-    Reason.EXPOSED: "the session has seen what rules out this call",
-    Reason.UNAVAILABLE: "the guard cannot decide now, so it refuses",
-}
-
-
-def reason_text(reason: Reason) -> str:
-    """One plain sentence for a reason, without a full stop."""
-    return _TEXTS[reason]
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One argument that fails, in one block of the capability.
+    """An argument that fails in one block of the capability.
 
-    ``allowed`` says in a few words what that block allows; ``block`` is its index (0 is the issuer's).
+    ``allowed`` says in a few words what that block allows; ``block`` is its index (0 is the issuer's). An
+    argument that is not granted may not occur at all, so its text says nothing more. Without an argument, the
+    problem is about the whole call, and ``allowed`` is its text.
     """
 
     reason: Reason
@@ -113,28 +99,27 @@ class Problem:
 
     def __str__(self) -> str:
         if self.argument is None:
-            return self.allowed or reason_text(self.reason)
-        text = {
-            Reason.UNNAMED_ARGUMENT: "is not named",
-            Reason.MISSING_ARGUMENT: "is missing",
-        }.get(self.reason, "is not allowed")
-        granted = f", granted: {self.allowed}" if self.allowed else ""
-        return f"argument {self.argument!r} {text}{granted}"
+            return self.allowed or self.reason.text
+        if self.reason is Reason.UNNAMED_ARGUMENT:
+            return f"argument {self.argument!r} is not granted"
+        verdict = "is missing" if self.reason is Reason.MISSING_ARGUMENT else "is not allowed"
+        return f"argument {self.argument!r} {verdict}" + (
+            f", granted: {self.allowed}" if self.allowed else ""
+        )
 
 
-def _told(problems: tuple[Problem, ...]) -> str:
-    """Each argument once, with what all blocks together grant it."""
+def _merged(problems: tuple[Problem, ...]) -> str:
+    """Return a text with each argument once, and with what all blocks together grant it."""
     if len(problems) == 1:
         return str(problems[0])
-    tools = [problem for problem in problems if problem.argument is None]
-    if tools:
-        return str(tools[0])
+    whole_call = [problem for problem in problems if problem.argument is None]
+    if whole_call:
+        return str(whole_call[0])
     merged: dict[str | None, Problem] = {}
-    for one in problems:
-        known = merged.get(one.argument)
-        words = dict.fromkeys(text for text in (known.allowed if known else "", one.allowed) if text)
-        reason = known.reason if known else one.reason
-        merged[one.argument] = Problem(reason, one.argument, " and ".join(words), one.block)
+    for problem in problems:
+        known = merged.get(problem.argument, problem)
+        words = dict.fromkeys(text for text in (known.allowed, problem.allowed) if text)
+        merged[problem.argument] = Problem(known.reason, problem.argument, " and ".join(words))
     return "; ".join(map(str, merged.values()))
 
 
@@ -143,7 +128,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
 
     ``str(denied)`` is safe to show to a model: tool, arguments, what is granted, code. ``detail`` is for
     the record of the guard's operator. The exception that led here, if any, is its ``__cause__``.
-    ``from_tool`` says that a tool was running and met this refusal itself, at a guard that it called.
+    ``from_tool`` says that the tool was already running and that a guard which the tool called refused it.
     """
 
     def __init__(
@@ -162,7 +147,7 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         self.detail = detail
         self.request = request
         self.from_tool = False
-        self.text = text or _told(self.problems) or reason_text(reason)
+        self.text = text or _merged(self.problems) or reason.text
         super().__init__(reason, self.text, tool)
 
     def __str__(self) -> str:
@@ -174,21 +159,13 @@ class Denied(Exception):  # noqa: N818 -- a refusal is an answer, not a failure 
         return f"Denied({str(self)!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self.reason, self.text, self.tool, self.problems, self.detail, self.request)
+        make = partial(
+            Denied, tool=self.tool, problems=self.problems, detail=self.detail, request=self.request
+        )
+        return make, (self.reason, self.text)
 
     def for_tool(self, tool: str) -> Denied:
-        """This refusal, naming the tool that was called."""
+        """Return this refusal, with the name of the tool that was called if it has none yet."""
         if not self.tool:
             self.tool = tool
         return self
-
-
-def _again(
-    reason: Reason,
-    text: str,
-    tool: str,
-    problems: tuple[Problem, ...],
-    detail: str,
-    request: str | None,
-) -> Denied:
-    return Denied(reason, text, tool=tool, problems=problems, detail=detail, request=request)

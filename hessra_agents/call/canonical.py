@@ -1,17 +1,18 @@
-"""One canonical form of every argument value.
+"""Give every argument value one canonical form.
 
 What a capability allows, what holders and approvers sign, what is recorded and what the tool gets must be
-one value with one spelling. `parse` reads JSON text and `to_json` Python values, by the same rules; `encode`
-writes the bytes. Nothing is repaired: what two readers could take differently is `MalformedError`.
+one value with one spelling. `parse` reads JSON text and `to_json` reads Python values, by the same rules;
+`encode` writes the bytes. Nothing is repaired: a value that two readers could take differently raises
+`MalformedError`.
 
-1. Text is read once: a name given twice, a byte after the value, a number that is not finite is refused.
-2. ``1.0`` is the integer 1, ``-0.0`` is 0, and a bool is no integer. Integers keep all their digits; a
+1. Text is read once. A name given twice, a byte after the value, and a number that is not finite are refused.
+2. ``1.0`` is the integer 1, ``-0.0`` is 0, and a boolean is not an integer. Integers keep all their digits; a
    double without a fraction is the integer that it prints as, up to 1e21.
-3. Strings are Unicode text, left as they are (NUL, too); lone surrogates are refused.
-4. At most `MAX_DEPTH` lists and objects inside each other, `MAX_VALUES` values, `MAX_BYTES` bytes.
+3. Strings are Unicode text and stay unchanged, including NUL. Lone surrogates are refused.
+4. At most `MAX_DEPTH` nested lists and objects, `MAX_VALUES` values and `MAX_BYTES` bytes.
 
-    encode(parse('{"to": "ana@acme.com", "copies": 1.0}'))         # b'{"copies":1,"to":"ana@acme.com"}'
-    encode(plain({"size": Decimal("1.10"), "in": Path("/data")}))  # b'{"in":"/data","size":"1.10"}'
+    encode(parse('{"to": "ana@acme.com", "copies": 1.0}'))           # b'{"copies":1,"to":"ana@acme.com"}'
+    encode(to_json({"size": Decimal("1.10"), "in": Path("/data")}))  # b'{"in":"/data","size":"1.10"}'
 
 Source: RFC 8259 (JSON), RFC 7493 (I-JSON), RFC 8785 (canonical JSON; here integers print all their digits).
 """
@@ -48,34 +49,34 @@ __all__ += ["to_json_and_text", "to_json_fast"]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_BYTES = 1 << 20  # of JSON text, as it is read and as it is written
-MAX_DEPTH = 32  # lists and objects inside each other; [] has depth 1
-MAX_VALUES = 1 << 14  # elements and members in all: bounds the time that one call can hold the interpreter
+MAX_DEPTH = 32  # nested lists and objects; [] has depth 1
+MAX_VALUES = 1 << 14  # elements and members in all: bounds the time that one call can occupy the interpreter
 MAX_DIGITS = 400  # of an integer; no double has more than 309, and conversion takes quadratic time
 
 
 def parse(text: str | bytes) -> Json:
     """Read JSON text strictly, once.
 
-    Refused beside what is not JSON at all: a name given twice at any depth (RFC 8259, 4), ``NaN``, infinities
-    and numbers that overflow to one, lone surrogates (8.2; also as escapes), a byte order mark (8.1), invalid
-    UTF-8, and whatever exceeds a limit of this module. Size and depth are checked before the decoder runs.
+    Refused, besides text that is not JSON: a name given twice at any depth (RFC 8259, 4), ``NaN``, infinities
+    and numbers that overflow to infinity, lone surrogates (8.2; also as escapes), a byte order mark (8.1),
+    invalid UTF-8, and text over a limit of this module. Size and depth are checked before the decoder runs.
 
     Raises:
-        MalformedError: and nothing else, whatever the text.
+        MalformedError: the text is refused. No text raises any other exception.
     """
     return to_json(parse_lenient(text))
 
 
 def parse_lenient(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> object:
-    """Read JSON text once, as `parse` does, without judging numbers, surrogates and how much there is in it.
+    """Read JSON text once, as `parse` does, without checking numbers, surrogates and the count of values.
 
-    For a message of which some part is an argument: that part is judged when it becomes a call.
+    For a message that contains arguments: the arguments are checked when they become a call.
 
     Args:
-        max_bytes: bytes of UTF-8.
+        max_bytes: the most bytes of UTF-8 that are read.
 
     Raises:
-        MalformedError: it is too large or too deep, not JSON, or gives a name twice.
+        MalformedError: the text is too large, too deep or not JSON, or gives a name twice.
     """
     try:
         _refuse_large(len(text), max_bytes)
@@ -84,30 +85,32 @@ def parse_lenient(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> object:
         source = data.decode()
         _refuse_deep_nesting(source)
         return _DECODER.decode(source)
-    except (json.JSONDecodeError, UnicodeError, RecursionError):  # the last: a stack that was almost full
-        raise MalformedError("not json text in utf-8") from None
+    except (json.JSONDecodeError, UnicodeError, RecursionError):  # the last if the stack was almost full
+        raise MalformedError("not JSON text in UTF-8") from None
 
 
 def to_json(value: object) -> Json:
-    """The JSON form of a Python value: always fresh, shares nothing mutable with the caller.
+    """Return the JSON form of a Python value: a fresh value that shares nothing mutable with the caller.
 
-    Beside JSON's own types: tuples, sets (sorted by canonical bytes), paths, UUIDs, enums (their value),
-    decimals (their exact text), dates and times (an aware datetime in UTC), timedeltas (ISO 8601),
-    dataclasses and pydantic models. Pydantic in strict JSON mode reads an equal value back: a model's
-    fields go by the names that it is *validated* from, and their values by these same rules, not by the
-    model's serializers, which may mask or drop them. Anything else is refused, as are keys but strings.
+    Accepted besides JSON's own types: tuples, sets (sorted by canonical bytes), paths, UUIDs, enums (by their
+    value), decimals (by their exact text), dates and times (an aware datetime in UTC), timedeltas (ISO
+    8601), dataclasses and pydantic models. Pydantic in strict JSON mode reads an equal value back: a model's
+    fields are written under the names that it is *validated* from, and their values by these same rules, not
+    by the model's serializers, which may mask or drop them. Every other type is refused, and so is a key
+    that is not a string.
 
     Raises:
-        MalformedError: no canonical form, too deep (so is what contains itself) or too large (noticed early).
+        MalformedError: the value has no canonical form, is too deep (or contains itself), or is too large,
+            which is noticed early.
     """
     fresh, size = _walked(value)
-    if size > MAX_BYTES // 25:  # a float is counted as 1 byte, and prints in up to 24
+    if size > MAX_BYTES // 25:  # a float counts as 1 byte, and prints as up to 24
         _refuse_large(len(encode(fresh)))
     return fresh
 
 
 def to_json_and_text(value: object) -> tuple[Json, bytes]:
-    """What `to_json` and then `encode` make of a value, which is written only once."""
+    """Return the JSON form of a value and its canonical bytes, encoding the value only once."""
     fresh, _ = _walked(value)
     text = encode(fresh)
     _refuse_large(len(text))
@@ -115,10 +118,13 @@ def to_json_and_text(value: object) -> tuple[Json, bytes]:
 
 
 def encode(value: Json) -> bytes:
-    """The canonical bytes of a value that `parse` or `to_json` returned.
+    """Return the canonical bytes of a value that `parse` or `to_json` returned.
 
-    Names sorted by UTF-16 code units, no white space, the fewest escapes, numbers as in JavaScript (RFC
-    8785, 3.2), but integers with all digits.
+    Names are sorted by UTF-16 code units, without white space and with the fewest escapes; numbers are
+    written as in JavaScript (RFC 8785, 3.2), but integers keep all their digits.
+
+    Raises:
+        MalformedError: the value did not come from `parse` or `to_json`, or has a lone surrogate.
     """
     try:
         return _written(value).encode()
@@ -127,9 +133,9 @@ def encode(value: Json) -> bytes:
 
 
 def to_json_fast(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | None:
-    """What ``plain`` and ``encode`` make of what most calls carry; None where it takes their rules.
+    """Return what `to_json_and_text` returns, for the arguments of most calls; None if its rules are needed.
 
-    A few ASCII texts, small whole numbers, truth values and nulls are as they should be, within all limits.
+    A few ASCII strings, small integers, booleans and nulls are canonical already and within all limits.
     """
     if len(members) > _FEW:
         return None
@@ -151,10 +157,10 @@ def to_json_fast(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | Non
     return fresh, _written(fresh).encode()
 
 
-_FEW, _SHORT, _SMALL = 64, 1 << 14, 1 << 53  # members, characters, whole numbers
+_FEW, _SHORT, _SMALL = 64, 1 << 14, 1 << 53  # members, characters, integers
 
 _TOO_LONG = 10**MAX_DIGITS
-_TOO_DEEP = f"more than {MAX_DEPTH} lists and objects inside each other"
+_TOO_DEEP = f"more than {MAX_DEPTH} nested lists and objects"
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -164,8 +170,8 @@ def _refuse_large(size: int, max_bytes: int = MAX_BYTES) -> None:
 
 
 def _refuse_deep_nesting(source: str) -> None:
-    # The decoder recurses on the C stack. It stops at the first fault of the text; up to there it sees
-    # the very brackets that are counted here.
+    # The decoder recurses on the C stack. It stops at the first fault of the text, and up to there it sees
+    # exactly the brackets that are counted here.
     if source.count("[") + source.count("{") <= MAX_DEPTH:
         return
     depth = 0
@@ -182,7 +188,7 @@ def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
     return fresh
 
 
-# `to_json` judges numbers; an integer is cut where it is too long anyway, before it costs quadratic time.
+# `to_json` checks numbers. An integer that is too long for it is cut, before conversion costs quadratic time.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=lambda text: int(text[: MAX_DIGITS + 2]))
 
 
@@ -190,7 +196,7 @@ def _walked(value: object) -> tuple[Json, int]:
     walk = _Walk()
     try:
         return walk.value(value, 0), walk.size
-    except RecursionError:  # an enum that is its own value, or the caller's own stack was almost full
+    except RecursionError:  # an enum that is its own value, or the caller's stack was almost full
         raise MalformedError(_TOO_DEEP) from None
 
 
@@ -224,7 +230,7 @@ class _Walk:
 
     def number(self, value: Any) -> int | float:
         self.count(value.bit_length() // 4 if isinstance(value, int) else 1)
-        if not abs(value) < _TOO_LONG:  # so says NaN, too
+        if not abs(value) < _TOO_LONG:  # also true of NaN
             raise MalformedError(f"a number that is not finite, or has more than {MAX_DIGITS} digits")
         # Below 1e21 a double without a fraction is written in plain digits (ECMAScript, Number::toString),
         # so it is the integer of those digits: one spelling, one value.
@@ -234,7 +240,7 @@ class _Walk:
     def elements(self, values: list[Any], depth: int) -> list[Json]:
         self.count(1 + len(values), depth, len(values))
         return [
-            # what is counted already, and as short as a float
+            # a small integer is counted already, and prints no longer than a float
             value if type(value) is int and -_SMALL < value < _SMALL else self.inside(index, value, depth)
             for index, value in enumerate(values.copy())
         ]
@@ -246,7 +252,7 @@ class _Walk:
             if not isinstance(key, str):
                 raise MalformedError("a key that is not a string")
             name = self.text(str.__str__(key))
-            if name in fresh:  # subclasses of str may differ and yet be spelled alike
+            if name in fresh:  # subclasses of str may differ and still have the same spelling
                 raise MalformedError("a name given twice")
             fresh[name] = self.inside(name, value, depth)
         return fresh
@@ -268,7 +274,7 @@ class _Walk:
 
 
 def _simpler(value: Any) -> object:
-    """One step nearer to JSON, for a closed table of types."""
+    """Return a value one step nearer to JSON, for a closed table of types."""
     kind = type(value)  # not isinstance: an object may lie about its __class__
     try:
         for base, form in _FORMS.items():
@@ -279,8 +285,8 @@ def _simpler(value: Any) -> object:
         if hasattr(kind, "__dataclass_fields__"):
             return {field.name: getattr(value, field.name) for field in fields(value) if field.init}
     except (AttributeError, OverflowError):  # a field that is not set; a time outside the calendar
-        raise MalformedError("incomplete or out of range") from None
-    raise MalformedError("a type without a json form")
+        raise MalformedError("an incomplete value, or a time out of range") from None
+    raise MalformedError("a type without a JSON form")
 
 
 def _model(model: Any) -> object:
@@ -288,18 +294,20 @@ def _model(model: Any) -> object:
     if getattr(kind, "__pydantic_root_model__", False):
         return model.root
     config = getattr(kind, "model_config", None) or getattr(kind, "__pydantic_config__", {})
-    own = getattr(kind, "__dataclass_fields__", {})  # a pydantic dataclass reads none that init leaves out
+    # A pydantic dataclass reads only the fields of init. Only pydantic's own record of a field says so
+    # in every version: the dataclass's does not before pydantic 2.14.
+    is_dataclass = hasattr(kind, "__dataclass_fields__")
     named = {
         _read_as(name, field.validation_alias, config): getattr(model, name)
         for name, field in kind.__pydantic_fields__.items()
-        if name not in own or own[name].init
+        if not (is_dataclass and field.init is False)
     }
     return named | (getattr(model, "__pydantic_extra__", None) or {})
 
 
 def _read_as(name: str, alias: Any, config: dict[str, Any]) -> str:
-    # The alias goes first, as in the schema that a model reads. Recognised by shape, so that pydantic
-    # need not be imported: AliasChoices has choices; an AliasPath points inside another member.
+    # The alias comes first, as in the schema that a model reads. Aliases are recognized by their attributes,
+    # so that pydantic need not be imported: AliasChoices has choices; an AliasPath points inside a member.
     aliases = [choice for choice in getattr(alias, "choices", [alias]) if isinstance(choice, str)]
     if aliases and config.get("validate_by_alias") is not False:
         return aliases[0]
@@ -357,4 +365,4 @@ def _written(value: Json) -> str:
         return f"{Decimal(text):f}" if positional else text.replace("e-0", "e-")
     if value is None or type(value) is bool:
         return "null" if value is None else str(value).lower()
-    raise MalformedError("not a value that parse or plain returned")
+    raise MalformedError("not a value that parse or to_json returned")

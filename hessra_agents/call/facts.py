@@ -1,19 +1,19 @@
-"""Typed facts: what a guard states about the arguments of one call.
+"""State typed facts about the arguments of one call.
 
 A fact is ``predicate(key, value...)``. The key is an argument's name, or a pointer to a place inside an
-argument (RFC 6901: ``/options/force``); ``/argv/2:`` is our one addition, the list from index 2 on.
+argument (RFC 6901: ``/options/force``); ``/argv/2:``, the list from index 2 on, is our one addition.
 Every place has exactly one *primary* fact, by its JSON type, so that no value can be read as another
-type. *Derived* facts are stated beside it, only for a value that already is what they say.
+type. *Derived* facts are stated beside it, only for a value that already has the form they name.
 
     primary   arg_str  arg_int  arg_bool  arg_null  arg_json (sha256 of the canonical JSON)
-    derived   arg_scalar (canonical JSON text of a scalar)   arg_len (code points, or elements)
+    derived   arg_scalar (canonical JSON text of a scalar)   arg_len (characters, or elements)
               arg_path  arg_url (origin, path)  arg_email (address, domain)
-              arg_argv (program of a command)  arg_operand (a word that is no option)
+              arg_argv (program of a command)  arg_operand (a word that is not an option)
               arg_fields (names of an object)
     of lists  arg_strs  arg_ints  arg_paths  arg_urls  arg_emails  arg_lens  arg_operands (as sets)
     call      arg_names (no key)
 
-`fact` is total: it answers for any key, with the values or with None.
+`fact` is total: for any key it returns the values or None.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeAlias
 
-from . import formats as shapes
+from . import formats
 from .canonical import Json, encode
 
 __all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact", "has"]
@@ -31,10 +31,11 @@ Value: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int]"
 Values: TypeAlias = "tuple[Value, ...]"
 
 INT64 = 1 << 63
-"""Datalog integers are 64 bit; a larger one is known by its digest alone."""
+"""Datalog integers have 64 bits; a larger integer has no fact but its digest."""
 
 MAX_ELEMENTS = 512
-"""A longer list has no list facts, so no constraint on its elements holds: bounds the work of a check."""
+"""Elements of a list. A longer list has no list facts, so every constraint on its elements fails: this
+bounds the work of a check."""
 
 SIGNATURES: dict[str, tuple[str, ...]] = {
     "arg_names": ("strs",),
@@ -59,11 +60,11 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "arg_lens": ("ints",),
     "arg_operands": ("strs",),
 }
-"""The predicates there are, and the types of their values after the key."""
+"""Every predicate, with the types of its values after the key."""
 
 
 def fact(arguments: dict[str, Json], predicate: str, key: str) -> Values | None:
-    """The values of ``predicate(key, ...)`` for a call with these canonical arguments, or None."""
+    """Return the values of ``predicate(key, ...)`` for these canonical arguments, or None if not stated."""
     if predicate == "arg_names":
         return (frozenset(arguments),)
     try:
@@ -74,7 +75,7 @@ def fact(arguments: dict[str, Json], predicate: str, key: str) -> Values | None:
 
 
 def has(arguments: dict[str, Json], key: str) -> bool:
-    """Whether these arguments have anything at this place."""
+    """Return whether these arguments have a value at this place."""
     try:
         _at(arguments, key)
     except LookupError:
@@ -87,7 +88,7 @@ def _at(arguments: dict[str, Json], key: str) -> Json:
 
 
 def escape(name: str) -> str:
-    """One step of a pointer (RFC 6901, 3)."""
+    """Return a name as one step of a pointer (RFC 6901, 3)."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -95,7 +96,7 @@ def _resolve(arguments: dict[str, Json], pointer: str) -> Json:
     value: Json = arguments
     steps = pointer[1:].split("/")
     if len(steps) == 1:
-        raise LookupError  # an argument has one key: its name
+        raise LookupError  # an argument has one key, its name, and no pointer beside it
     for step in steps:
         if isinstance(value, dict):
             value = value[step.replace("~1", "/").replace("~0", "~")]
@@ -153,25 +154,25 @@ def _len(value: Json) -> Values | None:
 
 
 def _path(value: Json) -> Values | None:
-    path = shapes.path(value) if type(value) is str else None
+    path = formats.path(value) if type(value) is str else None
     return None if path is None else (path,)
 
 
 def _url(value: Json) -> Values | None:
-    return shapes.url(value) if type(value) is str else None
+    return formats.url(value) if type(value) is str else None
 
 
 def _email(value: Json) -> Values | None:
-    return shapes.email(value) if type(value) is str else None
+    return formats.email(value) if type(value) is str else None
 
 
 def _argv(value: Json) -> Values | None:
-    program = shapes.argv(value)
+    program = formats.argv(value)
     return None if program is None else (program,)
 
 
 def _operand(value: Json) -> Values | None:
-    return (value,) if type(value) is str and shapes.operand(value) else None
+    return (value,) if type(value) is str and formats.operand(value) else None
 
 
 def _fields(value: Json) -> Values | None:
@@ -179,7 +180,7 @@ def _fields(value: Json) -> Values | None:
 
 
 def _each(of_element: Callable[[Json], Values | None], arity: int = 1) -> Callable[[Json], Values | None]:
-    """A list's fact: its elements' facts as sets, if every element has that fact."""
+    """Return the function for a list's fact: the elements' facts as sets, if every element has that fact."""
 
     def of_list(value: Json) -> Values | None:
         if not isinstance(value, list) or len(value) > MAX_ELEMENTS:

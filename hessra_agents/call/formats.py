@@ -1,16 +1,16 @@
-r"""Derived facts: what a text *is*, stated only when it is already canonical.
+r"""Recognize the format of a string, only when the string is already canonical.
 
-A constraint such as *under this directory* is safe only for a text that has one reading. Each function
-here answers with the fact for such a text and with None for every other. So what could be read in a
-second way is no path, no URL and no address: it satisfies no constraint, and nothing is rewritten.
+A constraint such as *under this directory* is safe only for a string that has one reading. Each function
+here returns the fact for such a string and None for every other. A string that could be read in a second
+way is therefore not a path, not a URL and not an address: it satisfies no constraint. Nothing is rewritten.
 
-1. Every function is total and takes linear time, whatever the text.
-2. Unicode, where it is allowed at all, is in NFC and has no character that is not seen. Letters of two
-   scripts that look alike stay two texts.
-3. A shape speaks of the text alone. What it cannot see (symlinks, DNS, redirects, a file system that
-   ignores case) remains with the tool; each function says what that is.
+1. Every function is total and takes linear time, whatever the string.
+2. Unicode, where it is allowed at all, is in NFC and has no invisible characters. Letters of two scripts
+   that look alike stay different.
+3. A format is about the string alone. What the string does not show (symlinks, DNS, redirects, a file
+   system that ignores case) is the tool's responsibility; each function lists it.
 
-    path("/data/in.csv")              # '/data/in.csv/': under /data is whatever starts with '/data/'
+    path("/data/in.csv")              # '/data/in.csv/': every path under /data starts with '/data/'
     path("/data/../etc/passwd")       # None
     url("https://api.acme.com/v1?q")  # ('https://api.acme.com:443', '/v1/')
 """
@@ -25,7 +25,7 @@ from urllib.parse import unquote_to_bytes
 __all__ = ["argv", "email", "operand", "path", "url"]
 
 MAX_PATH = 4096  # bytes: PATH_MAX of Linux
-MAX_URL = 8192  # characters; RFC 9110, 4.1 asks for at least 8000
+MAX_URL = 8192  # characters; RFC 9110, 4.1 requires at least 8000
 MAX_PORT = 65535
 MAX_HOST = 253  # characters: RFC 1035, 2.3.4, less the length bytes at both ends
 MAX_LOCAL = 64  # characters before the @: RFC 5321, 4.5.3.1.1
@@ -33,7 +33,7 @@ MAX_ADDRESS = 254  # characters: a path of 256 (RFC 5321, 4.5.3.1.3) less its an
 
 
 def path(text: str) -> str | None:
-    r"""The path closed by one '/', if ``text`` is a canonical absolute POSIX path: ``/data`` -> ``/data/``.
+    r"""Return a canonical absolute POSIX path, closed by one '/' (``/data`` -> ``/data/``), or None.
 
     Closed so that one prefix test compares whole components: ``/data2/`` does not start with ``/data/``.
 
@@ -58,24 +58,24 @@ def path(text: str) -> str | None:
 
 
 def url(text: str) -> tuple[str, str] | None:
-    r"""``(origin, path)`` of an http(s) URL: ``('https://api.acme.com:443', '/v1/')``.
+    r"""Return ``(origin, path)`` of a canonical http(s) URL (``('https://a.com:443', '/v1/')``), or None.
 
-    The port is always written, 80 or 443 where the URL leaves it out, so that an origin has one spelling.
-    The path is closed by one '/', as in `path`; ``/v1`` and ``/v1/`` give the same fact. The query may be
-    any of RFC 3986 and is no part of the fact.
+    The port is always written, 80 or 443 where the URL omits it, so that an origin has one spelling. The
+    path is closed by one '/', as in `path`; ``/v1`` and ``/v1/`` give the same fact. The query may be any
+    query of RFC 3986 and is not part of the fact.
 
     Refused: other schemes; capitals in scheme or host; user info; a fragment; a host that is not made of
     labels of letters, digits and inner hyphens (so no IPv6, no ``_``, no empty label, no final dot), that
-    ends in a number (every notation of IPv4) or has an ``xn--`` label (look-alike letters cannot be
-    judged); a port that is empty, 0, over 65535 or starts with 0; ``//`` and dot segments, also before
-    ``;`` (some servers drop parameters) or beside blanks; percent encoding in small letters, of
-    unreserved characters, ``/``, ``\``, controls, characters that `path` refuses or no UTF-8, and dots or
-    separators encoded twice; raw blanks, controls, ``\`` and anything that is not ASCII; more than 8192
-    characters.
+    ends in a number (every notation of IPv4) or has an ``xn--`` label (look-alike letters cannot be told
+    apart); a port that is empty, 0, over 65535 or starts with 0; ``//`` and dot segments, also before ``;``
+    (some servers drop parameters) or beside blanks; percent encoding in lower case, of unreserved
+    characters, of ``/``, ``\``, controls and characters that `path` refuses, and of bytes that are not
+    UTF-8; dots or separators encoded twice; raw blanks, controls, ``\`` and anything that is not ASCII; more
+    than 8192 characters.
 
-    Not protected: what the name resolves to (private addresses too, and a minute later another: DNS
-    rebinding) and where the server redirects to, so the tool must not follow redirects unseen; what the
-    server makes of the path, its case and the query. ``localhost`` is a host like others.
+    Not protected: what the name resolves to (also private addresses, and another address a minute later:
+    DNS rebinding) and where the server redirects to, so the tool must not follow redirects unchecked; how
+    the server reads the path, its case and the query. ``localhost`` is a host like any other.
 
     Source: RFC 3986, 2.1, 3.1 to 3.5, 6.2.2; RFC 1123, 2.1; RFC 5890, 2.3; WHATWG URL, "Host parsing".
     """
@@ -90,13 +90,13 @@ def url(text: str) -> tuple[str, str] | None:
 
 
 def email(text: str) -> tuple[str, str] | None:
-    """``(address, domain)`` if ``text`` is exactly one address ``local@domain``, with no name beside it.
+    """Return ``(address, domain)`` if ``text`` is exactly one address ``local@domain``, or None.
 
-    The local part is a dot-atom and keeps its case, which is the receiver's affair. Refused in it: quotes
-    and comments, a dot at either end or two in a row, ``%`` and ``!`` (relays once took them for a
-    route), and a leading ``-``, ``/`` or ``|`` (an option, a file, a pipe to some mailers). The domain is
-    a host as in `url`, of two labels or more. Separators of lists, white space and line breaks have no
-    place in either, so no second receiver and no header can be added.
+    The local part is a dot-atom and keeps its case, which only the receiving server interprets. Refused in
+    it: quotes and comments, a dot at either end or two in a row, ``%`` and ``!`` (relays once took them for
+    a route), and a leading ``-``, ``/`` or ``|`` (an option, a file, a pipe to some mailers). The domain is a
+    host as in `url`, of two labels or more. A display name, list separators, white space and line breaks
+    are refused everywhere, so no second recipient and no header can be added.
 
     Not protected: whether the address exists, who reads it, where it is forwarded to, ``+tag`` and other
     aliases of one mailbox; and a shell (``&``, ``$``, `````).
@@ -112,10 +112,11 @@ def email(text: str) -> tuple[str, str] | None:
 
 
 def argv(value: object) -> str | None:
-    """The program of a command: its first word, if all are texts and the first is a canonical `path`.
+    """Return the program of a command, its first word, or None.
 
-    A whole path and not a name, because ``ls`` may be ``/tmp/evil/ls``. No word has NUL, a control
-    character, a line separator or a lone surrogate. The other words are not judged: see `operand`.
+    The command is a list of strings, and the program is a canonical `path`: a whole path and not a name,
+    because ``ls`` may be ``/tmp/evil/ls``. A word with NUL, a control character, a line separator or a lone
+    surrogate is refused. The other words are not checked here: see `operand`.
 
     Not protected: what the program does with its words (``find -exec``, ``git -c``), and a tool that
     hands them to a shell, where ``;`` and ``*`` mean something.
@@ -125,14 +126,14 @@ def argv(value: object) -> str | None:
     if not isinstance(value, list) or not value:
         return None
     for word in value:
-        if type(word) is not str or _NO_WORD.search(word):
+        if type(word) is not str or re.search(_NO_WORD, word):
             return None
     program: str = value[0]
     return program if program != "/" and path(program) is not None else None
 
 
 def operand(text: str) -> bool:
-    """Whether programs take this command word for an operand: it is not empty, and no ``-`` leads.
+    """Return whether programs read this command word as an operand: it is not empty, and no ``-`` leads.
 
     Not protected: programs with options of another kind (``+x``, ``/x``, ``@file``, ``of=x``), and
     systems that turn look-alikes of ``-`` into it (Windows, "best fit").
@@ -146,29 +147,28 @@ def operand(text: str) -> bool:
 
 
 def _is_legible(text: str) -> bool:
-    """Whether a text is in NFC and has no character that is a control, not seen or not assigned."""
+    """Return whether a string is in NFC and has no control, invisible or unassigned character."""
     if text.isascii():
         return text.isprintable()
     hidden = any(unicodedata.category(character) in _HIDDEN for character in text)
-    return not hidden and not _IGNORABLE.search(text) and unicodedata.is_normalized("NFC", text)
+    return not hidden and not re.search(_IGNORABLE, text) and unicodedata.is_normalized("NFC", text)
 
 
 # Controls, formats (bidi, zero width), surrogates, private use, unassigned; line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # The rest of Unicode's Default_Ignorable_Code_Point: joiners, fillers, variation selectors.
-_IGNORABLE = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-_NO_WORD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# This and the next pattern are strings: `re` compiles these large sets only when they are first needed.
+_IGNORABLE = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+_NO_WORD = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 # Paths, of files and of URLs
 
 
 def _is_one_walk(text: str, is_component: Callable[[str], bool]) -> bool:
-    """Whether every component is good, and stays so in the compatibility form (NFKC).
+    """Return whether every component is allowed, and stays so in the compatibility form (NFKC).
 
-    Some tools and file systems compare that form, where a fullwidth full stop is a full stop.
+    Some tools and file systems compare that form, in which a fullwidth full stop is a full stop.
     """
     return all(
         form.count("/") == text.count("/")
@@ -199,7 +199,7 @@ def _is_location(text: str) -> bool:
 
 # '.', '/', '\' and NUL that one more decoding would reveal.
 _ENCODED_AGAIN = re.compile(r"%(?:25)*(?:2e|2f|5c|00)", re.IGNORECASE)
-# Encodings of what is written as it is (RFC 3986, 6.2.2.2), of '/' and of '\'.
+# Encodings of characters that need none (RFC 3986, 6.2.2.2), of '/' and of '\'.
 _NEEDLESS = re.compile(r"%(?:2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7E)")
 
 
@@ -216,7 +216,7 @@ def _is_host(text: str) -> bool:
 
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1035, 2.3.1, as eased by RFC 1123, 2.1
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a host that ends so is IPv4 to every browser (WHATWG URL)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # every browser reads a host that ends so as IPv4 (WHATWG URL)
 
 _PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]"  # RFC 3986, 3.3: pchar without percent encoding, and '/'
 _URL = re.compile(

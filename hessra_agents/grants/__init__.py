@@ -1,1 +1,1 @@
-"""grants."""
+"""Say what a capability grants: tools, what each argument must be, limits, approvals and labels."""

@@ -1,4 +1,4 @@
-"""Approvals that a capability asks for: k of n people, with keys of their own, for each single call.
+"""Require approvals: k of n people, each with a key of their own, for each single call.
 
 `approved_by` stands beside the grants of a capability, at issue or at any narrowing.
 """
@@ -12,7 +12,7 @@ from math import comb
 from typing import Any
 
 from ..keys.keys import PublicKey
-from .limits import tool_resources
+from .grants import tool_resources
 
 __all__ = ["MAX_APPROVERS", "ApprovalRule", "approved_by"]
 
@@ -23,14 +23,14 @@ _MOST_CHECKS = 64
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """Whose approvals a call needs, and how many of them; ``tools`` are the objects (None: all)."""
+    """The keys whose approval a call needs, and how many of them; ``tools`` are the objects (None: all)."""
 
     keys: tuple[PublicKey, ...]
     need: int
     tools: frozenset[str] | None = None
 
     def choices(self) -> list[tuple[PublicKey, ...]]:
-        """Sets of keys of which each must have one that approves: k of n, as a conjunction.
+        """Return sets of keys, each of which must contain an approver: k of n, as a conjunction.
 
         Any set of n - k + 1 keys holds an approver exactly when k of the n approve.
         """
@@ -42,24 +42,27 @@ def approved_by(
     need: int = 1,
     tools: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
 ) -> ApprovalRule:
-    """Every call needs approvals by ``need`` of these keys.
+    """Require that ``need`` of these keys approve every call.
 
-    Each approval is of one call with all its arguments, under one capability, until a time, and is used once.
+    Each approval is for one call with all its arguments, under one capability, valid until a time, and is
+    used once.
 
     Args:
-        keys: of the approvers, all different.
-        need: how many of them.
-        tools: the tools that need it; without, every object that the capability names.
+        keys: the approvers' public keys, all different.
+        need: the number of approvals.
+        tools: the tools that need approval; if omitted, every object that the capability names.
 
     Raises:
-        ValueError: no key, a key twice, more needed than there are, or too many combinations for a token.
+        TypeError: a key is not an Ed25519 `PublicKey`.
+        ValueError: there is no key, a key is given twice, ``need`` is larger than the number of keys, or a
+            token cannot hold so many combinations.
     """
     if not all(isinstance(key, PublicKey) and key.algorithm == "ed25519" for key in keys):
-        raise TypeError("an approver is a PublicKey: key.public, or PublicKey.parse(text)")
+        raise TypeError("an approver must be an Ed25519 PublicKey: key.public, or PublicKey.parse(text)")
     if not 1 <= len(keys) <= MAX_APPROVERS or len(set(keys)) != len(keys):
-        raise ValueError(f"name 1 to {MAX_APPROVERS} keys of approvers, all different")
+        raise ValueError(f"give 1 to {MAX_APPROVERS} keys of approvers, all different")
     if type(need) is not int or not 1 <= need <= len(keys):
-        raise ValueError(f"need is how many of them approve: 1 to {len(keys)}")
+        raise ValueError(f"need must be the number of approvals, 1 to {len(keys)}")
     if comb(len(keys), need - 1) > _MOST_CHECKS:
-        raise ValueError(f"{need} of {len(keys)} is more than one token can say")
+        raise ValueError(f"{need} of {len(keys)} approvals need more combinations than a token can hold")
     return ApprovalRule(keys, need, tool_resources(tools))

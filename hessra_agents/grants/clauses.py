@@ -1,14 +1,14 @@
-"""What a capability says about arguments, as data.
+"""Hold what a capability says about arguments, as data.
 
 A *branch* names one object and holds a list of *clauses*; it matches a call when every clause holds. A
-clause asks for one typed fact (see `facts`) and *tests* its values. A *pattern* is a list of branches of
+clause requires one typed fact (see `facts`) and *tests* its values. A *pattern* is a list of branches of
 which one must match. Constraints are written as clauses, tokens carry clauses, admission reads clauses
 back, the decision evaluates them and a refusal explains them: there is no second form.
 
 Every test is positive: a fact that is not stated makes the clause fail.
 
-Two facts are not about the call alone: ``result_of`` says that a value came out of an earlier result of this
-session, ``results_of`` that every element of a list did. Whoever keeps the session tells (`Results`).
+Two facts are not about the call alone: ``result_of`` states that a value came from an earlier result of this
+session, ``results_of`` that every element of a list did. The session answers for both (`Results`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from ..call.call import Call
 from ..call.facts import MAX_ELEMENTS, SIGNATURES, Values, escape
@@ -38,7 +38,7 @@ TESTS: dict[str, frozenset[tuple[str, str]]] = {
     "at_least": frozenset({("int", "int")}),
     "at_most": frozenset({("int", "int")}),
 }
-"""Each test with the types that it takes: (type of the fact's value, type of the operand)."""
+"""Each test with the types that it accepts: (type of the fact's value, type of the operand)."""
 
 _HOLDS: dict[str, Callable[..., bool]] = {
     "in": lambda value, operand: value <= operand if isinstance(value, frozenset) else value in operand,
@@ -53,9 +53,9 @@ _HOLDS: dict[str, Callable[..., bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One test on one value of a fact; with ``each``, on every element of a set."""
+    """A test on one value of a fact; with ``each``, on every element of a set."""
 
-    __test__ = False  # not a test case, whatever its name says
+    __test__ = False  # pytest would take the name for that of a test case
 
     op: str
     operand: Operand
@@ -63,7 +63,7 @@ class Test:
     each: bool = False
 
     def fits(self, types: tuple[str, ...]) -> bool:
-        """Whether this test may be asked of a fact whose values have these types."""
+        """Return whether this test can be applied to a fact whose values have these types."""
         if self.index >= len(types):
             return False
         kind = types[self.index]
@@ -74,7 +74,7 @@ class Test:
         return (kind, _type(self.operand)) in TESTS.get(self.op, ())
 
     def holds(self, values: Values) -> bool:
-        """Whether these values pass; their types are known to fit."""
+        """Return whether these values pass. The caller has checked their types with `fits`."""
         holds, value = _HOLDS[self.op], values[self.index]
         if self.each:
             return all(holds(element, self.operand) for element in value)  # type: ignore[union-attr]
@@ -83,19 +83,19 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value comes from: results of a tool, and which places in them (the text of a `Selector`)."""
+    """The origin of a value: a tool, and the places in its results (the text of a `Selector`)."""
 
     tool: str
     selector: str
 
 
 Results: TypeAlias = "Callable[[bytes, Source], bool]"
-"""Whether a session has seen this value, by the sha256 of its canonical JSON, come from there."""
+"""Returns whether a session has seen a value, named by the sha256 of its canonical JSON, at this source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One fact that must be stated about the call: equal to ``equal``, or passing every test."""
+    """A fact that must be stated about the call, and be equal to ``equal`` or pass every test."""
 
     fact: str
     key: str = ""
@@ -103,11 +103,10 @@ class Clause:
     tests: tuple[Test, ...] = ()
 
     def well_formed(self) -> bool:
-        """Whether predicate, key, literal and tests fit together, so that no evaluation can go wrong."""
-        if self.fact in SOURCED or isinstance(self.equal, Source):
-            return (
-                self.fact in SOURCED and isinstance(self.equal, Source) and bool(self.key) and not self.tests
-            )
+        """Return whether predicate, key, literal and tests fit together, so that evaluation cannot fail."""
+        sourced = isinstance(self.equal, Source)
+        if sourced or self.fact in SOURCED:
+            return sourced and self.fact in SOURCED and bool(self.key) and not self.tests
         types = SIGNATURES.get(self.fact)
         if types is None or (self.key == "") != (self.fact == "arg_names"):
             return False
@@ -116,7 +115,7 @@ class Clause:
         return not self.tests and types == (_type(self.equal),)
 
     def holds(self, call: Call, results: Results | None = None) -> bool:
-        """Whether the call has this fact."""
+        """Return whether the call has this fact. Without a session, no value comes from a result."""
         if isinstance(self.equal, Source):
             return results is not None and self._comes_from(self.equal, call, results)
         values = call.fact(self.fact, self.key)
@@ -127,40 +126,35 @@ class Clause:
         return not [test for test in self.tests if not test.holds(values)]
 
     def _comes_from(self, source: Source, call: Call, results: Results) -> bool:
-        if self.fact == "result_of":
-            one = _name_of(call, self.key)
-            return one is not None and results(one, source)
-        length = call.fact("arg_len", self.key)
-        # a text has a length, too, and is no list
-        if length is None or call.fact("arg_json", self.key) is None:
-            return False
-        (count,) = length
-        if not isinstance(count, int) or count > MAX_ELEMENTS:
-            return False
-        list_ = self.key if self.key.startswith("/") else f"/{escape(self.key)}"
-        names = [_name_of(call, f"{list_}/{index}") for index in range(count)]
-        return all(one is not None and results(one, source) for one in names)
-
-    @property
-    def argument(self) -> str:
-        """The argument or the place that this clause is about; for names, the first one it asks for."""
-        return self.key
+        keys = [self.key]
+        if self.fact == "results_of":
+            length = call.fact("arg_len", self.key)
+            # a string also has a length; only a list or an object has this digest
+            if length is None or call.fact("arg_json", self.key) is None:
+                return False
+            count = cast(int, length[0])
+            if count > MAX_ELEMENTS:
+                return False
+            place = self.key if self.key.startswith("/") else f"/{escape(self.key)}"
+            keys = [f"{place}/{index}" for index in range(count)]
+        digests = [_digest_at(call, key) for key in keys]
+        return all(digest is not None and results(digest, source) for digest in digests)
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One object with what its arguments must be."""
+    """An object, with what its arguments must be."""
 
     resource: str
     clauses: tuple[Clause, ...] = ()
 
     def failing(self, call: Call, results: Results | None = None) -> tuple[Clause, ...]:
-        """The clauses that this call, of this very object, does not satisfy."""
+        """Return the clauses that a call of this object does not satisfy."""
         return tuple([clause for clause in self.clauses if not clause.holds(call, results)])
 
     @property
     def closes(self) -> bool:
-        """Whether it says which argument names there may be."""
+        """Return whether the branch lists the argument names that may occur."""
         return any(c.fact == "arg_names" and any(t.op == "in" for t in c.tests) for c in self.clauses)
 
 
@@ -168,7 +162,7 @@ Pattern: TypeAlias = "tuple[Branch, ...]"
 
 
 def by_argument(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
-    """Clauses about values, grouped by the place that they are about, in order."""
+    """Return the clauses about values, grouped by the place that they are about, in order."""
     groups: dict[str, list[Clause]] = {}
     for clause in clauses:
         if clause.fact not in ("arg_names", "arg_fields"):
@@ -176,8 +170,8 @@ def by_argument(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
     return groups
 
 
-def _name_of(call: Call, key: str) -> bytes | None:
-    """The sha256 of the canonical JSON of what is at this place."""
+def _digest_at(call: Call, key: str) -> bytes | None:
+    """Return the sha256 of the canonical JSON of the value at this place, or None without a value."""
     scalar = call.fact("arg_scalar", key)
     if scalar is not None:
         return hashlib.sha256(str(scalar[0]).encode()).digest()

@@ -1,7 +1,7 @@
-"""A constraint: what one argument must be, as clauses in one or more alternatives, for a place.
+"""Represent what one argument must be, as clauses in one or more alternatives, for a place.
 
-A *place* is an argument, a field of an object, or a word of a command. `must` makes constraints; those on
-the same argument join with ``&``.
+A *place* is an argument, a field of an object, or a word of a command. `must` makes constraints; constraints
+on the same argument join with ``&``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Alternatives = tuple[tuple[Clause, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: its key in facts, and the fact that tells whether it is there at all."""
+    """The place of a value: its key in facts, and the fact that states whether the value is present."""
 
     key: str
     pointer: str
@@ -33,29 +33,29 @@ class Place:
 
     @classmethod
     def argument(cls, name: str) -> Place:
-        """The place of a tool's argument."""
+        """Return the place of a tool's argument."""
         return cls(name, "/" + escape(name), name)
 
     def member(self, name: str) -> Place:
-        """The place of a field, or of a word, inside of this one."""
+        """Return the place of a field, or of a word, inside this place."""
         pointer = f"{self.pointer}/{escape(name)}"
         return Place(pointer, pointer, name, self.key)
 
     def names(self, test: Test) -> Clause:
-        """A test on the names that stand beside this one."""
+        """Return a clause that tests the names beside this place."""
         return Clause("arg_fields" if self.container else "arg_names", self.container, None, (test,))
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What one argument must be. Make one with `must`; read it with ``str``."""
+    """A constraint on one argument. Create it with `must`; ``str`` describes it."""
 
     words: str
     alternatives: Callable[[Place], Alternatives]
     wants_value: bool = True
 
     def __and__(self, other: Constraint) -> Constraint:
-        """Both must hold."""
+        """Return a constraint that requires both."""
         if not (self.wants_value and other.wants_value):
             raise ValueError("an optional argument cannot be joined with '&': write must.optional(a & b)")
         return Constraint(
@@ -68,10 +68,10 @@ class Constraint:
 
 
 def combine(*parts: Alternatives) -> Alternatives:
-    """Every way to satisfy all parts: each combination of one alternative of each.
+    """Return every way to satisfy all parts: each combination of one alternative of each part.
 
     Raises:
-        ValueError: there are more than `MAX_BRANCHES`.
+        ValueError: there are more than `MAX_BRANCHES` combinations.
     """
     if math.prod(map(len, parts)) > MAX_BRANCHES:
         raise ValueError(f"these choices multiply to more than {MAX_BRANCHES} branches")

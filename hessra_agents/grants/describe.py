@@ -1,16 +1,16 @@
-"""Clauses in words: what a place must be, for refusals, descriptions and the command line.
+"""Describe clauses in words, for refusals, descriptions and the command line.
 
-Whoever narrows a capability writes names and values into it, and these words reach a model, a log and a
-terminal. So a text from a token stands as it is only where it is one plain word; any other is quoted, with
-what is not printable escaped, and cut. A value in these words is at most 80 characters long.
+Any holder who narrows a capability writes names and values into it, and these words reach a model, a log and
+a terminal. So a string from a token is shown unchanged only if it is one plain word; any other string is
+quoted and shortened, with unprintable characters escaped. A value in these words has at most 80 characters.
 
-A capability may hold more than `must` writes: every fact with every test that fits it has its own words.
+A capability may hold more than `must` writes: every fact has its own words for every test that fits it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,12 +27,12 @@ _LONGEST = 80
 
 
 def safe_word(text: str) -> str:
-    """A text as it is, or quoted where it could be taken for more than one word."""
+    """Return a string unchanged, or quoted if it could be taken for more than one word."""
     return text if len(text) <= _LONGEST and _PLAIN.fullmatch(text) else quote(text)
 
 
 def quote(value: object) -> str:
-    """A value in quotes, on one line, cut where it is long."""
+    """Return a value in quotes, on one line, shortened if it is long."""
     text = repr(value)
     if len(text) <= _LONGEST:
         return text
@@ -43,43 +43,62 @@ def quote(value: object) -> str:
 
 
 def describe_place(key: str) -> str:
-    """An argument's name, or ``options/force`` for a place inside of one."""
+    """Return an argument's name, or ``options/force`` for a place inside an argument."""
     # a name such as "a; to: anything" would read as two arguments
     return safe_word(key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key)
 
 
 def describe_limit(limit: Limit) -> str:
-    """``at most 3 calls in any 3600 s``; ``at most 5000 as the sum of amount``."""
-    counted = f"call{'s' * (limit.at_most != 1)}"
+    """Return ``at most 3 calls in any 3600 s``, or ``sum of amount at most 5000``."""
+    counted = f"at most {limit.at_most} call{'s' * (limit.at_most != 1)}"
     if limit.argument is not None:
-        counted = f"as the sum of {describe_place(limit.argument)}"
-    window = f" in any {limit.window} s" if limit.window else ""
-    return f"at most {limit.at_most} {counted}{window}"
+        counted = f"sum of {describe_place(limit.argument)} at most {limit.at_most}"
+    return counted + (f" in any {limit.window} s" if limit.window else "")
 
 
-def describe_clauses(clauses: Iterable[Clause]) -> str:
-    """What all of these clauses, about one place, together ask for."""
-    return _all([_clause(clause) for clause in clauses])
+def describe_clauses(clauses: Sequence[Clause]) -> str:
+    """Return what all of these clauses, about one place, require together."""
+    return _described(tuple(clauses))
+
+
+@lru_cache(maxsize=1024)
+def _described(clauses: tuple[Clause, ...]) -> str:
+    """Describe the clauses of one place once: a model that is refused often asks for the same again."""
+    lengths = [clause for clause in clauses if clause.fact == "arg_len"]
+    others = [clause for clause in clauses if clause.fact != "arg_len"]
+    units = {_UNITS.get(clause.fact, "") for clause in others}
+    unit = units.pop() if len(units) == 1 else ""
+    text, length = _all([_clause(one) for one in others]), _all([_clause(one, unit) for one in lengths])
+    return f"{text} ({length})" if text and length else text or length
+
+
+_UNITS = {
+    **dict.fromkeys(("arg_str", "arg_path", "arg_url", "arg_email", "arg_operand"), "character"),
+    **dict.fromkeys(("arg_strs", "arg_ints", "arg_paths", "arg_urls", "arg_emails"), "element"),
+    **dict.fromkeys(("arg_lens", "arg_operands", "arg_argv", "results_of"), "element"),
+}
+"""The unit that a length counts, by another fact about the same value."""
 
 
 def describe_branch(branch: Branch) -> str:
-    """``send_email(to: one of 'a', 'b'; body: anything)``: one way to call one tool."""
-    said = {clause.key: "" for clause in branch.clauses if clause.fact != "arg_names"}
-    said |= {key: describe_clauses(clauses) for key, clauses in by_argument(branch.clauses).items()}
+    """Return one way to call one tool: ``send_email(to: one of 'a', 'b'; body: anything)``."""
+    words = {clause.key: "" for clause in branch.clauses if clause.fact != "arg_names"}
+    words |= {key: describe_clauses(clauses) for key, clauses in by_argument(branch.clauses).items()}
     for container in [c.key for c in branch.clauses if c.fact == "arg_fields"]:
         tests = [t for c in branch.clauses if c.fact == "arg_fields" and c.key == container for t in c.tests]
         closed, names = _names(tests)
-        noun = "an object" if not closed else f"an object {'of these' if names else 'without'} fields"
         edges = _edges(tests)
-        said[container] = _all([said[container], f"{noun} with names {edges}" if edges else noun])
-        _members(said, container, tests)
+        noun = "an object" if not closed else f"an object {'with only these' if names else 'without'} fields"
+        words[container] = _all([words[container], f"{noun} with names {edges}" if edges else noun])
+        _add_members(words, container, tests)
     tests = [test for clause in branch.clauses if clause.fact == "arg_names" for test in clause.tests]
-    _members(said, "", tests)
-    parts = ["; ".join(f"{describe_place(key)}: {text}" for key, text in said.items())]
+    _add_members(words, "", tests)
+    parts = ["; ".join(f"{describe_place(key)}: {text}" for key, text in words.items())]
     parts += [f"names {edges}" for edges in [_edges(tests)] if edges]
-    told = ", ".join(part for part in parts if part)
-    rest = "" if branch.closes else ", the rest as before" if told else "as before"
-    return f"{safe_word(branch.resource.removeprefix('tool:'))}({told}{rest})"
+    arguments = ", ".join(part for part in parts if part)
+    if not branch.closes:
+        arguments = f"{arguments}, other arguments unchanged" if arguments else "arguments unchanged"
+    return f"{safe_word(branch.resource.removeprefix('tool:'))}({arguments})"
 
 
 def _edges(tests: list[Test]) -> str:
@@ -87,30 +106,30 @@ def _edges(tests: list[Test]) -> str:
 
 
 def _names(tests: list[Test]) -> tuple[bool, frozenset[str]]:
-    """Whether these tests close the names beside each other, and on which."""
+    """Return whether these tests list the names that may occur, and the listed names."""
     sets = [frozenset(map(str, t.operand)) for t in tests if isinstance(t.operand, frozenset)]
     return bool(sets), frozenset.intersection(*sets) if sets else frozenset()
 
 
-def _members(said: dict[str, str], container: str, tests: list[Test]) -> None:
-    """Say of each name in a container what only the tests on its names say."""
-    closed, named = _names(tests)
-    asked = {str(test.operand) for test in tests if test.op == "has"}
+def _add_members(words: dict[str, str], container: str, tests: list[Test]) -> None:
+    """Add, for each name in a container, what only the tests on the container's names say about it."""
+    closed, listed = _names(tests)
+    required = {str(test.operand) for test in tests if test.op == "has"}
     absent = {str(test.operand) for test in tests if test.op == "lacks"}
     top = container if container.startswith("/") else f"/{escape(container)}" if container else ""
-    there = {name for key in said for above, name in [_split(key)] if above == top}
-    for name in sorted(named | asked | absent | there):
+    described = {name for key in words for above, name in [_split(key)] if above == top}
+    for name in sorted(listed | required | absent | described):
         key = f"{top}/{escape(name)}" if top else name
-        barred = name in absent or (closed and name not in named)
-        if barred and (name in there or name in asked or not closed):
-            # also where it must be there: then nothing fits, and both are said
-            said[key] = _all([said.get(key) or ("anything" if name in asked else ""), "left out"])
-        elif not barred and name not in there and (closed or name in asked):
-            said[key] = "anything" if name in asked else "anything, or left out"
+        barred = name in absent or (closed and name not in listed)
+        if barred and (name in described or name in required or not closed):
+            # a name that is also required gets both words: no call matches
+            words[key] = _all([words.get(key) or ("anything" if name in required else ""), "omitted"])
+        elif not barred and name not in described and (closed or name in required):
+            words[key] = "anything" if name in required else "anything, or omitted"
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The pointer of what a place stands in, and the place's name there."""
+    """Return the pointer of the container of a place, and the name of the place in it."""
     if not key.startswith("/"):
         return "", key
     above, _, name = key.rpartition("/")
@@ -118,7 +137,7 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def _all(texts: list[str]) -> str:
-    """All of these, each once, and not without end."""
+    """Join these texts, each once, up to a limit."""
     if len(texts) == 1:
         return texts[0]
     different = list(dict.fromkeys(text for text in texts if text))
@@ -128,31 +147,33 @@ def _all(texts: list[str]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _clause(clause: Clause) -> str:
+def _clause(clause: Clause, unit: str = "") -> str:
     kind = clause.fact.removeprefix("arg_")
     if isinstance(clause.equal, Source):
         return _source(clause.equal, each=kind == "results_of")
     if clause.equal is not None:
-        return _equal(kind, clause.equal)
-    joined = _all([_test(kind, test) for test in clause.tests])
+        return _equal(kind, clause.equal, unit)
+    joined = _all([_test(kind, test, unit) for test in clause.tests])
     if not joined:
         return _ALONE.get(kind) or _NOUNS[kind]
-    # 'one of' says enough without a noun
+    # 'one of' is clear without a noun
     return joined if joined.startswith("one of") else f"{_NOUNS[kind]} {joined}".strip()
 
 
 def _source(source: Source, *, each: bool) -> str:
-    """``a value that search_contacts returned at $[*].email, where name is 'Sarah Baker'``."""
-    said: Any = parse(source.selector)
-    path, where = said["path"], said.get("where", {})
-    told = f"{'a list of values' if each else 'a value'} that {safe_word(source.tool)} returned"
-    told += f" at {path if _PLAIN_PATH.fullmatch(path) and len(path) <= _LONGEST else quote(path)}"
-    asked = [f"{_beside(name)} is {_exact(one)}" for name, one in where.items()]
-    asked += [f"{_beside(name)} starts with {quote(text)}" for name, text in said.get("starts", {}).items()]
-    asked += [f"{_beside(said[edge])} is the {edge}" for edge in ("largest", "smallest") if edge in said]
-    told += f", where {' and '.join(asked)}" if asked else ""
-    told += ", if it is the only one" if "unique" in said else ""
-    return told + (", trusted or not" if "untrusted" in said else "")
+    """Return ``a value that search_contacts returned at $[*].email, where name is 'Sarah Baker'``."""
+    selector: Any = parse(source.selector)
+    path = selector["path"]
+    words = f"{'a list of values' if each else 'a value'} that {safe_word(source.tool)} returned"
+    words += f" at {path if _PLAIN_PATH.fullmatch(path) and len(path) <= _LONGEST else quote(path)}"
+    conditions = [f"{_field(name)} is {_exact(value)}" for name, value in selector.get("where", {}).items()]
+    prefixes = selector.get("starts", {}).items()
+    conditions += [f"{_field(name)} starts with {quote(prefix)}" for name, prefix in prefixes]
+    edges = [edge for edge in ("largest", "smallest") if edge in selector]
+    conditions += [f"{_field(selector[edge])} is the {edge}" for edge in edges]
+    words += f", where {' and '.join(conditions)}" if conditions else ""
+    words += ", if it is the only one" if "unique" in selector else ""
+    return words + (", trusted or not" if "untrusted" in selector else "")
 
 
 def _exact(value: Json) -> str:
@@ -160,7 +181,7 @@ def _exact(value: Json) -> str:
     return text if not isinstance(value, str) and len(text) <= _LONGEST else quote(value)
 
 
-def _beside(name: str) -> str:
+def _field(name: str) -> str:
     return "it" if name == "@" else safe_word(name)
 
 
@@ -168,48 +189,58 @@ _PLAIN_PATH = re.compile(r"[$.*\[\]\w-]+", re.ASCII)
 
 
 _NOUNS = {
-    "str": "a text",
-    "int": "a whole number of",
-    "bool": "true or false",
+    "str": "a string",
+    "int": "an integer of",
+    "bool": "a boolean",
     "null": "exactly null",
-    "json": "a list, an object or a number that is not whole or of more than 64 bits",
+    "json": "a list, an object, or a number that is not a 64-bit integer",
     "scalar": "a value",
     "path": "a path",
     "url": "a URL",
-    "email": "one mail address",
+    "email": "one email address",
     "len": "",
-    "operand": "a word that is no option",
-    "strs": "a list of texts",
-    "ints": "a list of whole numbers",
+    "operand": "a non-option word",
+    "strs": "a list of strings",
+    "ints": "a list of integers",
     "paths": "a list of paths",
     "urls": "a list of URLs",
-    "emails": "a list of mail addresses",
-    "lens": "a list of parts",
-    "operands": "words that are no options",
+    "emails": "a list of email addresses",
+    "lens": "a list of elements",
+    "operands": "non-option words",
     "argv": "a command",
     "names": "names",
     "fields": "an object of fields",
 }
 _ALONE = {
-    "int": "a whole number",
-    "scalar": "a text, a number, true, false or null",
-    "len": "a text or a list",
-    "lens": "a list of texts or lists",
+    "int": "an integer",
+    "scalar": "a string, a number, a boolean or null",
+    "len": "a string or a list",
+    "lens": "a list of strings or lists",
+    "operand": "a word that is not an option",
+    "operands": "words that are not options",
     "names": "any names",
     "fields": "an object",
 }
-"""The noun where there is no test."""
+"""The noun if there is no test."""
 
 
-def _equal(kind: str, value: object) -> str:
+def _equal(kind: str, value: object, unit: str) -> str:
     if kind == "null":
-        return "exactly null" if value is True else "what no value is"
+        return "exactly null" if value is True else "no possible value"
     if kind == "json":
-        return "exactly the value with this digest: " + (value.hex()[:16] if isinstance(value, bytes) else "")
+        digest = value.hex()[:16] if isinstance(value, bytes) else ""
+        return f"exactly the value whose sha256 begins with {digest}"
     shown = _shown(_COLUMNS.get(kind, _TEXT)[0], value)
+    if kind == "len":
+        return _length(f"exactly {shown}", unit)
     if kind == "argv":
-        return f"a command of {shown}"
-    return f"exactly {'the path ' if kind == 'path' else ''}{shown}{' long' if kind == 'len' else ''}"
+        return f"a command that runs {shown}"
+    return f"exactly {'the path ' if kind == 'path' else ''}{shown}"
+
+
+def _length(amount: str, unit: str) -> str:
+    """Return ``at most 5 characters``, or ``length at most 5`` if the unit is not known."""
+    return f"{amount} {unit}{'s' * (not amount.endswith(' 1'))}" if unit else f"length {amount}"
 
 
 _TEXT = ("text",)
@@ -225,18 +256,20 @@ _COLUMNS = {
     "lens": ("length",),
     "argv": ("program",),
 }
-"""What the values of a fact are; texts and whole numbers where it is not said."""
+"""The meaning of each value of a fact; strings and integers of other facts have none."""
 
 _SETS = frozenset({"strs", "ints", "paths", "urls", "emails", "lens", "operands", "names", "fields"})
 
 
-def _test(kind: str, test: Test) -> str:
+def _test(kind: str, test: Test, unit: str = "") -> str:
     column = _COLUMNS.get(kind, _TEXT)[test.index]
     if isinstance(test.operand, frozenset):
-        return _among(kind, column, test.operand)
+        return _among(kind, column, test.operand, unit)
     if test.op in _AMOUNTS:
-        long = " long" if column == "length" else ""
-        return f"{'each ' if test.each else ''}{_AMOUNTS[test.op]} {_shown(column, test.operand)}{long}"
+        amount = f"{_AMOUNTS[test.op]} {_shown(column, test.operand)}"
+        if kind == "len":
+            return _length(amount, unit)
+        return f"{'each ' * test.each}{'of length ' * (kind == 'lens')}{amount}"
     if test.op in _HAS:
         return f"{_HAS[test.op].get(column, _HAS[test.op]['text'])} {_shown(column, test.operand)}"
     return _edge(column, test)
@@ -246,15 +279,17 @@ _AMOUNTS = {"at_least": "at least", "at_most": "at most"}
 _HAS = {
     "has": {
         "text": "with",
-        "origin": "with one of",
+        "origin": "with one at",
         "location": "with one at the path",
         "domain": "with one at",
+        "length": "with one of length",
     },
     "lacks": {
         "text": "without",
-        "origin": "with none of",
+        "origin": "with none at",
         "location": "with none at the path",
         "domain": "with none at",
+        "length": "with none of length",
     },
 }
 _OWN = {"origin": "origin", "location": "path", "domain": "domain", "program": "program", "value": "json"}
@@ -262,33 +297,35 @@ _EDGES = {"starts": ("starts with", "start with"), "ends": ("ends with", "end wi
 
 
 def _edge(column: str, test: Test) -> str:
-    """A test on how a text begins or ends."""
+    """Return a test on the beginning or the end of a string."""
     text, own = str(test.operand), _OWN.get(column)
-    who = f"whose {own}{'s each' if test.each else ''}" if own else f"that{' each' if test.each else ''}"
-    does = _EDGES[test.op][test.each]
+    subject = f"whose {own}{'s each' if test.each else ''}" if own else f"that{' each' if test.each else ''}"
+    verb = _EDGES[test.op][test.each]
     if column not in ("path", "location"):
-        return f"{who} {does} {quote(text)}"
-    # the fact is closed by one '/': under /data is what starts with /data/
+        return f"{subject} {verb} {quote(text)}"
+    # the fact is closed by one '/': every path under /data starts with /data/
     if test.op == "starts" and text[:1] == "/" and text[-1:] == "/":
         return f"under {safe_word(text[:-1] or '/')}"
     if test.op == "ends" and text[-1:] == "/" and len(text) > 1:
-        return f"{who} {does} {safe_word(text[:-1])}"
-    return f"{who}, closed by '/', {does} {quote(text)}"
+        return f"{subject} {verb} {safe_word(text[:-1])}"
+    return f"{subject}, closed by '/', {verb} {quote(text)}"
 
 
-def _among(kind: str, column: str, values: frozenset[str] | frozenset[int]) -> str:
+def _among(kind: str, column: str, values: frozenset[str] | frozenset[int], unit: str = "") -> str:
     ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
     shown = [_shown(column, value) for value in ordered[:_MOST]] or ["nothing"]
     more = f" or {len(ordered) - _MOST} more" if len(ordered) > _MOST else ""
+    listed = f"{', '.join(shown)}{more}"
     each = kind in _SETS
+    if column == "length":
+        return f"each of length one of {listed}" if each else _length(f"one of {listed}", unit)
     among = {
-        "origin": "of",
-        "location": "whose paths are out of" if each else "whose path is one of",
+        "origin": "at",
+        "location": "whose paths are each one of" if each else "whose path is one of",
         "domain": "at",
-        "length": f"{'each ' if each else ''}as long as one of",
-        "program": "of one of",
-    }.get(column) or ("one of" if kind in ("str", "int", "scalar") else "out of")
-    return f"{among} {', '.join(shown)}{more}"
+        "program": "that runs one of",
+    }.get(column) or ("that are each one of" if each else "one of")
+    return f"{among} {listed}"
 
 
 def _shown(column: str, value: object) -> str:
@@ -301,12 +338,12 @@ def _shown(column: str, value: object) -> str:
         return safe_word(text)
     if column in ("path", "location"):
         closed = text[:1] == "/" and text[-1:] == "/"
-        return safe_word(text[:-1] or "/") if closed else f"{quote(text)} (which no path is)"
+        return safe_word(text[:-1] or "/") if closed else f"{quote(text)} (which matches no path)"
     return text if column == "value" and _is_scalar(text) else quote(value)
 
 
 def _is_scalar(text: str) -> bool:
-    """Whether this is the one JSON text of a short scalar, whose own quotes show where it ends."""
+    """Return whether this is the JSON text of a short scalar, whose own quotes show where it ends."""
     try:
         return (
             len(text) <= _LONGEST

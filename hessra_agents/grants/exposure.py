@@ -1,14 +1,15 @@
-"""Exposure: calls that are refused once the session has seen what they could give away.
+"""Refuse calls once the session has seen data that they could give away.
 
-    @guard.tool(exposes_labels=["PII:email"])          # to have called it is to have seen that
+    @guard.tool(exposes_labels=["PII:email"])          # a session that has called it has seen that
     async def read_customers(...): ...
 
     authority.issue("agent:desk", grant(read_customers, ...), grant(send_email, ...),
                     clear_of("PII:*", tools="send_email"), ...)
 
-What arguments cannot say, a text that is sent to the right person may still give away. So tools say by labels
-what their results hold, the session (`session`) remembers, and a capability says which labels rule out which
-calls. Labels are Hessra's (`tokens.labels`); ``untrusted`` is that of tools whose results others can write.
+Constraints on arguments are not enough here: a message to the right person may still give away what it
+quotes. So tools declare by labels what their results hold, the session (`guard.session`) remembers these
+labels, and a capability says which labels rule out which calls. The labels are Hessra's (`labels`);
+``untrusted`` is the label of tools whose results others can write.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .grants import tool_resources
 from .labels import normalize_labels
-from .limits import tool_resources
 
 __all__ = ["UNTRUSTED", "NoExposure", "clear_of"]
 
 UNTRUSTED = "untrusted"
-"""The label of what others could write."""
+"""The label of results that others could write."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoExposure:
-    """Require that the session has seen nothing these patterns mean; ``tools`` None: all."""
+    """Labels of which the session must have seen none; ``tools`` are the objects (None: all)."""
 
     patterns: tuple[str, ...]
     tools: frozenset[str] | None = None
@@ -37,15 +38,15 @@ class NoExposure:
 def clear_of(
     *labels: str, tools: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None
 ) -> NoExposure:
-    """Calls are refused, as ``exposed``, once their session has seen any of these labels.
+    """Refuse calls, with ``exposed``, once their session has seen any of these labels.
 
     Args:
-        labels: as tools declare them; ``*`` stands for any characters, ``PII:*``.
-        tools: the tools whose calls are refused; without, every object that the capability names.
+        labels: labels as tools declare them; ``*`` stands for any characters, as in ``PII:*``.
+        tools: the tools whose calls are refused; if omitted, every object that the capability names.
 
     Raises:
-        ValueError: no label, or one that is no printable text of 1 to 256 characters.
+        ValueError: there is no label, or a label is not a string of 1 to 256 printable characters.
     """
     if not labels:
-        raise ValueError("name at least one label, or a pattern such as 'PII:*'")
+        raise ValueError("give at least one label, or a pattern such as 'PII:*'")
     return NoExposure(tuple(normalize_labels(labels, "labels")), tool_resources(tools))

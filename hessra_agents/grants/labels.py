@@ -1,12 +1,12 @@
-"""Labels: names for what a session has seen, such as ``PII:email``.
+"""Name what a session has seen by labels, such as ``PII:email``.
 
-A *plain* label names one thing. A *compound* label, ``PII:SSN&financial:account``, names several seen
-together; it is given beside its members, by whoever keeps the context, so that a rule can ask for all of
+A *plain* label names one thing. A *compound* label, ``PII:SSN&financial:account``, names several things that
+were seen together. The keeper of the context adds it beside its members, so that a rule can be about all of
 them at once. Its members are plain, different and sorted, so that one conjunction has one name.
 
 A *pattern* in a rule is a label in which ``*`` stands for any characters, or none. It crosses ``:``,
-``&``, ``/`` and everything else, and no other character is special: a rule about ``data:*`` also means
-``data:https://host/path``. Letters are compared as they are, with their case.
+``&``, ``/`` and every other character, and nothing else is special: a rule about ``data:*`` also matches
+``data:https://host/path``. The case of letters matters.
 """
 
 from __future__ import annotations
@@ -30,53 +30,53 @@ _AND = "&"
 
 
 def plain_label(label: str) -> str:
-    """The label itself, if it may be declared: by a tool, a policy file, a data source.
+    """Return the label, if a tool, a policy file or a data source may declare it.
 
-    A declared compound label would claim a conjunction that nobody checked, so it is refused here.
+    A declared compound label would claim a conjunction that was not checked, so it is refused here.
 
     Raises:
-        ValueError: it is empty, longer than 256 characters, or has ``&``, ``*`` or an unprintable character.
+        ValueError: the label is empty, longer than 256 characters, or has ``&``, ``*`` or an unprintable
+            character.
     """
-    if not is_text(label) or _AND in label or "*" in label:
-        raise ValueError("a label is 1 to 256 printable characters, none of them '&' or '*'")
+    if not _is_plain(label):
+        raise ValueError("a label has 1 to 256 printable characters, none of them '&' or '*'")
     return label
 
 
 def compound_label(*members: str) -> str:
-    """The one name of seeing all these plain labels: sorted, without repetition, joined by ``&``.
+    """Return the one name for seeing all these plain labels: sorted, without repetition, joined by ``&``.
 
     Raises:
-        ValueError: a member is no plain label, or fewer than two are different.
+        ValueError: a member is not a plain label, or fewer than two are different.
     """
-    found = sorted({plain_label(member) for member in members})
-    if len(found) < 2:
+    different = sorted({plain_label(member) for member in members})
+    if len(different) < 2:
         raise ValueError("a compound label has at least two different members")
-    return _AND.join(found)
+    return _AND.join(different)
 
 
 def label_members(label: str) -> tuple[str, ...]:
-    """The plain labels of a compound label; of a plain one, itself alone."""
+    """Return the plain labels of a compound label; for a plain label, the label alone."""
     return tuple(label.split(_AND))
 
 
 def is_label(label: object) -> bool:
-    """Whether this is a plain label, or a compound label in its one form."""
-    if not isinstance(label, str):
-        return False
-    members = label_members(label)
-    try:
-        return label == (compound_label(*members) if len(members) > 1 else plain_label(label))
-    except ValueError:
-        return False
+    """Return whether this is a plain label, or a compound label in its one form."""
+    members = label_members(label) if isinstance(label, str) else ("",)
+    return all(map(_is_plain, members)) and [*members] == sorted({*members})
+
+
+def _is_plain(label: str) -> bool:
+    return is_text(label) and _AND not in label and "*" not in label
 
 
 def is_text(value: object) -> bool:
-    """Whether this is a text of 1 to 256 printable characters: no control, format or surrogate characters."""
+    """Return whether this is a string of 1 to 256 printable characters: no control, format or surrogate."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
 def label_matches(pattern: str, label: str) -> bool:
-    """Whether the pattern means this label: ``PII:*`` means ``PII:email``, ``data:*`` means ``data:a/b``."""
+    """Return whether the pattern matches this label: ``PII:*`` matches ``PII:email``."""
     first, *rest = pattern.split("*")
     if not rest:
         return pattern == label
@@ -93,20 +93,24 @@ def label_matches(pattern: str, label: str) -> bool:
 
 
 def label_means(pattern: str, label: str) -> bool:
-    """Whether the pattern means this label, or any member of it where it is compound."""
+    """Return whether the pattern matches this label, or a member of it if the label is compound."""
     return any(label_matches(pattern, one) for one in (label, *label_members(label)))
 
 
 def normalize_labels(values: Iterable[str], what: str) -> list[str]:
-    """Each of these once, sorted.
+    """Return the values sorted, each once.
+
+    Args:
+        values: strings of 1 to 256 printable characters.
+        what: what the values are, for messages.
 
     Raises:
-        TypeError: it is one text, whose letters would be taken for the values.
-        ValueError: one of them is no printable text of 1 to 256 characters.
+        TypeError: ``values`` is one string, whose letters would be taken for the values.
+        ValueError: a value is not a string of 1 to 256 printable characters.
     """
     if isinstance(values, str):
-        raise TypeError(f"{what} are several texts, not one")
-    found = set(values)
-    if not all(map(is_text, found)):
-        raise ValueError(f"{what} are texts of 1 to {MAX_NAME} printable characters")
-    return sorted(found)
+        raise TypeError(f"{what} must be a list of strings, not one string")
+    different = set(values)
+    if not all(map(is_text, different)):
+        raise ValueError(f"{what} must be strings of 1 to {MAX_NAME} printable characters")
+    return sorted(different)

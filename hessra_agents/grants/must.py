@@ -1,18 +1,18 @@
-"""What one argument must be: the namespace `must`.
+"""Constrain one argument, by the namespace `must`.
 
     grant("send_email",
         to=must.email("acme.com"),
         body=must.max_length(2000),
         cc=must.optional("boss@acme.com"))
 
-Nothing is coerced: a number is no text, ``True`` is no integer, and a value that is not canonical (a path
-with ``..``, a URL with user info) is refused, not repaired. In `typing.Annotated`, a constraint is a tool's
-own bound, whatever a capability says.
+Nothing is coerced: a number is not a string, ``True`` is not an integer, and a value that is not canonical (a
+path with ``..``, a URL with user info) is refused, not repaired. In `typing.Annotated`, a constraint is a
+tool's own bound and holds for every capability.
 """
 
 from __future__ import annotations
 
-from ..call import formats as shapes
+from ..call import formats
 from ..call.canonical import Json, MalformedError, encode, to_json
 from ..call.facts import INT64, fact
 from .clauses import SOURCED, Clause, Source, Test
@@ -22,12 +22,12 @@ __all__ = ["as_constraint", "must"]
 
 
 def as_constraint(value: object) -> Constraint:
-    """The constraint itself, or exactly this value."""
+    """Return the constraint itself, or one that requires exactly this value."""
     return value if isinstance(value, Constraint) else must.exact(value)
 
 
 def _one(words: str, *clauses: tuple[str, object]) -> Constraint:
-    """A constraint of one alternative: (predicate, literal or tests) at the place's key."""
+    """Return a constraint with one alternative; each clause is a predicate, and a literal or tests."""
 
     def alternatives(at: Place) -> Alternatives:
         return (tuple(_clause(fact, at.key, what) for fact, what in clauses),)
@@ -48,19 +48,17 @@ def _plain(value: object) -> Json:
         raise ValueError(f"a constraint cannot hold this value: {error}") from error
 
 
-def _whole(value: object, name: str) -> int:
+def _integer(value: object, name: str) -> int:
     if type(value) is not int or not -INT64 <= value < INT64:
-        raise ValueError(
-            f"{name} is a whole number of 64 bits; other numbers are compared by must.exact only"
-        )
+        raise ValueError(f"{name} must be a 64-bit integer; only must.exact accepts other numbers")
     return value
 
 
-def _text(value: object, name: str) -> str:
-    text = _plain(value)
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"{name} is a text of at least one character")
-    return text
+def _string(value: object, name: str) -> str:
+    string = _plain(value)
+    if not isinstance(string, str) or not string:
+        raise ValueError(f"{name} must be a string of at least one character")
+    return string
 
 
 def _shown(value: Json) -> str:
@@ -75,7 +73,7 @@ def _list_of(words: list[str]) -> str:
 def _scalars(values: tuple[object, ...], name: str) -> list[Json]:
     scalars = [_plain(value) for value in values]
     if not scalars or any(isinstance(value, (list, dict)) for value in scalars):
-        raise ValueError(f"{name} takes at least one value, each a text, a number, a truth value or None")
+        raise ValueError(f"{name} takes at least one value, each a string, a number, a boolean or None")
     return scalars
 
 
@@ -92,10 +90,10 @@ _EACH = {
 
 
 def _for_each(clause: Clause, key: str) -> Clause:
-    """The clause about one element, asked of every element of the list at ``key``."""
+    """Return the clause that requires of every element of the list at ``key`` what this one does of one."""
     fact = _EACH.get(clause.fact)
     if fact is None or type(clause.equal) is bool:
-        raise ValueError("must.each takes texts, whole numbers, paths, URLs, addresses and lengths")
+        raise ValueError("must.each takes strings, integers, paths, URLs, email addresses and lengths")
     if isinstance(clause.equal, Source):
         return Clause(fact, key, clause.equal)
     if clause.equal is not None:
@@ -110,11 +108,11 @@ def _filled(key: str) -> Clause:
 
 
 class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
-    """What one argument must be."""
+    """Constraints on one argument. Every method returns a `Constraint`; join them with ``&``."""
 
     @staticmethod
     def exact(value: object) -> Constraint:
-        """Exactly this value, of any JSON type. A plain value in a grant means the same.
+        """Require exactly this value, of any JSON type. A plain value in a grant means the same.
 
         Lists and objects are compared by the sha256 of their canonical JSON.
         """
@@ -134,7 +132,7 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
 
     @staticmethod
     def one_of(*values: object) -> Constraint:
-        """One of these texts, numbers, truth values or None; of mixed types as you like."""
+        """Require one of these strings, numbers, booleans or None; the types may be mixed."""
         scalars = _scalars(values, "must.one_of")
         words = f"one of {_list_of([_shown(value) for value in scalars])}"
         if all(type(value) is str for value in scalars):
@@ -146,127 +144,150 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
 
     @staticmethod
     def anything() -> Constraint:
-        """Any value at all, but it must be there."""
+        """Require the argument, with any value."""
         return Constraint("anything", lambda at: ((at.names(Test("has", at.name)),),))
 
     @staticmethod
     def optional(constraint: object = None) -> Constraint:
-        """May be left out; if it is there, this holds (a constraint, or exactly a value; default: anything).
+        """Allow that the argument is omitted; if it is present, require this constraint or exact value.
 
-        Each optional argument with a bound doubles the branches of its grant: at most 6 in one grant.
+        Each optional argument with a constraint doubles the branches of its grant: at most 6 in one grant.
+
+        Args:
+            constraint: what the argument must be if it is present; if omitted, anything.
         """
         inner = must.anything() if constraint is None else as_constraint(constraint)
         if not inner.wants_value:
-            raise ValueError("must.optional inside of must.optional")
+            raise ValueError("must.optional cannot stand inside must.optional")
         if constraint is None:
-            return Constraint("anything, or left out", lambda _: ((),), wants_value=False)
+            return Constraint("anything, or omitted", lambda _: ((),), wants_value=False)
         return Constraint(
-            f"left out, or {inner.words}",
+            f"omitted, or {inner.words}",
             lambda at: ((at.names(Test("lacks", at.name)),), *inner.alternatives(at)),
             wants_value=False,
         )
 
     @staticmethod
     def starts_with(prefix: str) -> Constraint:
-        """A text that begins so. For paths and URLs use `under` and `url`: a text knows no components."""
-        prefix = _text(prefix, "the prefix")
-        return _one(f"a text that starts with {_shown(prefix)}", ("arg_str", (Test("starts", prefix),)))
+        """Require a string with this beginning.
+
+        Not for paths and URLs, whose components this does not see: use `under` and `url`.
+        """
+        prefix = _string(prefix, "the prefix")
+        return _one(f"a string that starts with {_shown(prefix)}", ("arg_str", (Test("starts", prefix),)))
 
     @staticmethod
     def ends_with(suffix: str) -> Constraint:
-        """A text that ends so. For mail addresses use `email`: a text may hold more than one address."""
-        suffix = _text(suffix, "the suffix")
-        return _one(f"a text that ends with {_shown(suffix)}", ("arg_str", (Test("ends", suffix),)))
+        """Require a string with this end.
+
+        Not for email addresses, because the string may hold several: use `email`.
+        """
+        suffix = _string(suffix, "the suffix")
+        return _one(f"a string that ends with {_shown(suffix)}", ("arg_str", (Test("ends", suffix),)))
 
     @staticmethod
     def under(root: str) -> Constraint:
-        """A canonical absolute path: this one or below it, by whole components.
+        """Require a canonical absolute path: this path or one below it, by whole components.
 
-        Refused: relative paths, ``..``, ``//``, a closing slash, encoded separators, control and
-        invisible characters. Not protected: symbolic links and case-insensitive file systems; where they
-        matter the tool resolves the path itself (`os.path.realpath`) and checks again.
+        Refused: relative paths, ``..``, ``//``, a final slash, encoded separators, control and invisible
+        characters. Not protected: symbolic links and case-insensitive file systems; where they matter, the
+        tool must resolve the path itself (`os.path.realpath`) and check again.
         """
         root = str(_plain(root))
-        path = shapes.path(root)
+        path = formats.path(root)
         if path is None:
             raise ValueError("must.under takes a canonical absolute path, such as '/srv/data'")
         return _one(f"a path under {_shown(root)}", ("arg_path", (Test("starts", path),)))
 
     @staticmethod
     def between(low: int, high: int) -> Constraint:
-        """A whole number, both ends included."""
-        if _whole(low, "low") > _whole(high, "high"):
+        """Require an integer in this range, both ends included."""
+        if _integer(low, "low") > _integer(high, "high"):
             raise ValueError("must.between: low is above high")
         tests = (Test("at_least", low), Test("at_most", high))
-        return _one(f"a whole number from {low} to {high}", ("arg_int", tests))
+        return _one(f"an integer from {low} to {high}", ("arg_int", tests))
 
     @staticmethod
     def at_least(low: int) -> Constraint:
-        """A whole number of at least this."""
-        tests = (Test("at_least", _whole(low, "low")),)
-        return _one(f"a whole number of at least {low}", ("arg_int", tests))
+        """Require an integer of at least this."""
+        tests = (Test("at_least", _integer(low, "low")),)
+        return _one(f"an integer of at least {low}", ("arg_int", tests))
 
     @staticmethod
     def at_most(high: int) -> Constraint:
-        """A whole number of at most this."""
-        tests = (Test("at_most", _whole(high, "high")),)
-        return _one(f"a whole number of at most {high}", ("arg_int", tests))
+        """Require an integer of at most this."""
+        tests = (Test("at_most", _integer(high, "high")),)
+        return _one(f"an integer of at most {high}", ("arg_int", tests))
 
     @staticmethod
     def max_length(length: int) -> Constraint:
-        """A text of at most so many code points, or a list of at most so many elements."""
-        if _whole(length, "length") < 0:
-            raise ValueError("must.max_length takes no negative length")
-        return _one(f"at most {length} long", ("arg_len", (Test("at_most", length),)))
+        """Require a string of at most ``length`` characters (code points), or a list of so many elements."""
+        if _integer(length, "length") < 0:
+            raise ValueError("must.max_length does not take a negative length")
+        return _one(f"length at most {length}", ("arg_len", (Test("at_most", length),)))
 
     @staticmethod
     def url(*hosts: str, scheme: str = "https", port: int | None = None, under: str = "/") -> Constraint:
-        """A canonical URL of one of these hosts, at this path or below it. The query is free.
+        """Require a canonical URL at one of these hosts, at this path or below it. The query is free.
 
-        Refused: user info, fragments, trailing dots, numeric, IPv6 and punycode hosts, control and
-        non-ASCII characters, dot segments plain or encoded, needless percent-encoding. ``port`` is the
-        scheme's own if None. Not protected: where the name resolves to, and redirects.
+        Refused: user info, fragments, final dots, numeric, IPv6 and punycode hosts, control and non-ASCII
+        characters, dot segments plain or encoded, needless percent-encoding. Not protected: what the host
+        name resolves to, and redirects.
+
+        Args:
+            hosts: host names in lower case.
+            scheme: ``https`` or ``http``.
+            port: the port; if None, the scheme's own.
+            under: the path, by whole components.
         """
-        at = "" if port is None else f":{_whole(port, 'port')}"
-        read = {host: shapes.url(f"{scheme}://{_text(host, 'a host')}{at}{under}") for host in hosts}
+        at = "" if port is None else f":{_integer(port, 'port')}"
+        read = {host: formats.url(f"{scheme}://{_string(host, 'a host')}{at}{under}") for host in hosts}
         bad = [host for host, url in read.items() if url is None or "/" in host or "?" in host or ":" in host]
         if bad or not hosts or not under.startswith("/") or "?" in under:
             raise ValueError("must.url takes lower-case host names, http or https, and a canonical path")
         origins = frozenset(url[0] for url in read.values() if url)
         path = next(url[1] for url in read.values() if url)
         tests = [Test("in", origins), *([Test("starts", path, 1)] if path != "/" else [])]
-        words = f"a URL of {_list_of(sorted(origins))}" + (f" under {under}" if path != "/" else "")
+        words = f"a URL at {_list_of(sorted(origins))}" + (f" under {under}" if path != "/" else "")
         return _one(words, ("arg_url", tuple(tests)))
 
     @staticmethod
     def email(*allowed: str) -> Constraint:
-        """Exactly one mail address: one of these, or at one of these domains (written without ``@``).
+        """Require exactly one email address: one of these, or at one of these domains (without ``@``).
 
         Refused: lists, display names, quoting, comments, line breaks, IP and punycode domains.
         """
         addresses = frozenset(a for a in allowed if "@" in a)
         domains = frozenset(allowed) - addresses
-        read = [shapes.email(a) for a in addresses] + [shapes.email(f"a@{d}") for d in domains]
+        read = [formats.email(a) for a in addresses] + [formats.email(f"a@{d}") for d in domains]
         if not read or None in read:
             raise ValueError("must.email takes addresses and lower-case domains")
-        words = f"one mail address: {_list_of(sorted(addresses) + [f'any at {d}' for d in sorted(domains)])}"
+        words = f"one email address: {_list_of(sorted(addresses) + [f'any at {d}' for d in sorted(domains)])}"
         tests = [(Test("in", addresses, 0),)] if addresses else []
         tests += [(Test("in", domains, 1),)] if domains else []
         return Constraint(words, lambda at: tuple((Clause("arg_email", at.key, None, t),) for t in tests))
 
     @staticmethod
     def subset_of(*values: object, empty: bool = False) -> Constraint:
-        """A list of which every element is one of these: all texts, or all whole numbers."""
-        inner = must.one_of(*_scalars(values, "must.subset_of"))
-        each = must.each(inner, empty=empty)
-        return Constraint(f"a list out of {inner.words.removeprefix('one of ')}", each.alternatives)
+        """Require a list in which every element is one of these strings, or one of these integers.
+
+        Args:
+            values: all strings, or all integers.
+            empty: allow the empty list.
+        """
+        return must.each(must.one_of(*_scalars(values, "must.subset_of")), empty=empty)
 
     @staticmethod
     def each(constraint: object, *, empty: bool = False) -> Constraint:
-        """A list (at most 512 elements) of which every element satisfies this. An empty one only if said."""
+        """Require a list of at most 512 elements, each of which satisfies this constraint or exact value.
+
+        Args:
+            constraint: what every element must be.
+            empty: allow the empty list.
+        """
         inner = as_constraint(constraint)
         if not inner.wants_value or len(inner.alternatives(Place.argument("element"))) != 1:
-            raise ValueError("must.each takes one constraint that is neither optional nor a choice")
+            raise ValueError("must.each takes a constraint that is neither optional nor a choice")
 
         def alternatives(at: Place) -> Alternatives:
             clauses = tuple(_for_each(clause, at.key) for clause in inner.alternatives(at)[0])
@@ -277,7 +298,7 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
 
     @staticmethod
     def fields(fields: dict[str, object] | None = None, /, **named: object) -> Constraint:
-        """An object with these fields and no others, each with a constraint or exactly a value."""
+        """Require an object with these fields and no others, each with a constraint or an exact value."""
         inner = {name: as_constraint(value) for name, value in {**(fields or {}), **named}.items()}
         words = ", ".join(f"{name}: {constraint.words}" for name, constraint in inner.items())
 
@@ -286,16 +307,21 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
             parts = [constraint.alternatives(at.member(name)) for name, constraint in inner.items()]
             return combine(((closed,),), *parts)
 
-        return Constraint(f"an object of {words or 'no fields'}", alternatives)
+        return Constraint(f"an object with {words}" if words else "an object without fields", alternatives)
 
     @staticmethod
     def command(program: str, *words: object, rest: object = None) -> Constraint:
-        """An argument list (never a shell line): the full path of a program, then its words in order.
+        """Require a command as a list of words, never a shell line: a program, then its words in order.
 
-        Each word is a text or a constraint; a word that is not spelled out must be no option (it cannot
-        start with ``-``). ``rest`` is what every further word must be; without it there are no more.
+        Not protected: what the program does with its words, and a tool that hands them to a shell.
+
+        Args:
+            program: the full path of the program.
+            words: a string or a constraint for each word. A word that the grant does not spell out cannot be
+                an option: it cannot start with ``-``.
+            rest: what every further word must be; if omitted, there are no further words.
         """
-        if shapes.argv([program]) is None:
+        if formats.argv([program]) is None:
             raise ValueError("must.command takes the canonical absolute path of a program")
         parts = [as_constraint(word) for word in words]
         tail = None if rest is None else must.each(rest, empty=True)
@@ -315,16 +341,16 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
 
 
 def _word(constraint: Constraint, at: Place, *, many: bool = False) -> Alternatives:
-    """What a word of a command must be; spelled out, or no option."""
+    """Return what a word of a command must be: spelled out by the grant, or not an option."""
     if not constraint.wants_value:
         raise ValueError("a word of must.command cannot be optional: use rest")
     operand = Clause("arg_operands" if many else "arg_operand", at.key)
-    found = []
+    alternatives = []
     for clauses in constraint.alternatives(at):
-        told = tuple(c for c in clauses if c.fact not in ("arg_names", "arg_fields"))
-        spelled = any(
+        on_value = tuple(c for c in clauses if c.fact not in ("arg_names", "arg_fields"))
+        spelled_out = any(
             (c.equal is not None and c.fact not in SOURCED) or any(t.op == "in" for t in c.tests)
-            for c in told
+            for c in on_value
         )
-        found.append(told if spelled else (operand, *told))
-    return tuple(found)
+        alternatives.append(on_value if spelled_out else (operand, *on_value))
+    return tuple(alternatives)

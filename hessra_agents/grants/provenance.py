@@ -1,14 +1,14 @@
-"""Arguments that follow data: a value that an earlier call of this session returned, at a named place.
+"""Require that an argument is a value which an earlier call of this session returned, at a named place.
 
     grant("send_email", to=from_result("search_contacts", "$[*].email", where={"name": "Sarah Baker"}))
 
-What a task cannot name before it reads, its capability names by where it comes from. A *selector* says which
-values of a result are meant: a path, and conditions on the fields beside its last name. The path is JSONPath
-(RFC 9535) of names, indices and ``[*]`` alone, and a result is bounded, so the work is: whoever narrows a
-capability writes selectors, too.
+A task often cannot name a value before it has read something; its capability then names the value's origin.
+A *selector* says which values of a result are meant: by a path, and by conditions on the fields beside the
+last name of the path. The path is JSONPath (RFC 9535) with names, indices and ``[*]`` only. Any holder who
+narrows a capability may write a selector, so its work is bounded, as the size of a result is.
 
-Each result is judged by itself: ``largest`` is the largest of one answer. Where an agent chooses what it asks
-for, it chooses what the answer holds, so grant the call that reads with exact arguments, too.
+Each result is searched by itself: ``largest`` is the largest of one result. An agent that chooses what it
+searches for also chooses what the result holds, so grant the reading call with exact arguments as well.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PATH", "Selector", "from_result"]
 
 MAX_PATH = 256
-"""Code points of a path."""
+"""Characters of a path."""
 
 MAX_TEXT = 1024
-"""Code points of a selector, as a token says it."""
+"""Characters of a selector, as the token writes it."""
 
 MAX_CONDITIONS = 8
 
 ITSELF = "@"
-"""In conditions, the value itself."""
+"""The name that conditions use for the value itself."""
 
 _NAME = r"\.[A-Za-z_][A-Za-z0-9_]*|\['(?:[^'\\\x00-\x1f]|\\['\\])+'\]"
-_STEP = re.compile(rf"(?P<name>{_NAME})|\[\*\]|\[(?:0|-?[1-9][0-9]{{0,5}})\]")
-_PATH = re.compile(rf"\$(?:{_STEP.pattern.replace('?P<name>', '?:')})*")
+_STEP = rf"(?P<name>{_NAME})|\[\*\]|\[(?:0|-?[1-9][0-9]{{0,5}})\]"
+_PATH = rf"\$(?:{_STEP.replace('?P<name>', '?:')})*"  # `re` compiles it at the first use
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which values of a result are meant.
+    """The values of a result that are meant.
 
     ``where``, ``starts``, ``largest`` and ``smallest`` are about the fields beside the last name of the
-    path, or, as ``@``, about the value itself. ``unique``: none is meant if there are several.
-    ``untrusted``: also of results that others could write.
+    path, or, as ``@``, about the value itself. ``unique``: no value is meant if there are several.
+    ``untrusted``: values of results that others could write are meant as well.
 
     Raises:
-        ValueError: it is not of this form.
+        ValueError: the path or a condition has another form.
     """
 
     path: str
@@ -69,112 +69,107 @@ class Selector:
     untrusted: bool = False
 
     def __post_init__(self) -> None:
-        if type(self.path) is not str or len(self.path) > MAX_PATH or not _PATH.fullmatch(self.path):
-            raise ValueError("a path is of names, [*] and indices, such as $[*].email")
+        if type(self.path) is not str or len(self.path) > MAX_PATH or not re.fullmatch(_PATH, self.path):
+            raise ValueError("a path consists of names, [*] and indices, such as $[*].email")
         edges = [name for name in (self.largest, self.smallest) if name is not None]
         names = [name for name, _ in (*self.where, *self.starts)] + edges
         if len(names) > MAX_CONDITIONS or not all(type(name) is str and name for name in names):
-            raise ValueError(f"a condition names a field, and there are at most {MAX_CONDITIONS}")
+            raise ValueError(f"a condition names a field, and there are at most {MAX_CONDITIONS} conditions")
         if {*names} - {ITSELF} and not self._split()[1]:
-            raise ValueError("conditions are about the fields beside the last name of the path: it has none")
+            raise ValueError("conditions are about fields beside the path's last name, and it has no name")
         if any(isinstance(value, (list, dict)) for _, value in self.where):
-            raise ValueError("where compares texts, numbers, truth values and None")
+            raise ValueError("where compares strings, numbers, booleans and None")
         if not all(type(prefix) is str and prefix for _, prefix in self.starts):
-            raise ValueError("starts takes a text of at least one character for each field")
+            raise ValueError("a prefix must be a string of at least one character")
         if type(self.unique) is not bool or type(self.untrusted) is not bool:
-            raise ValueError("unique and untrusted are True or False")
+            raise ValueError("unique and untrusted must be True or False")
 
     @property
     def text(self) -> str:
-        """The one text of this selector: canonical JSON, without what it does not say."""
-        said: dict[str, Json] = {
-            "path": self.path,
-            "where": dict(self.where),
-            "starts": dict(self.starts),
-        }
-        said |= {"largest": self.largest, "smallest": self.smallest}
-        said |= {"unique": self.unique, "untrusted": self.untrusted}
-        return encode({name: value for name, value in said.items() if value}).decode()
+        """Return the one text of this selector: canonical JSON, without the fields that are not set."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields |= {"where": dict(self.where), "starts": dict(self.starts)}
+        return encode({name: value for name, value in fields.items() if value}).decode()
 
     @staticmethod
     @lru_cache(maxsize=256)
     def read(text: str) -> Selector:
-        """The selector of this text.
+        """Read the text of a selector.
 
         Raises:
-            ValueError: it is none, or not in its one spelling.
+            ValueError: the text is not a selector, or not in its one spelling.
         """
-        said: Any = parse(text) if len(text) <= MAX_TEXT else None
-        if not isinstance(said, dict) or not said.keys() <= Selector.__dataclass_fields__.keys():
+        fields: Any = parse(text) if len(text) <= MAX_TEXT else None
+        if not isinstance(fields, dict) or not fields.keys() <= Selector.__dataclass_fields__.keys():
             raise ValueError("a selector of another form")
         for name in ("where", "starts"):
-            if not isinstance(said.setdefault(name, {}), dict):
+            if not isinstance(fields.setdefault(name, {}), dict):
                 raise ValueError("conditions of another form")
-            said[name] = tuple(said[name].items())
-        found = Selector(said.pop("path", ""), **said)
-        if found.text != text:
+            fields[name] = tuple(fields[name].items())
+        selector = Selector(fields.pop("path", ""), **fields)
+        if selector.text != text:
             raise ValueError("a selector in another spelling")
-        return found
+        return selector
 
     def values(self, result: Json) -> list[Json]:
-        """The values that are meant, of one result; none where a condition cannot be told."""
+        """Return the values of one result that are meant; none if a condition cannot be decided."""
         above, below = self._split()
         query = _query(f"${below}")
-        found: list[_Found] = [
+        matches: list[_Match] = [
             (holder.value, node.value)
             for holder in _query(above).finditer(result)
             for node in query.finditer(cast(Any, holder.value))
         ]
-        found = [one for one in found if self._fits(one)]
+        matches = [match for match in matches if self._fits(match)]
         if self.largest is not None:
-            found = _outermost(found, self.largest, max)
+            matches = _outermost(matches, self.largest, max)
         if self.smallest is not None:
-            found = _outermost(found, self.smallest, min)
-        values = [value for _, value in found]
+            matches = _outermost(matches, self.smallest, min)
+        values = [value for _, value in matches]
         return [] if self.unique and len({encode(value) for value in values}) != 1 else values
 
     def _split(self) -> tuple[str, str]:
-        """The path before its last name, and the rest from there; without a name all of it is before."""
-        names = [step.start() for step in _STEP.finditer(self.path, 1) if step["name"]]
+        """Return the path before its last name, and the rest; without a name, the whole path and nothing."""
+        names = [step.start() for step in re.compile(_STEP).finditer(self.path, 1) if step["name"]]
         at = names[-1] if names else len(self.path)
         return self.path[:at], self.path[at:]
 
-    def _fits(self, found: _Found) -> bool:
-        exact = [(_field(found, name), value) for name, value in self.where]
-        texts = [(_field(found, name), prefix) for name, prefix in self.starts]
-        # no value is equal to one of another type: 1 is no "1", and True is no 1
+    def _fits(self, match: _Match) -> bool:
+        exact = [(_field(match, name), value) for name, value in self.where]
+        prefixed = [(_field(match, name), prefix) for name, prefix in self.starts]
+        # values of different types are never equal: 1 is not "1", and True is not 1
         return all(type(field) is type(value) and field == value for field, value in exact) and all(
-            isinstance(field, str) and field.startswith(prefix) for field, prefix in texts
+            isinstance(field, str) and field.startswith(prefix) for field, prefix in prefixed
         )
 
 
-_Found: TypeAlias = "tuple[Any, Any]"
-"""A value, after what the last name of the path is a name in."""
+_Match: TypeAlias = "tuple[Any, Any]"
+"""The object that has the last name of the path, and the value."""
 
 _MISSING = object()
 
 
-def _field(found: _Found, name: str) -> Any:
-    """A field beside the value, or the value itself."""
-    holder, value = found
+def _field(match: _Match, name: str) -> Any:
+    """Return a field beside the value, or the value itself for ``@``."""
+    holder, value = match
     if name == ITSELF:
         return value
     return holder.get(name, _MISSING) if isinstance(holder, dict) else _MISSING
 
 
-def _outermost(found: list[_Found], name: str, which: Callable[[Iterable[Any]], Any]) -> list[_Found]:
-    """Those whose field is the largest, or smallest; none if they are not all numbers, or all texts."""
-    fields = [_field(one, name) for one in found]
+def _outermost(matches: list[_Match], name: str, edge: Callable[[Iterable[Any]], Any]) -> list[_Match]:
+    """Return the matches with the largest or smallest field; none unless all are numbers, or all strings."""
+    fields = [_field(match, name) for match in matches]
     numbers = all(type(value) in (int, float) for value in fields)
     if not fields or not (numbers or all(type(value) is str for value in fields)):
         return []
-    most = which(fields)
-    return [one for one, value in zip(found, fields, strict=True) if value == most]
+    outermost = edge(fields)
+    return [match for match, value in zip(matches, fields, strict=True) if value == outermost]
 
 
 @lru_cache(maxsize=256)
 def _query(path: str) -> JSONPathQuery:
-    from jsonpath_rfc9535 import compile  # only who follows data needs it
+    from jsonpath_rfc9535 import compile  # only needed where a capability follows data
 
     return compile(path)
 
@@ -190,39 +185,33 @@ def from_result(
     unique: bool = False,
     untrusted: bool = False,
 ) -> Constraint:
-    """A value that an earlier call of this tool, permitted and completed in this session, returned there.
+    """Require a value that an earlier call of this tool returned at this place of its result.
 
-    It joins others with ``&`` and stands in `must.each` and `must.fields`. A guard that is told of no session
-    refuses. In conditions ``@`` is the value itself: ``starts_with={"@": "External"}``.
+    The earlier call was permitted and completed in the same session. The constraint joins others with ``&``
+    and may stand in `must.each` and `must.fields`. Without a session, the guard refuses the call. In
+    conditions, ``@`` is the value itself: ``starts_with={"@": "External"}``.
 
     Args:
-        tool: its name, or the function.
-        path: where in the result (RFC 9535), of names, indices and ``[*]``: ``$[*].email``.
-        where: fields beside the last name of the path, and what they are exactly.
-        starts_with: fields beside it, and how their texts begin.
-        largest: only where this field, a number or a text, is the largest of all that are left.
-        smallest: or the smallest.
-        unique: only if there is one such value.
-        untrusted: also from a tool whose results others can write (``guard.tool(untrusted=True)``).
+        tool: the tool's name, or its function.
+        path: the place in the result (RFC 9535), of names, indices and ``[*]``: ``$[*].email``.
+        where: fields beside the last name of the path, and their exact values.
+        starts_with: fields beside the last name of the path, and the beginnings of their strings.
+        largest: of the values that are left, only the one with the largest number or string in this field.
+        smallest: the same with the smallest.
+        unique: only if exactly one value is left.
+        untrusted: accept values of a tool whose results others can write (``guard.tool(untrusted=True)``).
 
     Raises:
-        ValueError: the path or a condition is of another form.
+        ValueError: the path or a condition has another form.
     """
     try:
         exact = tuple((name, to_json(value)) for name, value in (where or {}).items())
     except MalformedError as error:
         raise ValueError(f"where cannot hold this value: {error}") from error
-    selector = Selector(
-        path,
-        exact,  # type: ignore[arg-type]
-        tuple((starts_with or {}).items()),
-        largest,
-        smallest,
-        unique,
-        untrusted,
-    )
+    prefixes = tuple((starts_with or {}).items())
+    selector = Selector(path, cast(Any, exact), prefixes, largest, smallest, unique, untrusted)
     source = Source(tool_name(tool), selector.text)
     if len(source.selector) > MAX_TEXT:
-        raise ValueError(f"a selector is at most {MAX_TEXT} characters long")
+        raise ValueError(f"a selector has at most {MAX_TEXT} characters")
     words = describe_clauses([Clause("result_of", "it", source)])
     return Constraint(words, lambda at: ((Clause("result_of", at.key, source),),))

@@ -1,1 +1,1 @@
-"""tools."""
+"""Represent a Python function, or a tool described by JSON Schema, so that a guard can run or check it."""

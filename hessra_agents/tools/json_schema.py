@@ -1,7 +1,7 @@
-"""Tool schemas for models: JSON Schema of the reachable tools, narrowed to what is granted.
+"""Write tool schemas for models: JSON Schema of the reachable tools, narrowed to what is granted.
 
-A narrowed schema is a hint that keeps a model from asking in vain. It is no boundary: the guard decides.
-Where a capability offers several branches for a tool, an argument is narrowed only by what holds in all.
+A narrowed schema is a hint that spares a model refused calls. It protects nothing: the guard decides. If a
+capability has several branches for a tool, an argument is narrowed only by what holds in all of them.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
 
 
 def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
-    """The schema of the arguments of one object under all of these patterns: a copy, and closed."""
+    """Return a copy of a schema of arguments, closed, and narrowed to what all these patterns grant."""
     schema = copy.deepcopy(schema)
     schema.setdefault("properties", {})
     opened = schema.get("additionalProperties", False)
     schema["additionalProperties"] = False
     for pattern in patterns:
         branches = [branch for branch in pattern if branch.resource == resource]
-        if opened is not False:  # to any name: to those that are granted
-            for name in set[str]().union(*(_named(branch) or () for branch in branches)):
+        if opened is not False:  # the schema allows any name: list the granted names
+            for name in set[str]().union(*(_listed(branch) or () for branch in branches)):
                 schema["properties"].setdefault(name, {} if opened is True else copy.deepcopy(opened))
         if branches:
             _narrow(schema, branches)
     for name, field in schema["properties"].items():
-        _tell(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
+        _describe(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
     if not schema.get("required"):
         schema.pop("required", None)
     return schema
 
 
 def wrapped(provider: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, Any]:
-    """One tool as a provider's API takes it.
+    """Return the definition of a tool in the shape of a provider's API.
 
     Raises:
-        ValueError: the shape is not one of `SHAPES`.
+        ValueError: the provider is not one of `SHAPES`.
     """
     about = {"name": tool.name, "description": tool.description}
     if provider == "openai":
@@ -55,38 +55,38 @@ def wrapped(provider: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, 
         return {**about, "input_schema": parameters}
     if provider == "mcp":
         return {**about, "inputSchema": parameters}
-    raise ValueError(f"the shapes are {', '.join(SHAPES)}")
+    raise ValueError(f"unknown provider; choose from {', '.join(SHAPES)}")
 
 
 def _narrow(schema: dict[str, Any], branches: list[Branch]) -> None:
     properties, required = schema["properties"], set(schema.get("required", ()))
-    closed = [_named(branch) for branch in branches]
+    closed = [_listed(branch) for branch in branches]
     if all(names is not None for names in closed):
-        named = set[str]().union(*(names or () for names in closed))
-        for name in [name for name in properties if name not in named]:
+        listed = set[str]().union(*(names or () for names in closed))
+        for name in properties.keys() - listed:
             del properties[name]
     required |= set.intersection(*(_required(branch) for branch in branches))
     for name in properties:
-        options = [_keywords(branch, name) for branch in branches]
-        told = [option for option in options if option is not None]
-        if told and all(option == told[0] for option in told[1:]):
-            _join(properties[name], told[0])
-        elif told and all(option.keys() <= {"const", "enum"} and option for option in told):
-            values = [v for option in told for v in option.get("enum", [option.get("const")])]
+        keywords = [_keywords(branch, name) for branch in branches]
+        options = [option for option in keywords if option is not None]
+        if options and all(option == options[0] for option in options[1:]):
+            _join(properties[name], options[0])
+        elif options and all(option.keys() <= {"const", "enum"} and option for option in options):
+            values = [v for option in options for v in option.get("enum", [option.get("const")])]
             _join(properties[name], {"enum": list(dict.fromkeys(values))})
     schema["required"] = [name for name in properties if name in required]
 
 
-def _tell(field: dict[str, Any], patterns: list[Pattern], resource: str, name: str) -> None:
-    """Say in words what no keyword says: addresses, URLs, commands, elements, fields."""
-    said: dict[str, None] = {}
+def _describe(field: dict[str, Any], patterns: list[Pattern], resource: str, name: str) -> None:
+    """Describe in words what no keyword expresses: addresses, URLs, commands, elements, results."""
+    words: dict[str, None] = {}
     for pattern in patterns:
         ways = [by_argument(b.clauses).get(name, []) for b in pattern if b.resource == resource]
         if any(clause.fact in _WORDED for way in ways for clause in way):
-            said[" or ".join(dict.fromkeys(describe_clauses(way) for way in ways if way))] = None
-    if said:
-        told = [field["description"]] if isinstance(field.get("description"), str) else []
-        field["description"] = "; ".join([*told, *said])
+            words[" or ".join(dict.fromkeys(describe_clauses(way) for way in ways if way))] = None
+    if words:
+        own = [field["description"]] if isinstance(field.get("description"), str) else []
+        field["description"] = "; ".join([*own, *words])
     if field.get("type") == "array" and "maxLength" in field:
         field["maxItems"] = field.pop("maxLength")
 
@@ -105,34 +105,34 @@ _WORDED = {
 }
 
 
-def _named(branch: Branch) -> set[str] | None:
-    """The argument names that a branch closes on, or None."""
+def _listed(branch: Branch) -> set[str] | None:
+    """Return the argument names that may occur in a branch, or None if it allows any."""
     if not branch.closes:
         return None
     tests = [t for c in branch.clauses if c.fact == "arg_names" for t in c.tests]
-    named = [set(map(str, t.operand)) for t in tests if t.op == "in" and isinstance(t.operand, frozenset)]
-    return set.intersection(*named) - {str(t.operand) for t in tests if t.op == "lacks"}
+    sets = [set(map(str, t.operand)) for t in tests if t.op == "in" and isinstance(t.operand, frozenset)]
+    return set.intersection(*sets) - {str(t.operand) for t in tests if t.op == "lacks"}
 
 
 def _required(branch: Branch) -> set[str]:
-    asked = {
+    by_name = {
         str(t.operand) for c in branch.clauses if c.fact == "arg_names" for t in c.tests if t.op == "has"
     }
-    return asked | {
+    return by_name | {
         c.key for c in branch.clauses if c.key and not c.key.startswith("/") and c.fact != "arg_fields"
     }
 
 
 def _keywords(branch: Branch, name: str) -> dict[str, Any] | None:
-    """The JSON Schema keywords for one argument; None where the branch rules the argument out."""
+    """Return the JSON Schema keywords for one argument; None if the branch rules the argument out."""
     for clause in branch.clauses:
         if clause.fact == "arg_names" and any(t.op == "lacks" and t.operand == name for t in clause.tests):
             return None
-    found: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     for clause in branch.clauses:
         if clause.key == name:
-            _join(found, _clause(clause))
-    return found
+            _join(keywords, _clause(clause))
+    return keywords
 
 
 def _clause(clause: Clause) -> dict[str, Any]:
@@ -140,10 +140,10 @@ def _clause(clause: Clause) -> dict[str, Any]:
         return {"const": None} if clause.equal is True else {}
     if clause.equal is not None:
         return {"const": clause.equal} if clause.fact in ("arg_str", "arg_int", "arg_bool") else {}
-    found: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     for test in clause.tests:
-        _join(found, _test(clause.fact, test))
-    return found
+        _join(keywords, _test(clause.fact, test))
+    return keywords
 
 
 def _test(fact: str, test: Test) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _test(fact: str, test: Test) -> dict[str, Any]:
 
 
 def _join(into: dict[str, Any], more: dict[str, Any]) -> None:
-    """Both at once: what cannot be said by one keyword goes to ``allOf``."""
+    """Require both: what one keyword cannot express goes to ``allOf``."""
     for keyword, value in more.items():
         if keyword not in into:
             into[keyword] = value
@@ -174,6 +174,6 @@ def _join(into: dict[str, Any], more: dict[str, Any]) -> None:
         elif keyword == "minimum":
             into[keyword] = max(into[keyword], value)
         elif keyword == "enum":
-            into[keyword] = [one for one in into[keyword] if one in value]
+            into[keyword] = [choice for choice in into[keyword] if choice in value]
         elif into[keyword] != value:
             into.setdefault("allOf", []).append({keyword: value})

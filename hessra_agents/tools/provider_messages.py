@@ -1,6 +1,6 @@
-"""Tool calls as model providers write them, and results as they read them.
+"""Read tool calls as model providers write them, answer them, and write results as models read them.
 
-Four shapes, told apart by their own fields; dictionaries or the provider's SDK objects:
+Four shapes, distinguished by their own fields, as dictionaries or as objects of the provider's SDK:
 
     openai            {"id", "type": "function", "function": {"name", "arguments": "<JSON text>"}}
     openai-responses  {"type": "function_call", "call_id", "name", "arguments": "<JSON text>"}
@@ -11,21 +11,26 @@ Four shapes, told apart by their own fields; dictionaries or the provider's SDK 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import anyio
 from pydantic_core import to_jsonable_python
 
 from ..call.canonical import MAX_DEPTH
+from ..errors import Denied, Reason
 
-__all__ = ["ToolCall", "calls_of", "result_text"]
+__all__ = ["ToolCall", "answer_calls", "calls_of", "result_text"]
+
+_log = logging.getLogger("hessra_agents")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call as a model asked for it. ``arguments`` are not read yet: JSON text, or a mapping."""
+    """A call as a model requested it. ``arguments`` are not read yet: JSON text, or a mapping."""
 
     provider: str
     id: Any
@@ -37,7 +42,7 @@ class ToolCall:
         """Read a provider's tool call.
 
         Raises:
-            ValueError: it has none of the four shapes, so there is no form to answer in.
+            ValueError: the message has none of the four shapes, so it cannot be answered.
         """
         data = _mapping(message)
         kind = data.get("type")
@@ -50,10 +55,10 @@ class ToolCall:
             return cls("openai", data.get("id"), *_named(function, "arguments"))
         if data.get("method") == "tools/call" and isinstance(data.get("params"), Mapping):
             return cls("mcp", data.get("id"), *_named(data["params"], "arguments"))
-        raise ValueError("a tool call is of the openai, openai-responses, anthropic or mcp shape")
+        raise ValueError("a tool call must have the openai, openai-responses, anthropic or mcp shape")
 
     def answer(self, text: str, *, error: bool) -> dict[str, Any]:
-        """The result, or the refusal, in the shape in which the call came."""
+        """Return the result or the refusal in the shape of the call."""
         if self.provider == "openai":
             return {"role": "tool", "tool_call_id": self.id, "content": text}
         if self.provider == "openai-responses":
@@ -63,19 +68,60 @@ class ToolCall:
         return {"content": [{"type": "text", "text": text}], "isError": error}
 
 
-def calls_of(message: object) -> list[ToolCall]:
-    """The tool calls of a message, or of a list of its parts; parts that are no calls are passed over.
+async def answer_calls(
+    message: object, run: Callable[[str, Mapping[str, Any] | str], Awaitable[object]]
+) -> list[dict[str, Any]]:
+    """Run the tool calls of a message concurrently, and return their answers in order and in their shape.
 
-    Takes None (OpenAI's ``tool_calls`` where there are none), a list of calls, the ``content`` or ``output``
-    of a message with other parts in it, or the whole message.
+    Args:
+        message: see `calls_of`.
+        run: runs the call of a tool by its name and arguments. What it raises becomes an answer that the
+            model can read: the text of a refusal, but only the type of any other exception.
 
     Raises:
-        ValueError: a part is neither a call nor one of the known parts that are none.
+        ValueError: a part is neither a call nor a known part of another kind.
+    """
+    calls = calls_of(message)
+    answers = [call.answer("error: the call was cancelled", error=True) for call in calls]
+
+    async def answer(index: int, call: ToolCall) -> None:
+        answers[index] = await _answer(call, run)
+
+    async with anyio.create_task_group() as group:
+        for index, call in enumerate(calls):
+            group.start_soon(answer, index, call)
+    return answers
+
+
+async def _answer(
+    call: ToolCall, run: Callable[[str, Mapping[str, Any] | str], Awaitable[object]]
+) -> dict[str, Any]:
+    try:
+        if not isinstance(call.arguments, (str, Mapping)):
+            raise Denied(Reason.MALFORMED, "the arguments must be an object", tool=call.name)
+        return call.answer(result_text(await run(call.name, call.arguments)), error=False)
+    except Exception as error:
+        if isinstance(error, Denied) and not error.from_tool:
+            return call.answer(f"refused: {error}", error=True)
+        # its message may hold anything: it goes to the log, and only its type to the model
+        _log.warning("the tool %r failed", call.name, exc_info=error)
+        return call.answer(f"error: the tool failed with {type(error).__name__}", error=True)
+
+
+def calls_of(message: object) -> list[ToolCall]:
+    """Return the tool calls of a message, or of a list of its parts; skip known parts that are not calls.
+
+    Args:
+        message: None (OpenAI's ``tool_calls`` if there are none), a list of calls, the ``content`` or
+            ``output`` of a message, or the whole message.
+
+    Raises:
+        ValueError: a part is neither a call nor a known part of another kind.
     """
     if message is None:
         return []
     if isinstance(message, (list, tuple)):
-        return [ToolCall.of(part) for part in message if _mapping(part).get("type") not in _NO_CALLS]
+        return [ToolCall.of(part) for part in message if _mapping(part).get("type") not in _OTHER_PARTS]
     data = _mapping(message)
     for parts in ("tool_calls", "content", "output"):
         if isinstance(data.get(parts), list):
@@ -83,37 +129,37 @@ def calls_of(message: object) -> list[ToolCall]:
     return [] if data.get("role") == "assistant" else [ToolCall.of(message)]
 
 
-_NO_CALLS = frozenset(
+_OTHER_PARTS = frozenset(
     ("text", "output_text", "message", "reasoning", "thinking", "redacted_thinking", "refusal")
 )
 
 
 def result_text(value: object) -> str:
-    """A tool's result as text for a model: text as it is, else JSON.
+    """Return a tool's result as text for a model: a string unchanged, any other value as JSON.
 
     Models and dataclasses are written as pydantic writes them: by their own serializers, without excluded
-    fields, secrets masked. An element that has no JSON form becomes the name of its type in angle brackets,
-    never its ``repr``; bytes are base64; a lone surrogate becomes ``?``.
+    fields, with secrets masked. An element that has no JSON form becomes the name of its type in angle
+    brackets, never its ``repr``; bytes become base64; a lone surrogate becomes ``?``.
     """
     if isinstance(value, str):
         return _utf8(value)
     try:
-        return _written(_form(value))
-    except Exception:  # a cycle, one element's own serializer, a number that is not finite: save the others
-        return _written(_saved(value, ()))
+        return _json_text(_jsonable(value))
+    except Exception:  # a cycle, an element's own serializer, a number that is not finite: keep the rest
+        return _json_text(_jsonable_parts(value, ()))
 
 
-def _form(value: object) -> object:
+def _jsonable(value: object) -> object:
     return to_jsonable_python(value, fallback=_kind, bytes_mode="base64")
 
 
-def _written(form: object) -> str:
+def _json_text(form: object) -> str:
     text = json.dumps(form, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return _utf8(text)
 
 
-def _saved(value: object, around: tuple[int, ...]) -> object:
-    """The parts of a value that have a JSON form, one by one; ``around`` are the containers of this one."""
+def _jsonable_parts(value: object, around: tuple[int, ...]) -> object:
+    """Return the parts of a value that have a JSON form; ``around`` are the ids of its containers."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, float) and not isfinite(value):
@@ -125,13 +171,13 @@ def _saved(value: object, around: tuple[int, ...]) -> object:
             return _kind(value)
         within = (*around, id(value))
         if isinstance(value, dict):
-            return {_name(key): _saved(one, within) for key, one in value.items()}
-        return [_saved(one, within) for one in value]
+            return {_name(key): _jsonable_parts(member, within) for key, member in value.items()}
+        return [_jsonable_parts(element, within) for element in value]
     try:
-        form = _form(value)
-    except Exception:  # whatever its serializer raises
+        form = _jsonable(value)
+    except Exception:  # a serializer may raise anything
         return _kind(value)
-    return _saved(form, around) if isinstance(form, (int, float, list, dict)) else form
+    return _jsonable_parts(form, around) if isinstance(form, (int, float, list, dict)) else form
 
 
 _MANY_BITS = 10_000  # Python refuses to print an integer of more than 4300 digits
@@ -155,12 +201,12 @@ def _mapping(message: object) -> Mapping[str, Any]:
     if isinstance(message, Mapping):
         return message
     dump = getattr(message, "model_dump", None)
-    found = dump() if callable(dump) else getattr(message, "__dict__", None)
-    return found if isinstance(found, Mapping) else {}
+    members = dump() if callable(dump) else getattr(message, "__dict__", None)
+    return members if isinstance(members, Mapping) else {}
 
 
 def _named(data: Mapping[str, Any], key: str) -> tuple[str, Any]:
     name, arguments = data.get("name"), data.get(key)
-    # some models write nothing where a call has no arguments
+    # some models write nothing if a call has no arguments
     nothing = arguments is None or (isinstance(arguments, str) and not arguments.strip())
     return (name if isinstance(name, str) else ""), ({} if nothing else arguments)

@@ -1,9 +1,9 @@
-"""A tool: a Python function, and what its own signature says about its arguments.
+"""Represent a tool: a Python function, and what its own signature says about its arguments.
 
-The signature is read once. Arguments are then validated from their canonical bytes, strictly: nothing is
-coerced, nothing unknown is let through, and the function gets a fresh value built from those very bytes.
-A value that would not reach the function as it is written is refused. A constraint in `typing.Annotated` is
-the tool's own bound, whatever a capability says:
+The signature is read once. Arguments are then validated strictly from their canonical bytes: nothing is
+coerced, an unknown argument is refused, and the function gets a fresh value built from those bytes. A value
+that would not reach the function unchanged is refused. A constraint in `typing.Annotated` is the tool's own
+bound, and holds for every capability:
 
     async def send_email(to: Annotated[str, must.email("acme.com")], body: str) -> str: ...
 """
@@ -15,10 +15,11 @@ import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+from typing_extensions import TypedDict  # pydantic requires this class below Python 3.12
 
 from ..call.call import Call
 from ..call.canonical import Json
@@ -39,18 +40,18 @@ from .type_hints import (
 
 __all__ = ["Tool"]
 
-MAX_TOLD = 16
-"""Places that one refusal names."""
+MAX_PROBLEMS = 16
+"""Arguments, and places inside arguments, that one refusal names."""
 
 MAX_FAULTS = 64
-"""With more faults than these, a refusal names none: to list them would cost more than to find them."""
+"""If pydantic finds more faults, the refusal names none: listing them would cost more than finding them."""
 
-_WORDS = {  # our own words: the texts of pydantic, and of validators that borrow its codes, may hold values
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
+_WORDS = {  # our own words: the messages of pydantic, and of validators that use its codes, may hold values
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
-    "bool_type": "true or false",
+    "bool_type": "a boolean",
     "none_required": "null",
     "list_type": "a list",
     "tuple_type": "a list",
@@ -60,22 +61,21 @@ _WORDS = {  # our own words: the texts of pydantic, and of validators that borro
     "dataclass_type": "an object",
 }
 _TYPED = "a value of the declared type"
-_AS_WRITTEN = "only what reaches the tool as it is written"
-
+_UNCHANGED = "a value that reaches the tool unchanged"
 
 _NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
-    """One registered function. ``kind`` is ``async``, ``sync`` (run in a thread) or ``generator``.
+    """A registered function. ``kind`` is ``async``, ``sync`` (run in a thread) or ``generator``.
 
-    An argument that a call leaves out runs with the function's own default, which no capability names: give
-    defaults that are harmless. A default is one object for all calls: a list or dict that the function
-    changes stays changed for the next caller.
+    Not protected: an argument that a call omits gets the function's own default, which a capability does not
+    constrain, so give defaults that are harmless. A default is one object for all calls: a list or dict that
+    the function changes stays changed for the next caller.
 
     ``bounds`` has one pattern for each parameter with a bound of its own. ``exposes_labels`` are the labels
-    of what its results hold; ``untrusted``: others can write them.
+    of what the tool's results hold; ``untrusted`` says that others can write the results.
     """
 
     name: str
@@ -104,23 +104,23 @@ class Tool:
         exposes_labels: Iterable[str] = (),
         untrusted: bool = False,
     ) -> Tool:
-        """Read a function's signature.
+        """Create a tool from a function, by its signature.
 
         Raises:
-            TypeError: a parameter cannot be named by a capability (``*args``, ``**kwargs``, an alias), its
-                default is hidden in `Field`, a type is unknown or read unseen, a bound stands where it
-                would be lost, or it is no function.
+            TypeError: the function is not a Python function; a capability cannot name a parameter (``*args``,
+                ``**kwargs``, an alias); a default is hidden in `Field`; a type is unknown, or would be read
+                after the check; or a bound stands where it would be lost.
         """
         if not (inspect.isfunction(function) or inspect.ismethod(function)):
             raise TypeError(
-                "a tool is a Python function or a bound method: write a function of your own around others,"
+                "a tool must be a Python function or a bound method: wrap other callables in a function,"
                 " and decorate below @classmethod or @staticmethod"
             )
         if inspect.isgeneratorfunction(function):
             raise TypeError(f"{function.__name__}: write a generator tool as an async generator")
         called = name or function.__name__
         if not _NAME.fullmatch(called):
-            raise TypeError(f"{called!r} is no name for a tool: letters, digits and _ . / - up to 128")
+            raise TypeError(f"{called!r} is not a tool's name: use 1 to 128 letters, digits and _ . / -")
         signature = inspect.signature(function)
         hints = _hints(function)
         parameters = dict(signature.parameters)
@@ -133,11 +133,11 @@ class Tool:
         open_ended = [p.name for p in parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         if open_ended:
             raise TypeError(
-                f"{called}: the open-ended {open_ended[0]} cannot be named by a capability: write a function"
-                " around it that names every argument"
+                f"{called}: a capability cannot name the open-ended {open_ended[0]}: wrap {called} in a"
+                " function that names every argument"
             )
-        told = {n: p for n, p in parameters.items() if n not in inject}
-        adapter = _adapter(called, told, hints)
+        arguments = {n: p for n, p in parameters.items() if n not in inject}
+        adapter = _adapter(called, arguments, hints)
         compared = _compared(called, adapter)
         return cls(
             called,
@@ -146,7 +146,7 @@ class Tool:
             method,
             frozenset(inject),
             tuple(n for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY),
-            _bounds(called, told, hints),
+            _bounds(called, arguments, hints),
             _schema(called, adapter),
             inspect.getdoc(function) or "",
             hints,
@@ -157,11 +157,32 @@ class Tool:
             untrusted,
         )
 
-    def read(self, call: Call) -> dict[str, Any]:
-        """The values that the function gets, built from the call's canonical bytes.
+    def prepare(
+        self, call: Call, injected: Mapping[str, Any], receiver: object | None = None
+    ) -> partial[Any]:
+        """Return the function with the values of this call, built from its canonical bytes.
+
+        Args:
+            injected: values for the parameters that the host injects.
+            receiver: the object that a method is called on.
 
         Raises:
-            Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``; no value is told.
+            Denied: the arguments do not fit the function's signature, or the host does not provide a value.
+        """
+        positional, named = self.arguments(self.read(call), injected)
+        if not self.method:
+            return partial(self.function, *positional, **named)
+        if receiver is None:
+            raise Denied(
+                Reason.UNAVAILABLE, "a method needs its object: use guard.add(the_object.method), or bind it"
+            )
+        return partial(self.function, receiver, *positional, **named)
+
+    def read(self, call: Call) -> dict[str, Any]:
+        """Return the values that the function gets, built from the call's canonical bytes.
+
+        Raises:
+            Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``; the refusal shows no value.
         """
         try:
             values = self._adapter.validate_json(call.canonical_json, strict=True)
@@ -171,40 +192,43 @@ class Tool:
             changed = self._changed(call, values)
             if not changed:
                 return values
-            problems = [Problem(Reason.MALFORMED, name, _AS_WRITTEN) for name in changed[:MAX_TOLD]]
+            problems = [Problem(Reason.MALFORMED, name, _UNCHANGED) for name in changed[:MAX_PROBLEMS]]
             refused = Denied(Reason.MALFORMED, tool=self.name, problems=problems)
-        raise refused  # outside of the handler: the error holds the values
+        raise refused  # outside the handler, because the error holds the values
 
     def _changed(self, call: Call, values: Mapping[str, Any]) -> list[str]:
-        """The arguments that would not reach the tool as they were asked for."""
+        """Return the arguments that would not reach the tool as the call requests them."""
         names = sorted(self._compared & values.keys()) if self._compared else ()
-        asked = call.arguments if names else {}
+        requested = call.arguments if names else {}
         return [
             name
             for name in names
-            if not equals_request(asked[name], values[name])
-            and not self._writes(name, values[name], asked[name])
+            if not equals_request(requested[name], values[name])
+            and not self._serializes_to(requested[name], name, values[name])
         ]
 
-    def _writes(self, name: str, value: object, asked: Json) -> bool:
-        """Whether the type itself writes the value as it was asked for, where no rule of ours reads it."""
+    def _serializes_to(self, requested: Json, name: str, value: object) -> bool:
+        """Return whether the type's own serializer writes the value as requested, if no rule of ours does."""
         try:
             form = self._adapter.dump_python({name: value}, mode="json", by_alias=True, warnings=False)
-        except Exception:  # whatever a type's own serializer raises: then it does not
+        except Exception:  # a type's serializer may raise anything; then the value does not pass
             return False
-        return any(equals_request(asked, one) for one in form.values())
+        return any(equals_request(requested, written) for written in form.values())
 
     def arguments(
         self, values: Mapping[str, Any], injected: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments of the function.
+        """Return the positional and the keyword arguments of the function.
 
-        A positional one that was left out is given its default: the next must not take its place.
+        An omitted positional argument gets its default, so that the next argument does not take its place.
+
+        Raises:
+            Denied: ``unavailable``, if the host does not provide an injected value.
         """
         if self.injected:
             missing = sorted(self.injected - injected.keys())
             if missing:
-                raise Denied(Reason.UNAVAILABLE, f"the host provides no {missing[0]}", tool=self.name)
+                raise Denied(Reason.UNAVAILABLE, f"the host does not provide {missing[0]}", tool=self.name)
         named = {**values, **{name: injected[name] for name in self.injected}}
         if not self.positional:
             return [], named
@@ -214,8 +238,8 @@ class Tool:
 
 def _exposes(labels: Iterable[str], *, untrusted: bool) -> frozenset[str]:
     if isinstance(labels, str) or type(untrusted) is not bool:
-        raise TypeError("exposes_labels is a list of labels, and untrusted True or False")
-    return frozenset(plain_label(one) for one in labels) | ({UNTRUSTED} if untrusted else set())
+        raise TypeError("exposes_labels must be a list of labels, and untrusted True or False")
+    return frozenset(map(plain_label, labels)) | ({UNTRUSTED} if untrusted else set())
 
 
 def _is_method(function: Callable[..., Any], names: tuple[str, ...]) -> bool:
@@ -240,14 +264,14 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _adapter(
     name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
 ) -> TypeAdapter[dict[str, Any]]:
-    from pydantic.fields import FieldInfo  # brings what only a tool's schema needs
+    from pydantic.fields import FieldInfo  # imports modules that only a tool's schema needs
 
     fields = {}
-    for one, parameter in parameters.items():
+    for argument, parameter in parameters.items():
         if isinstance(parameter.default, (FieldInfo, Constraint)):
-            raise TypeError(f"{name}: what describes {one} belongs into Annotated, not into its default")
-        hint = hints.get(one, Any)
-        fields[one] = hint if parameter.default is parameter.empty else NotRequired[hint]
+            raise TypeError(f"{name}: put the description of {argument} in Annotated, not in its default")
+        hint = hints.get(argument, Any)
+        fields[argument] = hint if parameter.default is parameter.empty else NotRequired[hint]
     make: Any = TypedDict
     arguments = make(name, fields)
     arguments.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False)
@@ -255,19 +279,24 @@ def _adapter(
         return TypeAdapter(arguments)
     except Exception as error:
         raise TypeError(
-            f"{name}: a type cannot be validated; declare what the host injects: {error}"
+            f"{name}: a type cannot be validated; name in inject= what the host provides: {error}"
         ) from error
 
 
 def _compared(name: str, adapter: TypeAdapter[dict[str, Any]]) -> frozenset[str]:
-    """The parameters whose values are compared with what was asked; refuses those that cannot be."""
+    """Return the parameters whose values are compared with the request.
+
+    Raises:
+        TypeError: the value of a parameter cannot be compared.
+    """
     schema: Any = adapter.core_schema
     if schema["type"] == "definitions":
         refuse_late_readings(name, schema["definitions"])
         schema = schema["schema"]
-    for one, field in schema["fields"].items():
-        refuse_hidden_readings(f"{name}: {one}", field)
-    return frozenset(one for one, field in schema["fields"].items() if not is_lossless(field["schema"]))
+    fields = schema["fields"].items()
+    for argument, field in fields:
+        refuse_hidden_readings(f"{name}: {argument}", field)
+    return frozenset(argument for argument, field in fields if not is_lossless(field["schema"]))
 
 
 def _schema(name: str, adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
@@ -284,38 +313,38 @@ def _schema(name: str, adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
 def _bounds(
     name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
 ) -> tuple[Pattern, ...]:
-    found = []
-    for one, parameter in parameters.items():
+    bounds = []
+    for argument, parameter in parameters.items():
         try:
-            bound = annotated_constraint(hints.get(one))
+            bound = annotated_constraint(hints.get(argument))
         except (TypeError, ValueError, NameError, RecursionError) as error:
-            raise TypeError(f"{name}: {one}: {error}") from error
+            raise TypeError(f"{name}: {argument}: {error}") from error
         if bound is not None:
             if parameter.default is not parameter.empty and bound.wants_value:
                 bound = must.optional(bound)
-            found.append(Grant(f"tool:{name}", "invoke", ((one, bound),)).branches(closed=False))
-    return tuple(found)
+            bounds.append(Grant(f"tool:{name}", "invoke", ((argument, bound),)).branches(closed=False))
+    return tuple(bounds)
 
 
 def _refused(tool: str, error: ValidationError, declared: Collection[str]) -> Denied:
-    """The refusal: declared names and our own words only, since whatever else may hold a value."""
+    """Return the refusal in declared names and our own words; every other text may hold a value."""
     if error.error_count() > MAX_FAULTS:
         return Denied(Reason.MALFORMED, "the arguments have too many faults to list", tool=tool)
     reasons: dict[str | None, Reason] = {}
-    words: dict[str | None, dict[str, None]] = {}  # several for one place are ways to mend it
+    words: dict[str | None, dict[str, None]] = {}  # several words for one place are alternatives
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         first, *rest = fault["loc"] or ("",)
         known = str(first) if first in declared else None
         indexes = itertools.takewhile(lambda step: isinstance(step, int), rest)
         place = None if known is None else "/".join([known, *map(str, indexes)])
         if not rest and known is None and fault["type"] == "extra_forbidden":
-            reason, told = Reason.UNNAMED_ARGUMENT, "the tool has no such argument"
+            reason, allowed = Reason.UNNAMED_ARGUMENT, "the tool has no such argument"
         elif not rest and known is not None and fault["type"] == "missing":
-            reason, told = Reason.MISSING_ARGUMENT, ""
+            reason, allowed = Reason.MISSING_ARGUMENT, ""
         else:
-            reason, told = Reason.MALFORMED, _WORDS.get(fault["type"], _TYPED)
+            reason, allowed = Reason.MALFORMED, _WORDS.get(fault["type"], _TYPED)
         reasons.setdefault(place, reason)
-        words.setdefault(place, {})[told] = None
+        words.setdefault(place, {})[allowed] = None
     problems = [Problem(reasons[place], place, " or ".join(words[place])) for place in reasons]
     order = (Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.MALFORMED)
-    return Denied(min(reasons.values(), key=order.index), tool=tool, problems=problems[:MAX_TOLD])
+    return Denied(min(reasons.values(), key=order.index), tool=tool, problems=problems[:MAX_PROBLEMS])

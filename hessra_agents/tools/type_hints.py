@@ -1,11 +1,11 @@
-"""What a tool's type hints say, and whether a value got through them unchanged.
+"""Read a tool's type hints, and check that a value passed through them unchanged.
 
-1. A bound stands at the top of a parameter's type: in `Annotated`, also behind a type alias, a `NewType`,
-   `Required` and beside ``None`` (then null is allowed, too). Deeper it would be lost, so it is refused.
-2. What is read only while the tool runs (`Iterable`), or from JSON inside of a text (`Json`), is refused:
-   the checks would not see it.
-3. What reaches the tool says what was asked: no ``inf`` for a long number, no ``True`` for ``1``, no date
-   for a number in quotes, no member dropped.
+1. A bound must stand at the top of a parameter's type: in `Annotated`, also behind a type alias, a `NewType`
+   or `Required`, and beside ``None`` (then null is also allowed). Deeper it would be lost, so it is refused.
+2. A type that is read only while the tool runs (`Iterable`), or from JSON inside a string (`Json`), is
+   refused: the checks would not see the value.
+3. The value that reaches the tool equals the requested value: no ``inf`` for a long number, no ``True`` for
+   ``1``, no date for a number in quotes, no member dropped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BARE = [made.__func__ for made in vars(must).values() if isinstance(made, stati
 
 
 def annotated_constraint(hint: object) -> Constraint | None:
-    """The bound of a parameter, from its type.
+    """Return the bound of a parameter, from its type; None if there is none.
 
     Raises:
         TypeError: a bound stands where it would be lost.
@@ -45,12 +45,10 @@ def annotated_constraint(hint: object) -> Constraint | None:
     if origin is Annotated:
         for extra in arguments[1:]:
             _refuse_bare(extra)
-        found = [
-            annotated_constraint(arguments[0]),
-            *(one for one in arguments[1:] if isinstance(one, Constraint)),
-        ]
-        joined = [one for one in found if one is not None]
-        return functools.reduce(operator.and_, joined) if joined else None
+        inner = annotated_constraint(arguments[0])
+        bounds = [inner] if inner is not None else []
+        bounds += [extra for extra in arguments[1:] if isinstance(extra, Constraint)]
+        return functools.reduce(operator.and_, bounds) if bounds else None
     if origin in (Required, NotRequired):
         return annotated_constraint(arguments[0])
     for step in ("__value__", "__supertype__"):  # of a type alias, of a NewType
@@ -74,22 +72,22 @@ def _or_null(bound: Constraint) -> Constraint:
 
 def _refuse_bare(extra: object) -> None:
     if extra is must or any(extra is one for one in _BARE):
-        raise TypeError("a bound is made by a call: must.email('acme.com'), not must.email")
+        raise TypeError("a bound must be called: must.email('acme.com'), not must.email")
 
 
 def _refuse_deeper(hint: object) -> None:
     waiting = [hint]
     seen: dict[int, object] = {id(None): None}
     while waiting:
-        one = waiting.pop()
-        _refuse_bare(one)
-        if isinstance(one, Constraint):
+        part = waiting.pop()
+        _refuse_bare(part)
+        if isinstance(part, Constraint):
             raise TypeError(
-                "a bound inside of a type would be lost: bound the whole parameter (must.each, must.fields)"
+                "a bound inside a type would be lost: bound the whole parameter (must.each, must.fields)"
             )
-        if id(one) not in seen:
-            seen[id(one)] = one  # kept, so that no other object gets its id
-            waiting += _parts(one)
+        if id(part) not in seen:
+            seen[id(part)] = part  # kept alive, so that no other object gets its id
+            waiting += _parts(part)
 
 
 def _parts(hint: Any) -> Iterator[object]:
@@ -114,7 +112,7 @@ def refuse_hidden_readings(name: str, schema: Mapping[str, Any]) -> None:
     """Refuse a parameter whose pydantic schema reads another name, fills in a value, or reads late.
 
     Raises:
-        TypeError: it does.
+        TypeError: the parameter is refused.
     """
     if "validation_alias" in schema:
         raise TypeError(f"{name} has an alias: a capability names the parameter itself")
@@ -122,15 +120,15 @@ def refuse_hidden_readings(name: str, schema: Mapping[str, Any]) -> None:
     while own["type"] == "nullable" or (own["type"].startswith("function-") and "schema" in own):
         own = own["schema"]
     if own["type"] == "default":
-        raise TypeError(f"{name} has a default in Field(): write it as the parameter's own, {name}=...")
+        raise TypeError(f"{name} has a default in Field(): write it as the parameter's default, {name}=...")
     refuse_late_readings(name, own)
 
 
 def refuse_late_readings(name: str, schema: object) -> None:
-    """Refuse what pydantic reads while the tool runs, or out of a text.
+    """Refuse types whose values pydantic reads while the tool runs, or from inside a string.
 
     Raises:
-        TypeError: there is such a type.
+        TypeError: the schema contains such a type.
     """
     if isinstance(schema, (list, tuple)):
         for part in schema:
@@ -140,7 +138,9 @@ def refuse_late_readings(name: str, schema: object) -> None:
         if kind == "generator":
             raise TypeError(f"{name}: an Iterable is read while the tool runs, unchecked: write list[...]")
         if kind == "json":
-            raise TypeError(f"{name}: a Json text hides its value from the capability: take the value itself")
+            raise TypeError(
+                f"{name}: a Json string hides its value from the capability: use the value's type"
+            )
         beside = ("metadata", "default", "serialization", "config") if isinstance(kind, str) else ()
         for key, part in schema.items():
             if key not in beside:
@@ -148,7 +148,7 @@ def refuse_late_readings(name: str, schema: object) -> None:
 
 
 def is_lossless(schema: Mapping[str, Any]) -> bool:
-    """Whether values of this pydantic schema can only be what the JSON says, so that none is compared."""
+    """Return whether values of this pydantic schema always equal the JSON, so that none need be compared."""
     kind = schema["type"]
     if not schema.get("strict", True):
         return False
@@ -164,78 +164,82 @@ def is_lossless(schema: Mapping[str, Any]) -> bool:
         keys = schema.get("keys_schema", _ANY)
         return keys["type"] == "str" and is_lossless(keys) and is_lossless(schema.get("values_schema", _ANY))
     if kind == "union":
-        return all(is_lossless(one[0] if isinstance(one, tuple) else one) for one in schema["choices"])
+        choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
+        return all(map(is_lossless, choices))
     return kind in ("int", "bool", "none", "any")
 
 
 _ANY = {"type": "any"}
 
 
-def equals_request(asked: Json, value: Any) -> bool:
-    """Whether a validated value says what was asked.
+def equals_request(requested: Json, value: Any) -> bool:
+    """Return whether a validated value equals the requested value.
 
-    Other spellings of the same value pass where the type's own constructor reads them (`UUID`, `Decimal`,
-    paths) or ISO 8601 does (dates, times); fields that a model fills in itself are its own.
+    Another spelling of the same value passes if the type's own constructor reads it (`UUID`, `Decimal`,
+    paths) or ISO 8601 does (dates, times). Fields that a model fills in by itself are not compared.
     """
     if isinstance(value, Enum):
-        return equals_request(asked, value.value)
+        return equals_request(requested, value.value)
     if isinstance(value, _secrets()):
-        return equals_request(asked, value.get_secret_value())
+        return equals_request(requested, value.get_secret_value())
     if getattr(type(value), "__pydantic_root_model__", False):
-        return equals_request(asked, value.root)
-    if isinstance(asked, dict):
+        return equals_request(requested, value.root)
+    if isinstance(requested, dict):
         members = _members(value)
-        return all(name in members and equals_request(one, members[name]) for name, one in asked.items())
-    if isinstance(asked, list):
+        return all(
+            name in members and equals_request(member, members[name]) for name, member in requested.items()
+        )
+    if isinstance(requested, list):
         if isinstance(value, (set, frozenset)):
-            return _same_elements(asked, value)
-        alike = isinstance(value, (list, tuple, deque)) and len(asked) == len(value)
-        return alike and all(map(equals_request, asked, value))
-    if asked is None or isinstance(asked, bool) or isinstance(value, bool):
-        return asked is value
-    if isinstance(asked, str):
-        return _says(asked, value)
+            return _same_elements(requested, value)
+        alike = isinstance(value, (list, tuple, deque)) and len(requested) == len(value)
+        return alike and all(map(equals_request, requested, value))
+    if requested is None or isinstance(requested, bool) or isinstance(value, bool):
+        return requested is value
+    if isinstance(requested, str):
+        return _equals_string(requested, value)
     if isinstance(value, Decimal):
-        return value == Decimal(repr(asked))
-    return isinstance(value, (int, float)) and value == asked  # exact between them: 2**53 + 1 is no double
+        return value == Decimal(repr(requested))
+    # Python compares an int with a float exactly: 2**53 + 1 equals no double
+    return isinstance(value, (int, float)) and value == requested
 
 
 @functools.cache
 def _secrets() -> tuple[type[Any], ...]:
-    from pydantic import Secret, SecretBytes, SecretStr  # which bring what only a tool's schema needs
+    from pydantic import Secret, SecretBytes, SecretStr  # import modules that only a tool's schema needs
 
     return Secret, SecretBytes, SecretStr
 
 
-def _same_elements(asked: list[Json], value: set[Any] | frozenset[Any]) -> bool:
+def _same_elements(requested: list[Json], value: set[Any] | frozenset[Any]) -> bool:
     try:
-        return sorted(map(encode, asked)) == sorted(encode(to_json(one)) for one in value)
+        return sorted(map(encode, requested)) == sorted(encode(to_json(element)) for element in value)
     except MalformedError:
         return False
 
 
-def _says(asked: str, value: Any) -> bool:
+def _equals_string(requested: str, value: Any) -> bool:
     kind = type(value)
     try:
         if isinstance(value, (date, time)):
-            return bool(kind.fromisoformat(asked) == value)
+            return bool(kind.fromisoformat(requested) == value)
         if isinstance(value, (UUID, Decimal, PurePath, IPv4Address, IPv6Address)):
-            return bool(kind(asked) == value)
+            return bool(kind(requested) == value)
     except (ValueError, ArithmeticError):
         return False
     if isinstance(value, timedelta):
-        return asked.lstrip("+-").startswith("P")  # ISO 8601, not a number of seconds
+        return requested.lstrip("+-").startswith("P")  # ISO 8601, not a number of seconds
     if isinstance(value, bytes):
-        return asked.encode() == value
-    if hasattr(kind, "unicode_string"):  # a URL of pydantic: an empty path is written as one slash
-        return str(value) in (asked, f"{asked}/")
-    return isinstance(value, str) and str.__str__(value) == asked
+        return requested.encode() == value
+    if hasattr(kind, "unicode_string"):  # a URL of pydantic, which writes an empty path as one slash
+        return str(value) in (requested, f"{requested}/")
+    return isinstance(value, str) and str.__str__(value) == requested
 
 
 def _members(value: Any) -> Mapping[str, Any]:
-    """The members of an object by the names under which they are read."""
+    """Return the members of an object by the names from which they are read."""
     if isinstance(value, dict):
-        return {str(key.value if isinstance(key, Enum) else key): one for key, one in value.items()}
+        return {str(key.value if isinstance(key, Enum) else key): member for key, member in value.items()}
     kind = type(value)
     fields = getattr(kind, "__pydantic_fields__", None)
     if fields is not None:

@@ -1,1 +1,1 @@
-"""grant_file."""
+"""Read and write grants, limits, approvals and labels as a TOML file."""

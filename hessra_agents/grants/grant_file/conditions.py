@@ -1,52 +1,63 @@
-"""What stands beside the grants in a grant file (`grantfile`): limits, approvals, exposure."""
+"""Read the conditions beside the grants of a grant file (`reader`): limits, approvals, exposure."""
 
 from __future__ import annotations
 
-from ...cli.inputs import duration
 from ...keys.keys import PublicKey
 from ..approvals import ApprovalRule, approved_by
 from ..exposure import NoExposure, clear_of
 from ..limits import Limit, limit
-from .values import a_list, a_number, a_table, a_truth, build_at, require_text
+from .durations import parse_duration
+from .values import build_at, require_boolean, require_integer, require_string, require_strings, require_table
 
 __all__ = ["read_approval", "read_clear", "read_limit"]
 
 
 def read_limit(data: object, at: str) -> Limit:
-    """A table of ``[[limit]]``."""
-    found = a_table(data, at, {"calls", "sum_of", "at_most", "per", "of", "refund"})
-    told: dict[str, object] = {
-        n: a_number(found[n], f"{at}: {n}") for n in ("calls", "at_most") if n in found
+    """Read a table of ``[[limit]]``.
+
+    Raises:
+        ValueError: the table does not state a limit; the message begins with ``at``.
+    """
+    table = require_table(data, at, {"calls", "sum_of", "at_most", "per", "of", "refund"})
+    options: dict[str, object] = {
+        name: require_integer(table[name], f"{at}: {name}") for name in ("calls", "at_most") if name in table
     }
-    if "sum_of" in found:
-        told["sum_of"] = require_text(found["sum_of"], f"{at}: sum_of")
-    if "per" in found:
-        told["per"] = duration(require_text(found["per"], f"{at}: per"), f"{at}: per")
-    if "refund" in found:
-        told["refund"] = a_truth(found["refund"], f"{at}: refund")
-    return build_at(at, limit, **told, **_of(found, at))
+    if "sum_of" in table:
+        options["sum_of"] = require_string(table["sum_of"], f"{at}: sum_of")
+    if "per" in table:
+        options["per"] = build_at(f"{at}: per", parse_duration, require_string(table["per"], f"{at}: per"))
+    if "refund" in table:
+        options["refund"] = require_boolean(table["refund"], f"{at}: refund")
+    return build_at(at, limit, **options, **_tools(table, at))
 
 
 def read_approval(data: object, at: str) -> ApprovalRule:
-    """A table of ``[[approval]]``."""
-    found = a_table(data, at, {"keys", "need", "of"})
-    texts = [require_text(one, f"{at}: keys") for one in a_list(found.get("keys"), f"{at}: keys")]
-    keys = [build_at(f"{at}: keys", PublicKey.parse, one) for one in texts]
+    """Read a table of ``[[approval]]``.
+
+    Raises:
+        ValueError: the table does not state an approval rule; the message begins with ``at``.
+    """
+    table = require_table(data, at, {"keys", "need", "of"})
+    texts = require_strings(table.get("keys"), f"{at}: keys")
+    keys = [build_at(f"{at}: keys", PublicKey.parse, text) for text in texts]
     if any(key.algorithm != "ed25519" for key in keys):
-        raise ValueError(f"{at}: keys: an approver's key is an Ed25519 key")
-    told: dict[str, object] = {"need": a_number(found["need"], f"{at}: need")} if "need" in found else {}
-    return build_at(at, approved_by, *keys, **told, **_of(found, at))
+        raise ValueError(f"{at}: keys: an approver's key must be an Ed25519 key")
+    options: dict[str, object] = {}
+    if "need" in table:
+        options["need"] = require_integer(table["need"], f"{at}: need")
+    return build_at(at, approved_by, *keys, **options, **_tools(table, at))
 
 
 def read_clear(data: object, at: str) -> NoExposure:
-    """A table of ``[[clear]]``."""
-    found = a_table(data, at, {"labels", "of"})
-    labels = [require_text(one, f"{at}: labels") for one in a_list(found.get("labels"), f"{at}: labels")]
-    return build_at(at, clear_of, *labels, **_of(found, at))
+    """Read a table of ``[[clear]]``.
+
+    Raises:
+        ValueError: the table does not state labels; the message begins with ``at``.
+    """
+    table = require_table(data, at, {"labels", "of"})
+    return build_at(at, clear_of, *require_strings(table.get("labels"), f"{at}: labels"), **_tools(table, at))
 
 
-def _of(found: dict[str, object], at: str) -> dict[str, object]:
-    """The tools that a condition is of, if it says."""
-    if "of" not in found:
-        return {}
-    return {"tools": [require_text(one, f"{at}: of") for one in a_list(found["of"], f"{at}: of")]}
+def _tools(table: dict[str, object], at: str) -> dict[str, object]:
+    """Return the option ``tools`` of a condition, if its table has the field ``of``."""
+    return {"tools": require_strings(table["of"], f"{at}: of")} if "of" in table else {}

@@ -1,4 +1,4 @@
-"""Tables of TOML, read strictly: every value has a type, every field is known, errors name the place."""
+"""Read values of TOML strictly: every value has a type, every field is known, and errors name the place."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 __all__ = [
-    "a_list",
-    "a_number",
-    "a_table",
-    "a_truth",
-    "a_value",
     "build_at",
     "did_you_mean",
-    "require_text",
+    "require_boolean",
+    "require_integer",
+    "require_list",
+    "require_string",
+    "require_strings",
+    "require_table",
+    "require_value",
     "step",
 ]
 
@@ -23,10 +24,10 @@ T = TypeVar("T")
 
 
 def build_at(at: str, make: Callable[..., T], *values: object, **options: object) -> T:
-    """What ``make`` makes; its refusal names the place.
+    """Call ``make`` and return the result; if it raises ValueError, put the place in front of the message.
 
     Raises:
-        ValueError: it refuses.
+        ValueError: ``make`` refuses the values.
     """
     try:
         return make(*values, **options)
@@ -34,10 +35,14 @@ def build_at(at: str, make: Callable[..., T], *values: object, **options: object
         raise ValueError(f"{at}: {error}") from None
 
 
-def a_table(value: object, at: str, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """A table; with ``names``, one that has no other fields."""
+def require_table(value: object, at: str, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return a table; if ``names`` are given, one that has no other fields.
+
+    Raises:
+        ValueError: the value is not a table, or has another field.
+    """
     if not isinstance(value, dict):
-        raise ValueError(f"{at}: is no table")
+        raise ValueError(f"{at}: must be a table")
     known = None if names is None else {*names}
     for name in value:
         if known is not None and name not in known:
@@ -45,51 +50,80 @@ def a_table(value: object, at: str, names: Iterable[str] | None = None) -> dict[
     return value
 
 
-def a_list(value: object, at: str) -> list[object]:
-    """A list."""
+def require_list(value: object, at: str) -> list[object]:
+    """Return a list.
+
+    Raises:
+        ValueError: the value is not a list.
+    """
     if not isinstance(value, list):
-        raise ValueError(f"{at}: is no list")
+        raise ValueError(f"{at}: must be a list")
     return value
 
 
-def require_text(value: object, at: str) -> str:
-    """A text."""
+def require_string(value: object, at: str) -> str:
+    """Return a string.
+
+    Raises:
+        ValueError: the value is not a string.
+    """
     if not isinstance(value, str):
-        raise ValueError(f"{at}: is no text")
+        raise ValueError(f"{at}: must be a string")
     return value
 
 
-def a_number(value: object, at: str) -> int:
-    """A whole number; a truth value is none."""
+def require_strings(value: object, at: str) -> list[str]:
+    """Return a list of strings.
+
+    Raises:
+        ValueError: the value is not a list, or an element is not a string.
+    """
+    return [require_string(element, at) for element in require_list(value, at)]
+
+
+def require_integer(value: object, at: str) -> int:
+    """Return an integer.
+
+    Raises:
+        ValueError: the value is not an integer; a boolean is not.
+    """
     if type(value) is not int:
-        raise ValueError(f"{at}: is no whole number")
+        raise ValueError(f"{at}: must be an integer")
     return value
 
 
-def a_truth(value: object, at: str) -> bool:
-    """True or false."""
+def require_boolean(value: object, at: str) -> bool:
+    """Return a boolean.
+
+    Raises:
+        ValueError: the value is not a boolean.
+    """
     if not isinstance(value, bool):
-        raise ValueError(f"{at}: is neither true nor false")
+        raise ValueError(f"{at}: must be true or false")
     return value
 
 
-def a_value(value: object, at: str) -> object:
-    """A value that JSON has too; a date of TOML is none."""
+def require_value(value: object, at: str) -> object:
+    """Return a value that JSON can hold as well.
+
+    Raises:
+        ValueError: the value is a date or a time, or contains one.
+    """
     if isinstance(value, list):
-        return [a_value(one, at) for one in value]
+        return [require_value(element, at) for element in value]
     if isinstance(value, dict):
-        return {name: a_value(one, at) for name, one in value.items()}
+        return {name: require_value(member, at) for name, member in value.items()}
     if not isinstance(value, (str, int, float)):
-        raise ValueError(f"{at}: a date or a time is written as text, in quotes")
+        raise ValueError(f"{at}: a date or a time must be written as a string, in quotes")
     return value
 
 
 def step(at: str, name: str) -> str:
-    """The place of a name inside of another, quoted where TOML quotes it."""
+    """Return the place of a name inside another place, quoted where TOML requires quotes."""
     return at + (name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else repr(name))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What was probably meant by a name that is not known, else all that there is."""
+    """Return the end of a message about an unknown name: the nearest known name, or all of them."""
     near = difflib.get_close_matches(name, sorted(known), 1)
-    return f", did you mean {near[0]!r}?" if near else f": there are {', '.join(sorted(known))}"
+    return f", did you mean {near[0]!r}?" if near else f"; choose from {', '.join(sorted(known))}"

@@ -1,11 +1,11 @@
-"""Grant files, written: what `grantfile` reads.
+"""Write the grant files that `reader` reads.
 
-A *form* is a constraint as a grant file says it, as data: ``7``, ``{"one_of": ["a", "b"]}``,
+A *form* is a constraint in the data of a grant file: ``7``, ``{"one_of": ["a", "b"]}``,
 ``{"optional": {"under": "/srv"}}``. Names, values and notes may come from a server or a model, so every
-text is written in one line, with what is not printable escaped; a note stays in its comment.
+string is written on one line, with unprintable characters escaped; a note stays inside its comment.
 
-    entry = Entry("tool", "read_file", {"path": {"under": "/srv"}}, notes={"path": "wider than seen"})
-    read_grants(written([entry]))
+    entry = GrantEntry("tool", "read_file", {"path": {"under": "/srv"}}, notes={"path": "wider than seen"})
+    read_grants(write_grants([entry]))
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MAX_NOTE = 240
 
 @dataclass(frozen=True, slots=True)
 class GrantEntry:
-    """One ``[[grant]]``: what is granted, a form for each argument, and notes for a person.
+    """A ``[[grant]]``: the object that is granted, a form for each argument, and notes for a person.
 
-    ``omitted`` are arguments that are written in a comment only, so they are not granted.
+    The ``omitted`` arguments are written in comments only, so they are not granted.
     """
 
     kind: str
@@ -41,18 +41,18 @@ class GrantEntry:
 
 
 def write_grants(entries: Iterable[GrantEntry], *, head: Iterable[str] = ()) -> str:
-    """The text of a grant file, with these comments on top."""
+    """Return the text of a grant file, with these comments at the top."""
     return "\n".join(["".join(f"{comment(line)}\n" for line in head), *map(_entry, entries)])
 
 
 def comment(text: str) -> str:
-    """A text as a comment of one line: nothing in it can end the comment."""
+    """Return a text as a comment of one line; nothing in the text can end the comment."""
     cut = text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 3]}..."
     return f"# {_escaped(cut)}".rstrip()
 
 
 def exact(value: Json) -> Form:
-    """The form of exactly this value."""
+    """Return the form that requires exactly this value."""
     if isinstance(value, (list, dict)) and not _has_null(value):
         return {"exact": value}
     if value is None or isinstance(value, (list, dict)):
@@ -61,7 +61,7 @@ def exact(value: Json) -> Form:
 
 
 def one_of(values: Iterable[Json]) -> Form:
-    """The form of one of these texts, numbers, truth values and null."""
+    """Return the form that requires one of these strings, numbers, booleans and nulls."""
     return {"one_of": [exact(value) for value in values]}
 
 
@@ -84,7 +84,7 @@ def _entry(entry: GrantEntry) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML writes it in one line."""
+    """Return a value as TOML on one line."""
     if isinstance(value, str):
         return '"' + _escaped(value.replace("\\", "\\\\").replace('"', '\\"'), tab="\\t") + '"'
     if isinstance(value, bool):
@@ -102,7 +102,7 @@ def _key(name: str) -> str:
 
 
 def _escaped(text: str, tab: str = " ") -> str:
-    """The text with every character that is not seen as it is, TOML's way."""
+    """Return the text with every unprintable character as an escape of TOML."""
     return "".join(
         c if c.isprintable() else {"\n": "\\n", "\t": tab}.get(c) or f"\\U{ord(c):08X}" for c in text
     )

@@ -1,1 +1,1 @@
-"""input_schema."""
+"""Read the JSON Schema of a tool's input, and check a call's arguments against it."""

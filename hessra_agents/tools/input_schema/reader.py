@@ -1,17 +1,17 @@
-"""One closed dialect of JSON Schema, into which a server's schema is read.
+"""Read a server's schema into one closed dialect of JSON Schema.
 
-A server's schema is foreign data: it may be written in an older draft, refer anywhere, loop, or carry a
-regular expression that never ends. What is read here is plain 2020-12, in which
+A server's schema is foreign data: it may be written in an older draft, refer to any place, loop, or contain a
+regular expression that never ends. The result is plain 2020-12, in which
 
-1. objects are closed: where a value is described by ``properties`` and nothing says what further names may
-   hold, there are none. At the root there are none even without ``properties``;
-2. a reference points into the same document, and to a schema;
-3. nothing costs more than its size: ``pattern``, ``patternProperties`` and ``unevaluatedItems`` are left
-   out, and so is what turns around what they say (``not``, ``if``, ``oneOf``). So the dialect may allow
-   more texts than the server's schema; what a text may be is the capability's affair;
-4. every other word (``title``, ``format``, ``default``, ...) says nothing about validity and is gone.
+1. objects are closed: if ``properties`` describe a value and nothing describes further names, there may be no
+   further names. At the root there may be none even without ``properties``;
+2. a reference points to a schema in the same document;
+3. nothing costs more than its size: ``pattern``, ``patternProperties`` and ``unevaluatedItems`` are omitted,
+   and so are the words that invert them (``not``, ``if``, ``oneOf``). So the dialect may allow more strings
+   than the server's schema does; constraints on strings are in the capability;
+4. every other word (``title``, ``format``, ``default``, ...) does not affect validity and is omitted.
 
-Drafts 4 to 2020-12 are read, by the rules of the last: beside ``$ref`` the other words hold, too.
+Drafts 4 to 2020-12 are read by the rules of the last: the words beside ``$ref`` also hold.
 
 Source: JSON Schema 2020-12, Core 10 and 11, Validation 6.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
 from ...call.canonical import MalformedError, encode, to_json
@@ -34,7 +34,7 @@ MAX_SCHEMA = 64 << 10
 """Bytes of a schema's canonical JSON."""
 
 MAX_SUBSCHEMAS = 1024
-"""Schemas inside of one schema."""
+"""Schemas inside one schema."""
 
 MAX_REFERENCE = 512
 """Characters of a ``$ref``."""
@@ -43,55 +43,54 @@ TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "o
 
 
 class SchemaError(ValueError):
-    """A schema that is none, or that this dialect does not read; the text is our own."""
+    """The value is not a schema, or not one that this dialect reads. The message repeats none of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedSchema:
-    """A schema of the dialect. ``definitions`` has what each ``$ref`` stands for."""
+    """A schema of the dialect. ``definitions`` holds the schema for each ``$ref``."""
 
     document: dict[str, Any]
-    """As the server gave it."""
+    """The schema as the server wrote it."""
     root: dict[str, Any]
     definitions: dict[str, Schema]
     names: frozenset[str]
-    """Of the members that the root describes, by itself or by what applies in the same place."""
+    """Names of the members that the root describes, itself or by schemas that apply in the same place."""
 
     @property
     def properties(self) -> dict[str, Schema]:
-        """What the root itself says about its members."""
-        found: dict[str, Schema] = self.root.get("properties", {})
-        return found
+        """Return the schemas of the members that the root itself describes."""
+        return cast("dict[str, Schema]", self.root.get("properties", {}))
 
     @classmethod
     def of(cls, document: object) -> ClosedSchema:
         """Read a tool's ``inputSchema``.
 
         Raises:
-            SchemaError: it describes no object, is no JSON Schema of a known draft, refers outside of itself,
-                or is too large.
+            SchemaError: the schema does not describe an object, is not JSON Schema of a known draft, refers
+                outside itself, or is too large.
         """
         try:
-            found = to_json(document)
+            given = to_json(document)
         except MalformedError:
-            raise SchemaError("it is too deep, too large or no JSON") from None
-        if not isinstance(found, dict):
-            raise SchemaError("it is no object")
-        text = encode(found)
+            raise SchemaError("it is too deep, too large or not JSON") from None
+        if not isinstance(given, dict):
+            raise SchemaError("it is not an object")
+        text = encode(given)
         if len(text) > MAX_SCHEMA:
             raise SchemaError("it is too large")
-        draft = found.get("$schema", "https://json-schema.org/draft/2020-12/schema")
+        draft = given.get("$schema", "https://json-schema.org/draft/2020-12/schema")
         if not isinstance(draft, str) or not _DRAFT.fullmatch(draft):
             raise SchemaError("it is written in an unknown draft")
-        reader = _SchemaReader(found, loose=any(word in text for word in _LEFT_OUT))
+        reader = _SchemaReader(given, loose=any(word in text for word in _OMITTED))
         try:
-            return cls(found, reader.root(), reader.definitions, reader.names())
+            return cls(given, reader.root(), reader.definitions, reader.names())
         except RecursionError:  # a long chain of references
             raise SchemaError("it is too deep") from None
 
 
 _DRAFT = re.compile(r"https?://json-schema\.org/(draft-0[467]|draft/(2019-09|2020-12))/schema#?")
-_LEFT_OUT = (b'"pattern":', b'"patternProperties":', b'"unevaluatedItems":')
+_OMITTED = (b'"pattern":', b'"patternProperties":', b'"unevaluatedItems":')
 
 
 def _is_number(value: object) -> bool:
@@ -103,9 +102,9 @@ def _is_count(value: object) -> bool:
 
 
 def _length(value: object) -> int:
-    """Elements of a list, or of the lists of an object."""
+    """Return the number of elements of a list, or of an object and the lists in it."""
     if isinstance(value, dict):
-        return len(value) + sum(len(one) for one in value.values() if isinstance(one, list))
+        return len(value) + sum(len(member) for member in value.values() if isinstance(member, list))
     return len(value) if isinstance(value, list) else 0
 
 
@@ -114,7 +113,7 @@ def _once(names: list[str]) -> list[str]:
 
 
 def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(type(one) is str for one in value)
+    return isinstance(value, list) and all(type(name) is str for name in value)
 
 
 _SHAPES: dict[str, Callable[[Any], bool]] = {
@@ -128,7 +127,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("maxLength", "minLength", "maxItems", "minItems"), _is_count),
     **dict.fromkeys(("maxProperties", "minProperties", "maxContains", "minContains"), _is_count),
 }
-"""The words that are kept as they are, and what each may say."""
+"""The words that are kept unchanged, with a check of each word's value."""
 
 _IN_PLACE = ("$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "dependencies")
 _UNREAD = ("$dynamicRef", "$recursiveRef")
@@ -136,32 +135,32 @@ _UNREAD = ("$dynamicRef", "$recursiveRef")
 
 @dataclass(slots=True)
 class _SchemaReader:
-    """One pass over a document."""
+    """A single pass over a document."""
 
     document: dict[str, Any]
     loose: bool
-    """Whether something is left out: then what turns around what it says is left out, too."""
+    """Whether a word is omitted: then the words that could invert it are omitted as well."""
     definitions: dict[str, Schema] = field(default_factory=dict)
     _names: dict[tuple[int, bool], str] = field(default_factory=dict)
-    """Of each schema referred to, however the references are spelled."""
+    """The name of each schema that is referred to, whatever the spelling of the reference."""
     _targets: dict[str, object] = field(default_factory=dict)
     _left: float = MAX_SUBSCHEMAS
 
     def root(self) -> dict[str, Any]:
         read = self.schema(self.document)
         if isinstance(read, bool):
-            raise SchemaError("it is no object")
+            raise SchemaError("it is not an object")
         if "object" not in read.setdefault("type", ["object"]):
-            raise SchemaError("it describes no object")
+            raise SchemaError("it does not describe an object")
         read["type"] = ["object"]
         return self._closed(read)
 
     def names(self) -> frozenset[str]:
-        found = self._same_place(self.document)
-        return frozenset(name for one in found for name in one.get("properties", ()))
+        schemas = self._same_place(self.document)
+        return frozenset(name for schema in schemas for name in schema.get("properties", ()))
 
     def schema(self, given: object, *, own: bool = True, close: bool = True) -> Schema:
-        """Read one schema. ``own``: it describes a place of its own, so it is closed there."""
+        """Read one schema. ``own``: the schema describes a place of its own, so it is closed there."""
         self._spend(1)
         if isinstance(given, bool):
             return given
@@ -170,7 +169,7 @@ class _SchemaReader:
         if any(word in given for word in _UNREAD) or (
             given is not self.document and isinstance(given.get("$id"), str)
         ):
-            raise SchemaError("it refers in a way that is not read")
+            raise SchemaError("it has a reference of a kind that is not read")
         given = _modern(given)
         read: dict[str, Any] = {}
         if "type" in given:
@@ -179,7 +178,7 @@ class _SchemaReader:
             if word in given:
                 self._spend(_length(given[word]) / 64)
                 if not fits(given[word]):
-                    raise SchemaError(f"{word} has a wrong value")
+                    raise SchemaError(f"{word} has an invalid value")
                 read[word] = _once(given[word]) if word == "required" else given[word]
         self._applied(given, read, own=own, close=close)
         if own and close and self._describes(given):
@@ -187,31 +186,31 @@ class _SchemaReader:
         return read
 
     def _applied(self, given: dict[str, Any], read: dict[str, Any], *, own: bool, close: bool) -> None:
-        """The words that hold other schemas."""
+        """Read the words that contain other schemas."""
         if "$ref" in given:
             read["$ref"] = self._reference(given["$ref"], close)
         for word in ("allOf", "anyOf", "oneOf", "prefixItems"):
             if word in given:
-                apart = word == "prefixItems"
-                read[word] = [self.schema(one, own=apart, close=close) for one in _list(given[word])]
+                below = word == "prefixItems"
+                read[word] = [self.schema(one, own=below, close=close) for one in _list(given[word])]
         for word in ("properties", "dependentSchemas"):
             if word in given:
-                apart = word == "properties"
+                below = word == "properties"
                 members = _object(given[word]).items()
-                read[word] = {name: self.schema(one, own=apart, close=close) for name, one in members}
+                read[word] = {name: self.schema(one, own=below, close=close) for name, one in members}
         for word in ("items", "additionalProperties", "unevaluatedProperties"):
             if word in given:
                 read[word] = self.schema(given[word], close=close)
         for word in ("not", "if", "contains", "propertyNames"):
-            if word in given:  # what is closed here would let through what the schema refuses
+            if word in given:  # to close an object here would allow what the schema refuses
                 read[word] = self.schema(given[word], own=False, close=False)
         for word in ("then", "else"):
             if word in given and "if" in given:
                 read[word] = self.schema(given[word], own=False, close=close)
         if "patternProperties" in given:
-            some = [self.schema(one, close=close) for one in _object(given["patternProperties"]).values()]
+            matched = [self.schema(one, close=close) for one in _object(given["patternProperties"]).values()]
             others = read.get("additionalProperties", not (own and close))
-            read["additionalProperties"] = {"anyOf": [*some, others]}
+            read["additionalProperties"] = {"anyOf": [*matched, others]}
         if self.loose:
             _loosen(read)
 
@@ -227,22 +226,22 @@ class _SchemaReader:
         return {**read, "unevaluatedProperties" if composed else "additionalProperties": False}
 
     def _describes(self, given: dict[str, Any]) -> bool:
-        """Whether this schema has ``properties``, itself or by what applies in the same place."""
+        """Return whether this schema has ``properties``, itself or by schemas for the same place."""
         return any("properties" in one for one in self._same_place(given))
 
     def _same_place(self, given: object) -> Iterator[dict[str, Any]]:
-        """This schema and what applies in the same place, each once."""
+        """Yield this schema and the schemas that apply in the same place, each once."""
         seen: set[int] = set()
         waiting = [given]
         while waiting:
-            one = waiting.pop()
+            schema = waiting.pop()
             self._spend(1 / 16)
-            if not isinstance(one, dict) or id(one) in seen:
+            if not isinstance(schema, dict) or id(schema) in seen:
                 continue
-            seen.add(id(one))
-            yield one
+            seen.add(id(schema))
+            yield schema
             for word in _IN_PLACE:
-                inner = one.get(word)
+                inner = schema.get(word)
                 if word == "$ref" and isinstance(inner, str):
                     waiting.append(self._target(inner))
                 elif isinstance(inner, list):
@@ -252,53 +251,53 @@ class _SchemaReader:
                     waiting += inner.values() if named else [inner]
 
     def _reference(self, ref: object, close: bool) -> str:
-        """The name in ``definitions`` of what a reference points to."""
+        """Return the name in ``definitions`` of the schema that a reference points to."""
         if not isinstance(ref, str):
-            raise SchemaError("it refers in a way that is not read")
+            raise SchemaError("it has a reference of a kind that is not read")
         target = self._target(ref)
-        known = (id(target), close)  # the document holds it
+        known = (id(target), close)  # the document keeps the target alive
         if known not in self._names:
             name = self._names[known] = f"#/$defs/{len(self._names)}"
-            self.definitions[name] = False  # until it is read: it may refer to itself
+            self.definitions[name] = False  # until it is read, because it may refer to itself
             self.definitions[name] = self.schema(target, own=False, close=close)
         return self._names[known]
 
     def _target(self, ref: str) -> object:
         if ref not in self._targets:
-            self._targets[ref] = self._found(ref)
+            self._targets[ref] = self._resolve(ref)
         return self._targets[ref]
 
-    def _found(self, ref: str) -> object:
+    def _resolve(self, ref: str) -> object:
         if len(ref) > MAX_REFERENCE:
-            raise SchemaError("it refers in a way that is not read")
+            raise SchemaError("it has a reference of a kind that is not read")
         place, *steps = ref.split("/")
         if place != "#":
             raise SchemaError("it refers to another document")
-        found: Any = self.document
+        value: Any = self.document
         for step in steps:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict) and name in found:
-                found = found[name]
-            elif isinstance(found, list) and name.isascii() and name.isdigit() and int(name) < len(found):
-                found = found[int(name)]
+            if isinstance(value, dict) and name in value:
+                value = value[name]
+            elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
+                value = value[int(name)]
             else:
-                raise SchemaError("it refers to what is not there")
-        return found
+                raise SchemaError("it refers to a place that does not exist")
+        return value
 
 
 def _modern(given: dict[str, Any]) -> dict[str, Any]:
-    """The same schema in the words of 2020-12."""
+    """Return the schema in the words of 2020-12."""
     new = dict(given)
     if isinstance(given.get("items"), list):  # up to 2019-09
         new["prefixItems"] = new.pop("items")
         if "additionalItems" in given:
             new["items"] = given["additionalItems"]
     old = _object(new.pop("dependencies", {}))  # up to draft 7
-    lists = {name: one for name, one in old.items() if isinstance(one, list)}
-    others = {name: one for name, one in old.items() if name not in lists}
-    for word, some in (("dependentRequired", lists), ("dependentSchemas", others)):
-        if some:
-            new[word] = {**_object(new.get(word, {})), **some}
+    lists = {name: value for name, value in old.items() if isinstance(value, list)}
+    schemas = {name: value for name, value in old.items() if name not in lists}
+    for word, members in (("dependentRequired", lists), ("dependentSchemas", schemas)):
+        if members:
+            new[word] = {**_object(new.get(word, {})), **members}
     for edge in ("minimum", "maximum"):  # draft 4
         exclusive = f"exclusive{edge.title()}"
         if isinstance(given.get(exclusive), bool):
@@ -309,7 +308,7 @@ def _modern(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loosen(read: dict[str, Any]) -> None:
-    """Leave out what would refuse less, or more, because something else is left out."""
+    """Omit or loosen the words that would refuse the wrong values because another word is omitted."""
     read.pop("not", None)
     read.pop("maxContains", None)
     if "oneOf" in read:
@@ -322,17 +321,17 @@ def _loosen(read: dict[str, Any]) -> None:
 def _types(given: object) -> list[str]:
     names = given if isinstance(given, list) else [given]
     if not names or not all(isinstance(name, str) and name in TYPES for name in names):
-        raise SchemaError("type has a wrong value")
+        raise SchemaError("type has an invalid value")
     return sorted(set(names))
 
 
 def _list(given: object) -> list[Any]:
     if not isinstance(given, list) or not given:
-        raise SchemaError("a list of schemas is none")
+        raise SchemaError("a list of schemas is empty or not a list")
     return given
 
 
 def _object(given: object) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise SchemaError("an object of schemas is none")
+        raise SchemaError("an object of schemas is not an object")
     return given

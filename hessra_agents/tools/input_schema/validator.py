@@ -1,9 +1,10 @@
-"""Whether a value fits a schema of the `dialect`, in bounded time.
+"""Check whether a value fits a schema of the dialect (`reader`), in bounded time.
 
-1. Exact types: nothing is coerced, ``true`` is no number, and a number with a fraction is no integer.
-2. Total: the answer is yes or no. Beyond `MAX_STEPS`, or too deep, it is refused. Whatever grows with the
-   schema or the value is counted: schemas asked, values compared, names looked up, digits divided.
-3. Nothing here writes a text, so no text can hold a value.
+1. Types must be exact: nothing is coerced, ``true`` is not a number, and a number with a fraction is not an
+   integer.
+2. The check always ends. Beyond `MAX_STEPS`, or too deep, the value is refused. All work that grows with the
+   schema or the value is counted: schemas applied, values compared, names looked up, digits divided.
+3. Nothing here writes a message, so no message can contain a value.
 
 Source: JSON Schema 2020-12, Core 10 and 11, Validation 6.
 """
@@ -23,7 +24,7 @@ from .reader import ClosedSchema, Schema
 __all__ = ["MAX_STEPS", "SchemaValidator"]
 
 MAX_STEPS = 20_000
-"""Of the values of one call; a schema that is asked about a value is about one."""
+"""Steps for the values of one call; to apply a schema to a value takes about one step."""
 
 _KINDS: dict[type, tuple[str, ...]] = {
     str: ("string",),
@@ -38,16 +39,16 @@ _KINDS: dict[type, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class SchemaValidator:
-    """One call's values against one schema."""
+    """A check of one call's values against one schema."""
 
     dialect: ClosedSchema
     left: float = field(default=MAX_STEPS)
 
     def fits(self, schema: Schema, value: Json) -> bool:
-        """Whether the value is valid.
+        """Return whether the value is valid.
 
         Raises:
-            Denied: ``too_large``, where that cannot be told in bounded time.
+            Denied: ``too_large``, if that cannot be decided in bounded time.
         """
         try:
             return self._fits(schema, value)
@@ -59,30 +60,38 @@ class SchemaValidator:
             self.spend(1)
             return schema
         self.spend(1 + len(schema) / 8)
-        return all(_WORDS[word](self, told, value, schema) for word, told in schema.items())
+        return all(_WORDS[word](self, rule, value, schema) for word, rule in schema.items())
 
     def spend(self, steps: float) -> None:
-        """Take these steps, or refuse: before the work, or no later than a step's worth into it."""
+        """Take these steps, before the work or at most one step into it.
+
+        Raises:
+            Denied: ``too_large``, if too few steps are left.
+        """
         self.left -= steps
         if self.left < 0:
             raise _too_much()
 
     def weigh(self, value: Json) -> None:
-        """Take a step for each value in this one, and for what its texts are long."""
+        """Take a step for each value in this one, and steps for the length of its strings.
+
+        Raises:
+            Denied: ``too_large``, if too few steps are left.
+        """
         waiting = [value]
         while waiting:
-            one = waiting.pop()
+            part = waiting.pop()
             self.spend(1)
-            if isinstance(one, str):
-                self.spend(len(one) / _TEXT)
-            elif isinstance(one, list):
-                waiting += one
-            elif isinstance(one, dict):
-                self.spend(len(one) + sum(map(len, one)) / _TEXT)
-                waiting += one.values()
+            if isinstance(part, str):
+                self.spend(len(part) / _STRING)
+            elif isinstance(part, list):
+                waiting += part
+            elif isinstance(part, dict):
+                self.spend(len(part) + sum(map(len, part)) / _STRING)
+                waiting += part.values()
 
     def described(self, schema: Schema, value: dict[str, Json], *, below: bool = True) -> set[str]:
-        """The names that a schema which this object fits has something to say about."""
+        """Return the names that a schema describes, if the object fits it."""
         if isinstance(schema, bool):
             return set()
         own = schema.get("properties", {})
@@ -95,68 +104,70 @@ class SchemaValidator:
         return names
 
     def _beside(self, schema: dict[str, Any], value: Json) -> list[Schema]:
-        """What applies in the same place, and holds."""
-        found: list[Schema] = []
+        """Return the schemas that apply in the same place and that the value fits."""
+        beside: list[Schema] = []
         if "$ref" in schema:
-            found.append(self.dialect.definitions[schema["$ref"]])
-        found += schema.get("allOf", ())
+            beside.append(self.dialect.definitions[schema["$ref"]])
+        beside += schema.get("allOf", ())
         for word in ("anyOf", "oneOf"):
-            found += [one for one in schema.get(word, ()) if self._fits(one, value)]
+            beside += [one for one in schema.get(word, ()) if self._fits(one, value)]
         if "if" in schema:
             held = self._fits(schema["if"], value)
-            found += [schema["if"], schema.get("then", True)] if held else [schema.get("else", True)]
+            beside += [schema["if"], schema.get("then", True)] if held else [schema.get("else", True)]
         if isinstance(value, dict):
-            named = schema.get("dependentSchemas", {})
-            self.spend(len(named) / 16)
-            found += [one for name, one in named.items() if name in value]
-        return found
+            dependent = schema.get("dependentSchemas", {})
+            self.spend(len(dependent) / 16)
+            beside += [one for name, one in dependent.items() if name in value]
+        return beside
 
 
 def _too_much() -> Denied:
     return Denied(Reason.TOO_LARGE, "the arguments are too large for the tool's input schema")
 
 
-_TEXT = 512
-"""Characters of a text that are compared or written in a step."""
+_STRING = 512
+"""Characters of a string that are compared or written in one step."""
 
 
-def _same(run: SchemaValidator, told: Any, value: Any) -> bool:
-    """Whether two values are one; as far as they are compared, it is counted."""
+def _same(run: SchemaValidator, expected: Any, value: Any) -> bool:
+    """Return whether two values are equal, and take steps for the comparison."""
     run.spend(1 / 4)
-    if type(told) is not type(value):  # Python takes 1 for true
+    if type(expected) is not type(value):  # Python takes 1 for true
         return False
-    if isinstance(told, list):
-        return len(told) == len(value) and all(map(_same, repeat(run), told, value))
-    if isinstance(told, dict):
-        run.spend(len(told) / 16)
-        return told.keys() == value.keys() and all(_same(run, one, value[name]) for name, one in told.items())
-    if isinstance(told, str):
-        run.spend(len(told) / _TEXT / 64)
-    return bool(told == value)
+    if isinstance(expected, list):
+        return len(expected) == len(value) and all(map(_same, repeat(run), expected, value))
+    if isinstance(expected, dict):
+        run.spend(len(expected) / 16)
+        return expected.keys() == value.keys() and all(
+            _same(run, one, value[name]) for name, one in expected.items()
+        )
+    if isinstance(expected, str):
+        run.spend(len(expected) / _STRING / 64)
+    return bool(expected == value)
 
 
-def _type(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return any(kind in told for kind in _KINDS[type(value)])
+def _type(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return any(kind in rule for kind in _KINDS[type(value)])
 
 
-def _enum(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    run.spend(len(told) / 16)
+def _enum(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    run.spend(len(rule) / 16)
     if isinstance(value, (list, dict)):
-        return any(_same(run, one, value) for one in told)
-    return any(type(one) is type(value) and one == value for one in told)
+        return any(_same(run, one, value) for one in rule)
+    return any(type(one) is type(value) and one == value for one in rule)
 
 
-def _multiple(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _multiple(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not _is_number(value):
         return True
-    if type(value) is int and type(told) is int:
-        return bool(value % told == 0)
-    run.spend(_FRACTION)  # by their decimal digits: 0.3 is three times 0.1
-    return Fraction(repr(value)) % Fraction(repr(told)) == 0
+    if type(value) is int and type(rule) is int:
+        return bool(value % rule == 0)
+    run.spend(_FRACTION)  # divided by decimal digits: 0.3 is three times 0.1
+    return Fraction(repr(value)) % Fraction(repr(rule)) == 0
 
 
 _FRACTION = 16
-"""Steps of a division by decimal digits."""
+"""Steps for a division by decimal digits."""
 
 
 def _is_number(value: object) -> bool:
@@ -164,131 +175,131 @@ def _is_number(value: object) -> bool:
 
 
 def _edge(holds: Callable[[Any, Any], bool]) -> Callable[..., bool]:
-    return lambda run, told, value, schema: not _is_number(value) or holds(value, told)
+    return lambda run, rule, value, schema: not _is_number(value) or holds(value, rule)
 
 
 def _size(kind: type[Any], holds: Callable[[int, int], bool]) -> Callable[..., bool]:
-    return lambda run, told, value, schema: type(value) is not kind or holds(len(value), told)
+    return lambda run, rule, value, schema: type(value) is not kind or holds(len(value), rule)
 
 
-def _at_least(value: Any, told: Any) -> bool:
-    return bool(value >= told)
+def _at_least(value: Any, rule: Any) -> bool:
+    return bool(value >= rule)
 
 
-def _at_most(value: Any, told: Any) -> bool:
-    return bool(value <= told)
+def _at_most(value: Any, rule: Any) -> bool:
+    return bool(value <= rule)
 
 
-def _unique(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    if not told or not isinstance(value, list) or len(value) < 2:
+def _unique(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    if not rule or not isinstance(value, list) or len(value) < 2:
         return True
     run.weigh(value)
     return len({encode(one) for one in value}) == len(value)
 
 
-def _required(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _required(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
-    run.spend(len(told) / 16)
-    return all(name in value for name in told)
+    run.spend(len(rule) / 16)
+    return all(name in value for name in rule)
 
 
-def _dependent_required(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _dependent_required(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
-    run.spend(len(told) / 16)
-    return all(_required(run, names, value, schema) for name, names in told.items() if name in value)
+    run.spend(len(rule) / 16)
+    return all(_required(run, names, value, schema) for name, names in rule.items() if name in value)
 
 
-def _properties(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _properties(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     run.spend(len(value) / 16)
-    return all(run._fits(told[name], one) for name, one in value.items() if name in told)
+    return all(run._fits(rule[name], one) for name, one in value.items() if name in rule)
 
 
-def _additional(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _additional(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = schema.get("properties", {})
     run.spend(len(value) / 16)
-    return all(run._fits(told, one) for name, one in value.items() if name not in named)
+    return all(run._fits(rule, one) for name, one in value.items() if name not in named)
 
 
-def _unevaluated(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _unevaluated(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
     named = run.described(schema, value, below=False)
     run.spend(len(value) / 16)
-    return all(run._fits(told, one) for name, one in value.items() if name not in named)
+    return all(run._fits(rule, one) for name, one in value.items() if name not in named)
 
 
-def _names(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return not isinstance(value, dict) or all(run._fits(told, name) for name in value)
+def _names(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return not isinstance(value, dict) or all(run._fits(rule, name) for name in value)
 
 
-def _dependent(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _dependent(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
-    run.spend(len(told) / 16)
-    return all(run._fits(one, value) for name, one in told.items() if name in value)
+    run.spend(len(rule) / 16)
+    return all(run._fits(one, value) for name, one in rule.items() if name in value)
 
 
-def _items(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _items(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, list):
         return True
-    rest = range(len(schema.get("prefixItems", ())), len(value))  # no copy: the first may decide
-    return all(run._fits(told, value[place]) for place in rest)
+    rest = range(len(schema.get("prefixItems", ())), len(value))  # no copy: the first element may decide
+    return all(run._fits(rule, value[place]) for place in rest)
 
 
-def _prefix(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return not isinstance(value, list) or all(map(run._fits, told, value))
+def _prefix(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return not isinstance(value, list) or all(map(run._fits, rule, value))
 
 
-def _contains(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _contains(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, list):
         return True
-    count = sum(run._fits(told, one) for one in value)
+    count = sum(run._fits(rule, one) for one in value)
     return bool(schema.get("minContains", 1) <= count <= schema.get("maxContains", count))
 
 
-def _ref(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return run._fits(run.dialect.definitions[told], value)
+def _ref(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return run._fits(run.dialect.definitions[rule], value)
 
 
-def _all_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return all(run._fits(one, value) for one in told)
+def _all_of(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return all(run._fits(one, value) for one in rule)
 
 
-def _any_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return any(run._fits(one, value) for one in told)
+def _any_of(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return any(run._fits(one, value) for one in rule)
 
 
-def _one_of(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return sum(run._fits(one, value) for one in told) == 1
+def _one_of(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return sum(run._fits(one, value) for one in rule) == 1
 
 
-def _not(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return not run._fits(told, value)
+def _not(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return not run._fits(rule, value)
 
 
-def _if(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
-    return run._fits(schema.get("then" if run._fits(told, value) else "else", True), value)
+def _if(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
+    return run._fits(schema.get("then" if run._fits(rule, value) else "else", True), value)
 
 
-def _told_elsewhere(run: SchemaValidator, told: Any, value: Any, schema: Any) -> bool:
+def _read_by_another_word(run: SchemaValidator, rule: Any, value: Any, schema: Any) -> bool:
     return True
 
 
 _WORDS: dict[str, Callable[[SchemaValidator, Any, Any, Any], bool]] = {
     "type": _type,
-    "const": lambda run, told, value, schema: _same(run, told, value),
+    "const": lambda run, rule, value, schema: _same(run, rule, value),
     "enum": _enum,
     "multipleOf": _multiple,
     "minimum": _edge(_at_least),
     "maximum": _edge(_at_most),
-    "exclusiveMinimum": _edge(lambda value, told: value > told),
-    "exclusiveMaximum": _edge(lambda value, told: value < told),
+    "exclusiveMinimum": _edge(lambda value, rule: value > rule),
+    "exclusiveMaximum": _edge(lambda value, rule: value < rule),
     "minLength": _size(str, _at_least),
     "maxLength": _size(str, _at_most),
     "minItems": _size(list, _at_least),
@@ -306,14 +317,14 @@ _WORDS: dict[str, Callable[[SchemaValidator, Any, Any, Any], bool]] = {
     "items": _items,
     "prefixItems": _prefix,
     "contains": _contains,
-    "minContains": _told_elsewhere,
-    "maxContains": _told_elsewhere,
+    "minContains": _read_by_another_word,
+    "maxContains": _read_by_another_word,
     "$ref": _ref,
     "allOf": _all_of,
     "anyOf": _any_of,
     "oneOf": _one_of,
     "not": _not,
     "if": _if,
-    "then": _told_elsewhere,
-    "else": _told_elsewhere,
+    "then": _read_by_another_word,
+    "else": _read_by_another_word,
 }
