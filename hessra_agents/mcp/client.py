@@ -5,8 +5,8 @@ One changed line:
     async with Client(with_capability("https://files.example/mcp", capability, key=key)) as client:
         await client.call_tool("read_file", {"path": "/srv/data/a.txt"})
 
-Every request that needs one carries the capability in its ``_meta``, and a fresh proof: one for each request
-on the wire, so that questions in several rounds and requests that are sent again work like any other.
+Every request that needs a capability carries it in its ``_meta``, with a fresh proof: one for each request on
+the wire, so that questions in several rounds and requests that are sent again work like any other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, TypeAlias
 
 from mcp import StdioServerParameters, stdio_client
@@ -31,7 +30,7 @@ from ..keys.keys import KeyPair
 from ..tokens.capability import Capability
 from ..tokens.credential import Credential
 from .authorization.requests import CAPABILITY, LISTS, PROOF, requested_call
-from .redaction import keep_tokens_out_of_logs
+from .transport.redaction import keep_tokens_out_of_logs
 
 __all__ = ["with_capability"]
 
@@ -45,30 +44,30 @@ def with_capability(
     key: KeyPair | None = None,
     audience: str | None = None,
 ) -> AbstractAsyncContextManager[TransportStreams]:
-    """A transport whose requests carry this capability: pass it to `mcp.Client`.
+    """Return a transport whose requests carry this capability: pass it to `mcp.Client`.
 
-    Whoever reads the messages on their way reads the capability: over HTTP use TLS, and a capability with a
-    holder, whose copy is of no use.
+    An attacker who reads the messages on their way reads the capability: over HTTP use TLS, and a capability
+    with a holder, whose copy is useless without the holder's key.
 
     Args:
         server: a URL, the command of a server, any transport of the SDK, or a server in this process.
-        capability: or its text. Its signatures are for the guard to check.
-        key: the holder's, if the capability has a holder.
-        audience: the name of the server's guard; the one that the capability names if left out.
+        capability: the capability or its text. Its signatures are for the guard to check.
+        key: the holder's key, if the capability has a holder.
+        audience: the name of the server's guard; if omitted, the audience that the capability names.
 
     Raises:
         ValueError: the capability cannot be read, names no guard, or the key is not its holder's.
     """
     text = capability.token if isinstance(capability, Capability) else capability
-    held = Credential.of(text, key=key, audience=audience)
+    credential = Credential.of(text, key=key, audience=audience)
     keep_tokens_out_of_logs()
-    return _presenting(_transport(server), held)
+    return _with_credential(_transport(server), credential)
 
 
 @asynccontextmanager
-async def _presenting(transport: Transport, held: Credential) -> AsyncIterator[TransportStreams]:
+async def _with_credential(transport: Transport, credential: Credential) -> AsyncIterator[TransportStreams]:
     async with transport as (read, write):
-        yield read, _CapabilityTransport(write, held)
+        yield read, _CapabilityTransport(write, credential)
 
 
 def _transport(server: Target) -> Transport:
@@ -82,11 +81,11 @@ def _transport(server: Target) -> Transport:
 
 
 class _CapabilityTransport:
-    """A write stream that puts capability and proof into what goes out."""
+    """A write stream that adds a capability and a proof to the requests that it sends."""
 
-    def __init__(self, inner: WriteStream[SessionMessage], held: Credential) -> None:
+    def __init__(self, inner: WriteStream[SessionMessage], credential: Credential) -> None:
         self._inner = inner
-        self._held = held
+        self._credential = credential
 
     async def send(self, item: SessionMessage, /) -> None:
         message = item.message
@@ -97,16 +96,16 @@ class _CapabilityTransport:
         await self._inner.send(item)
 
     def _presented(self, method: str, params: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The parameters with what is presented; None if the request needs nothing."""
+        """Return the parameters with capability and proof; None if the request needs none."""
         given = params or {}
         try:
             call = requested_call(method, given)
         except MalformedError:
-            return None  # the guard refuses it, whatever it carries
+            return None  # the guard refuses the request, whatever it carries
         if call is None and method not in LISTS:
             return None
-        proof = None if call is None else self._held.prove(call)
-        shown = {CAPABILITY: self._held.token} | ({} if proof is None else {PROOF: proof.token})
+        proof = None if call is None else self._credential.prove(call)
+        shown = {CAPABILITY: self._credential.token} | ({} if proof is None else {PROOF: proof.token})
         return {**given, "_meta": {**(given.get("_meta") or {}), **shown}}
 
     async def aclose(self) -> None:
@@ -115,10 +114,5 @@ class _CapabilityTransport:
     async def __aenter__(self) -> _CapabilityTransport:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

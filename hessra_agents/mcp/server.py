@@ -5,12 +5,12 @@ Two lines:
     protection = GuardMiddleware(Guard(Trust.load("trust.json"), audience="files", ledger=Ledger.memory()))
     server = MCPServer("files", extensions=[protection], middleware=[protection])
 
-As middleware it decides on every request. As an extension it stands in the hook of tool calls that runs last,
-and lets through exactly the call that was decided on, once: nothing in between can change it. Where it is
-missing as middleware, every tool call is refused. For the low-level `Server`, after its handlers are
+As middleware it decides on every request. As an extension it runs in the last hook of tool calls, and lets
+through exactly the call that was decided on, once: nothing in between can change the call. Where the
+middleware is missing, every tool call is refused. For the low-level `Server`, after its handlers are
 registered: ``guard_server(server, guard)``.
 
-What the server's own code calls in its own process (``server.call_tool``) is not decided on.
+Not protected: tools that the server's own code calls in its own process (``server.call_tool``).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from ..errors import Denied, Reason
 from ..guard.guard import Guard
 from ..guard.toolbox import Toolbox
 from .authorization.authorizer import RequestAuthorizer
+from .authorization.catalog import list_all, own_params
 from .authorization.denials import DenialFormat, refusal
 from .authorization.requests import CAPABILITY, LISTS, OURS, PROOF
-from .proxy.common import list_all, own_params
-from .redaction import keep_tokens_out_of_logs
+from .transport.redaction import keep_tokens_out_of_logs
 
 if TYPE_CHECKING:
     from .authorization.pins import Pins
@@ -56,14 +56,15 @@ _log = logging.getLogger("hessra_agents")
 
 
 class GuardMiddleware(Extension):
-    """A guard for one `MCPServer`: pass it both as an extension and as middleware.
+    """Guard one `MCPServer`: pass the object both as an extension and as middleware.
 
     Args:
-        guard: whose trust, audience and ledger count.
+        guard: decides by its trust, audience and ledger.
         default_toolbox: serves requests that carry no capability: see `RequestAuthorizer`.
-        denial_format: the form in which refusals are told.
+        denial_format: the form of refusals.
         allow_bearer_over_http: see `RequestAuthorizer`.
-        pins, forwarded_meta: see `RequestAuthorizer`.
+        pins: see `RequestAuthorizer`.
+        forwarded_meta: see `RequestAuthorizer`.
     """
 
     identifier = "dev.hessra/capabilities"
@@ -85,15 +86,15 @@ class GuardMiddleware(Extension):
             pins=pins,
             forwarded_meta=forwarded_meta,
         )
-        self._refusals = DenialFormat(denial_format)
+        self._denial_format = DenialFormat(denial_format)
         self._installed = False
         keep_tokens_out_of_logs()
 
     def settings(self) -> dict[str, Any]:
-        """What the server tells of it; asked for once, when the server installs it as an extension.
+        """Return `capabilities` once, when the server installs the extension.
 
         Raises:
-            ValueError: it is installed already: each server has a protection of its own.
+            ValueError: another server has installed this object: each server needs its own.
         """
         if self._installed:
             raise ValueError("a GuardMiddleware is for one server: make another one")
@@ -101,11 +102,11 @@ class GuardMiddleware(Extension):
         return self.capabilities()
 
     def capabilities(self) -> dict[str, Any]:
-        """What a client may know: where it puts a capability and a proof, and whether it must."""
+        """Return what a client may know: where a capability and a proof go, and whether they must."""
         return {"capability": CAPABILITY, "proof": PROOF, "required": not self.gate.bound}
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Decide on a request."""
+        """Decide on a request, and answer it with a refusal or let it through."""
         method, http = ctx.method, ctx.request is not None
 
         async def forward(params: dict[str, Any]) -> HandlerResult:
@@ -117,11 +118,10 @@ class GuardMiddleware(Extension):
                 _decided.reset(restored)
             return result if decided is not None and decided.refused else _unforged(result)
 
-        async def fetch() -> list[dict[str, Any]]:
-            return await _tools(ctx, call_next)
-
         try:
-            result = await self.gate.handle(method, ctx.params, forward, fetch=fetch, http=http)
+            result = await self.gate.handle(
+                method, ctx.params, forward, fetch=lambda: _tools(ctx, call_next), http=http
+            )
             return self.gate.filter_list(method, ctx.params, _wire(result)) if method in LISTS else result
         except Denied as denied:
             if denied.from_tool:
@@ -134,11 +134,11 @@ class GuardMiddleware(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Let through the call that was decided on."""
+        """Let through the call that was decided on, and refuse any other."""
         decided = _decided.get()
         if decided is None or decided.owner is not self:
             _log.error(
-                "a tool call was not decided on, so it is refused: pass the protection as middleware, too"
+                "nobody decided on a tool call, so it is refused: pass GuardMiddleware as middleware as well"
             )
             return self._refused(Denied(Reason.UNAVAILABLE), ctx)
         if not decided.take(params):
@@ -150,18 +150,17 @@ class GuardMiddleware(Extension):
         return await call_next(ctx)
 
     def _refused(self, denied: Denied, ctx: Context) -> HandlerResult:
-        """The answer to a refused request.
+        """Return the answer to a refused request.
 
         Raises:
-            MCPError: if it is an error.
+            MCPError: the answer is an error.
         """
-        given = ctx.params or {}
-        name = given.get("name", given.get("uri"))
-        told = refusal(denied, ctx.method, name if isinstance(name, str) else "", self._refusals)
-        if told.result is not None:
-            era = {"resultType": "complete"} if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else {}
-            return {**era, **told.result}
-        error = told.error or {}
+        sessionless = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        params = ctx.params or {}
+        response = refusal(denied, ctx.method, params, self._denial_format, sessionless=sessionless)
+        if "result" in response:
+            return cast("dict[str, Any]", response["result"])
+        error = response["error"]
         raise MCPError(error["code"], error["message"], error.get("data")) from denied
 
 
@@ -171,13 +170,13 @@ def guard_server(server: Any, guard: Guard, **options: Any) -> GuardMiddleware:
     FastMCP's own middleware runs behind the guard: what it changes in a call was not decided on.
 
     Args:
-        options: those of `GuardMiddleware`.
+        options: the options of `GuardMiddleware`.
 
     Raises:
-        TypeError: it is another kind of server.
-        ValueError: it is guarded already.
+        TypeError: the server is of another kind.
+        ValueError: the server is guarded already.
     """
-    # FastMCP stands on a low-level server, which it gives no public name
+    # the low-level server of a FastMCP server has no public name
     server = getattr(server, "_mcp_server", server)
     if not isinstance(server, Server):
         raise TypeError(
@@ -204,7 +203,7 @@ def guard_server(server: Any, guard: Guard, **options: Any) -> GuardMiddleware:
 
 @dataclass(slots=True)
 class _AuthorizedCall:
-    """A tool call that may run, once, behind the protection that decided on it."""
+    """A tool call that may run, once, behind the middleware that decided on it."""
 
     owner: GuardMiddleware
     params: dict[str, Any]
@@ -212,7 +211,7 @@ class _AuthorizedCall:
     refused: bool = False
 
     def take(self, params: CallToolRequestParams) -> bool:
-        """Whether this is the call."""
+        """Return whether these are the parameters of the call, which has not run yet."""
         first, self.taken = not self.taken, True
         asked = (self.params.get("name"), self.params.get("arguments") or {})
         return first and _text(asked) == _text((params.name, params.arguments or {}))
@@ -223,7 +222,7 @@ def _text(call: tuple[object, object]) -> str:
 
 
 def _with(ctx: Context, params: dict[str, Any]) -> Context:
-    """The context as what stands behind the guard sees it: nothing of ours in it."""
+    """Return the context as everything behind the guard sees it, without anything of ours."""
     told = params.get("_meta", {})
     kept = {key: one for key, one in (ctx.meta or {}).items() if key in told or key == "progress_token"}
     request = _Bodiless(ctx.request.scope, _no_body) if isinstance(ctx.request, Request) else None
@@ -231,7 +230,7 @@ def _with(ctx: Context, params: dict[str, Any]) -> Context:
 
 
 class _Bodiless(Request):
-    """The HTTP request without its body, in which the capability is."""
+    """An HTTP request without its body, which holds the capability."""
 
 
 async def _no_body() -> dict[str, Any]:
@@ -239,7 +238,7 @@ async def _no_body() -> dict[str, Any]:
 
 
 def _unforged(result: HandlerResult) -> HandlerResult:
-    """The result without anything of ours: a server must not pose as its guard."""
+    """Return the result without anything of ours: a server must not pose as its guard."""
     meta = result.get("_meta") if isinstance(result, dict) else getattr(result, "meta", None)
     if not isinstance(meta, dict) or not any(str(key).startswith(OURS) for key in meta):
         return result
@@ -250,7 +249,7 @@ def _unforged(result: HandlerResult) -> HandlerResult:
 
 
 async def _tools(ctx: Context, call_next: CallNext) -> list[dict[str, Any]]:
-    """All tools of the server, asked for on the way that the call itself takes."""
+    """Return all tools of the server, asked for on the way that the call itself takes."""
 
     async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
         return {"result": _wire(await call_next(_with(replace(ctx, method=method), params)))}

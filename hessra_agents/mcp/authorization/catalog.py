@@ -1,13 +1,14 @@
-"""`ToolCatalog`: the definitions of a server's tools, as the server itself lists them.
+"""`ToolCatalog`: keep the definitions of a server's tools, as the server itself lists them.
 
-A call's arguments are held against the definition that is in force. It is asked for again when it is older
-than ten seconds, when a tool is not in it, and when the server says that its list has changed.
+A call's arguments are checked against the current definition. The server is asked for its list again when the
+list is older than ten seconds, when it lacks a tool, and when the server says that it has changed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,34 +19,41 @@ import anyio
 from ...call.call import Call
 from ...errors import Denied, Reason
 from ...tools.input_schema.input_schema import InputSchema
+from .requests import LISTS, protocol_params
 
 if TYPE_CHECKING:
     from .pins import Pins
 
-__all__ = ["Fetch", "ToolCatalog", "ToolDefinition"]
+__all__ = ["Ask", "Fetch", "ToolCatalog", "ToolDefinition", "list_all", "own_params"]
 
 Fetch = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Asks the server for all of its tools: every page of ``tools/list``."""
 
+Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Sends a request of our own, by method and parameters, and returns the response."""
+
+MAX_PAGES, MAX_ITEMS, MAX_LIST = 100, 4096, 8 << 20
+"""Pages of a list that the server is asked for, their items, and their bytes of JSON, in all."""
+
 FRESH = 10.0
-"""Seconds for which a definition is believed to be the server's own."""
+"""Seconds for which a definition counts as current."""
 
 _log = logging.getLogger("hessra_agents")
 
 
 @dataclass(slots=True, eq=False)
 class ToolDefinition:
-    """One tool as a server offers it. Its schema is compiled when a call first needs it."""
+    """One tool as a server offers it. Its schema is read when a call first needs it."""
 
     definition: Mapping[str, Any]
     pinned: bool
     _schema: InputSchema | None = field(default=None)
 
     def check(self, call: Call) -> None:
-        """Hold a call's arguments against the tool's own schema.
+        """Check a call's arguments against the tool's own schema.
 
         Raises:
-            Denied: they do not fit it to the letter, or the definition is not the one that was approved.
+            Denied: the arguments do not fit the schema exactly, or the definition is not the approved one.
         """
         if not self.pinned:
             raise Denied(
@@ -56,73 +64,62 @@ class ToolDefinition:
         self._schema.check(call)
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two definitions are one, to the letter: to Python ``1``, ``1.0`` and ``True`` are equal."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _no_tool(call: Call) -> None:
-    raise Denied(Reason.NOT_GRANTED, "there is no such tool", tool=call.tool)
-
-
 class ToolCatalog:
-    """What one server offers, for all of its callers."""
+    """The tools of one server, for all of its callers."""
 
     def __init__(self, pins: Pins | None = None) -> None:
         self._pins = pins
-        self._offers: dict[str, ToolDefinition] = {}
+        self._tools: dict[str, ToolDefinition] = {}
         self._asked: float | None = None
         self._asking = anyio.Lock()
 
     def is_approved(self, definition: Mapping[str, Any]) -> bool:
-        """Whether a definition may be shown: it is the one that was approved, where some were."""
+        """Return whether a definition may be shown: without pins any, otherwise the approved one."""
         return self._pins is None or self._pins.approves(definition)
 
-    def forget(self) -> None:
-        """The server says that its list has changed."""
-        self._asked = None
+    def notice(self, message: Mapping[str, Any]) -> None:
+        """Ask for the list again before the next call, if the server says that it has changed."""
+        if message.get("method") == "notifications/tools/list_changed":
+            self._asked = None
 
     def observe(self, tools: object) -> None:
-        """A page of the server's list went by: if it tells of other definitions, these count no more."""
+        """Ask for the list again before the next call, if a page of it on its way to a client differs."""
         for tool in tools if isinstance(tools, list) else ():
             name = tool.get("name") if isinstance(tool, dict) else None
-            known = self._offers.get(name) if isinstance(name, str) else None
+            known = self._tools.get(name) if isinstance(name, str) else None
             if known is not None and not _same(known.definition, tool):
-                self.forget()
+                self._asked = None
 
     async def check(self, name: object, fetch: Fetch) -> Callable[[Call], None]:
-        """What a call of this tool must pass.
+        """Return the check that a call of this tool must pass.
 
         Raises:
             Denied: ``unavailable``: the server does not list its tools.
         """
-        offer = await self.find(name, fetch)
-        return _no_tool if offer is None else offer.check
+        tool = await self.find(name, fetch)
+        return _no_tool if tool is None else tool.check
 
     def is_fresh(self, name: object) -> bool:
-        """Whether the server need not be asked now, to tell what it offers under this name."""
-        return isinstance(name, str) and self._fresh(name)
+        """Return whether the catalog is current for this name, so that the server need not be asked."""
+        if not isinstance(name, str) or self._asked is None:
+            return False
+        age = time.monotonic() - self._asked
+        # a name that is missing is asked for again, but not for every caller that makes one up
+        return age < (FRESH if name in self._tools else FRESH / 10)
 
     async def find(self, name: object, fetch: Fetch) -> ToolDefinition | None:
-        """The tool as the server offers it; None if there is no such tool.
+        """Return the tool as the server offers it; None if there is no such tool.
 
         Raises:
             Denied: as for `check`.
         """
         if not isinstance(name, str):
             return None
-        if not self._fresh(name):
-            async with self._asking:  # one question for all who wait
-                if not self._fresh(name):
+        if not self.is_fresh(name):
+            async with self._asking:  # one question for all callers that wait
+                if not self.is_fresh(name):
                     await self._ask(fetch)
-        return self._offers.get(name)
-
-    def _fresh(self, name: str) -> bool:
-        if self._asked is None:
-            return False
-        age = time.monotonic() - self._asked
-        # a name that is not there is asked for again, but not by every caller who makes one up
-        return age < (FRESH if name in self._offers else FRESH / 10)
+        return self._tools.get(name)
 
     async def _ask(self, fetch: Fetch) -> None:
         try:
@@ -132,19 +129,69 @@ class ToolCatalog:
         except Exception as error:
             _log.error("a server's tools cannot be listed, so its calls are refused", exc_info=error)
             raise Denied(Reason.UNAVAILABLE, "the server's tools cannot be listed") from error
-        offers = {}
+        found: dict[str, ToolDefinition] = {}
         for tool in tools:
             name = tool.get("name")
             if not isinstance(name, str):
                 continue
-            known = self._offers.get(name)
-            same = known is not None and _same(known.definition, tool)
-            # of two tools with one name, nobody could say which one is meant
-            doubled = name in offers
-            offers[name] = (
-                known if same and known is not None else ToolDefinition(tool, self.is_approved(tool))
-            )
-            if doubled:
-                offers[name] = ToolDefinition(tool, pinned=False)
-        self._offers = offers
+            known = self._tools.get(name)
+            if name in found:
+                # of two tools with one name, nobody could say which one is meant
+                found[name] = ToolDefinition(tool, pinned=False)
+            elif known is not None and _same(known.definition, tool):
+                found[name] = known
+            else:
+                found[name] = ToolDefinition(tool, self.is_approved(tool))
+        self._tools = found
         self._asked = time.monotonic()
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two definitions have the same JSON: to Python ``1``, ``1.0`` and ``True`` are equal."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _no_tool(call: Call) -> None:
+    raise Denied(Reason.NOT_GRANTED, "there is no such tool", tool=call.tool)
+
+
+def own_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request of our own that is made on behalf of this one, in its era."""
+    meta = protocol_params(params).get("_meta")
+    if not isinstance(meta, Mapping):
+        return {}
+    kept = {key: value for key, value in meta.items() if key != "progressToken"}
+    return {"_meta": kept} if kept else {}
+
+
+async def list_all(ask: Ask, method: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of a list, of all pages.
+
+    Raises:
+        Denied: ``unavailable``: the server does not answer, or its list is too large.
+    """
+    found: list[dict[str, Any]] = []
+    size = 0.0
+    cursor = None
+    for _ in range(MAX_PAGES):
+        response = await ask(method, params if cursor is None else {**params, "cursor": cursor})
+        result = response.get("result")
+        page = result.get(LISTS[method]) if isinstance(result, dict) else None
+        if not isinstance(result, dict) or not isinstance(page, list):
+            raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}")
+        found += [item for item in page if isinstance(item, dict)]
+        cursor = result.get("nextCursor")
+        size += _size([page, cursor])
+        if len(found) > MAX_ITEMS or size > MAX_LIST:
+            raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} are too large")
+        if not isinstance(cursor, str):
+            return found
+    raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have no end")
+
+
+def _size(value: object) -> float:
+    """Return the length of a value as JSON; infinity if it is too deep."""
+    try:
+        return len(json.dumps(value))
+    except RecursionError:
+        return math.inf

@@ -1,7 +1,7 @@
-"""What a caller sees of a server: the tools, resources and prompts that its capability reaches.
+"""Show a caller the tools, resources and prompts of a server that its capability reaches.
 
-A filtered list keeps a model from asking in vain, and hides what is nobody's business. It is no boundary:
-the decision is made at the call.
+A filtered list keeps a model from asking in vain, and hides what the caller need not know. It is not a
+security boundary: the decision is made at the call.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What a capability reaches: objects, and the patterns that all of its blocks set."""
+    """The objects that a capability reaches, and the patterns that all of its blocks set."""
 
     objects: frozenset[str]
     patterns: tuple[Pattern, ...] = ()
 
     @classmethod
     def of(cls, capability: Capability) -> Visibility:
-        """Read it off a capability that a guard honours."""
+        """Return the visibility that a capability gives; a guard has checked the capability."""
         patterns = [pattern for block in capability.blocks for pattern in block.patterns]
         if not capability.blocks[0].patterns:
-            # such a capability permits calls without arguments only
+            # such a capability permits only calls without arguments
             rights = capability.blocks[0].rights
             patterns.append(tuple(b for _, o, op in rights for b in Grant(o, op, ()).branches(closed=True)))
         return cls(frozenset(capability.tools), tuple(patterns))
@@ -57,12 +57,12 @@ def filtered(
     *,
     shown: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """A page of a list as this caller may see it.
+    """Return a page of a list as this caller may see it.
 
     Args:
         method: one of `LISTS`.
-        result: as it goes over the wire.
-        shown: says of a tool's definition whether it may be shown at all (see `Pins`).
+        result: the page, as it goes over the wire.
+        shown: returns whether a tool's definition may be shown at all (see `Pins`).
     """
     place = LISTS[method]
     found = result.get(place)
@@ -85,13 +85,13 @@ def filtered(
 def _narrowed(tool: dict[str, Any], reach: Visibility) -> list[dict[str, Any]]:
     schema = _compiled(json.dumps(tool.get("inputSchema"), sort_keys=True))
     if schema is None:
-        return []  # a tool that nobody can call
+        return []  # every call of this tool would be refused
     return [{**tool, "inputSchema": schema.narrowed(reach.patterns, f"tool:{tool['name']}")}]
 
 
 @lru_cache(maxsize=256)
 def _compiled(text: str) -> InputSchema | None:
-    """A schema as it is read, once: every caller asks for the same list, and a foreign schema may be long."""
+    """Read a schema once: every caller asks for the same list, and a foreign schema may be long."""
     try:
         return InputSchema.of(json.loads(text))
     except Denied:
@@ -99,7 +99,7 @@ def _compiled(text: str) -> InputSchema | None:
 
 
 def _fits(template: object, uri: str) -> bool:
-    """Whether a URI may come from a template (RFC 6570), each expression standing for any text."""
+    """Return whether a URI may come from a template (RFC 6570), each expression standing for any string."""
     if not isinstance(template, str) or len(template) > 1024:
         return False
     literals = re.split(r"\{[^{}]*\}", template)

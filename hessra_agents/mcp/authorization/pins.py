@@ -1,8 +1,8 @@
-"""Pins: the definitions of a server's tools, as they were when somebody approved them.
+"""`Pins`: the definitions of a server's tools, as a person approved them.
 
-A server may change what a tool is after it was approved: a new argument that carries secrets out, a
-description that tells a model what to do. A pin is a digest of everything that a model reads about a tool; a
-tool whose definition has another one is not shown and not called until it is approved again.
+A server may change a tool after it was approved: a new argument that carries secrets out, a description that
+tells a model what to do. A pin is a digest of everything that a model reads about a tool; a tool whose
+definition has another digest is neither shown nor called until it is approved again.
 
     Pins.of("files", tools).save("files.pins.json")
     pins = Pins.load("files.pins.json")
@@ -15,17 +15,15 @@ Not protected: what a tool does behind the same definition.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from ...call.call import digest
 from ...call.canonical import MAX_BYTES, MalformedError, encode, parse, to_json
+from ...files import replace_file
 
 __all__ = ["Changes", "Pins", "pin"]
 
@@ -35,7 +33,7 @@ _FORMAT = "hessra-agents/pins/1"
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The names of tools whose definitions are not the pinned ones, each list sorted."""
+    """The names of tools whose definitions differ from the pinned ones, each list sorted."""
 
     new: tuple[str, ...]
     changed: tuple[str, ...]
@@ -47,7 +45,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The approved definitions of one server: a digest for the name of each tool."""
+    """The approved definitions of one server: a digest for each tool's name."""
 
     server: str
     digests: Mapping[str, str]
@@ -71,14 +69,14 @@ class Pins:
         return cls(server, found)
 
     def approves(self, tool: Mapping[str, object]) -> bool:
-        """Whether this very definition was approved."""
+        """Return whether exactly this definition was approved."""
         try:
             return self.digests.get(_name(tool)) == pin(tool)
         except ValueError:
             return False
 
     def changes(self, tools: Iterable[Mapping[str, object]]) -> Changes:
-        """What differs now from what was approved.
+        """Return how these definitions differ from the approved ones.
 
         Raises:
             ValueError: as for `of`.
@@ -94,45 +92,34 @@ class Pins:
         """Write a file that `load` reads. A reader sees the old file or the new one, never a part.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         data = {"format": _FORMAT, "server": self.server, "tools": dict(sorted(self.digests.items()))}
-        path = Path(path)
-        number, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                file.write(json.dumps(data, indent=2) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(fresh)
-            raise
+        replace_file(Path(path), json.dumps(data, indent=2).encode() + b"\n", mode=0o600)
 
     @classmethod
     def load(cls, path: str | Path) -> Pins:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: the file says anything else, or is larger than 1 MiB.
-            OSError: it cannot be read.
+            ValueError: the file holds anything else, or is larger than 1 MiB.
+            OSError: the file cannot be read.
         """
         try:
             with open(path, "rb") as file:
                 data = parse(file.read(MAX_BYTES + 1))
             if not isinstance(data, dict) or data.keys() != {"format", "server", "tools"}:
-                raise ValueError("it has the fields format, server and tools")
+                raise ValueError("the fields must be format, server and tools")
             server, tools = data["server"], data["tools"]
             if data["format"] != _FORMAT or not isinstance(server, str) or not isinstance(tools, dict):
                 raise ValueError("a field has a wrong value")
             return cls(server, {name: _digest(text) for name, text in tools.items()})
         except (MalformedError, ValueError) as error:
-            raise ValueError(f"{path} is no file of pinned tools: {error}") from error
+            raise ValueError(f"{path} is not a file of pinned tools: {error}") from error
 
 
 def pin(tool: Mapping[str, object]) -> str:
-    """The digest of one definition: of whatever a model reads of it, in hexadecimal.
+    """Return the digest of everything that a model reads of one definition, in hexadecimal.
 
     Raises:
         ValueError: the definition has no canonical form.
@@ -150,5 +137,5 @@ def _name(tool: Mapping[str, object]) -> str:
 
 def _digest(text: object) -> str:
     if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError("a digest is written in 64 hexadecimal digits")
+        raise ValueError("a digest must be 64 hexadecimal digits")
     return text

@@ -1,11 +1,12 @@
 """Give the same proved request, sent again, the answer that it had: the tool does not run twice.
 
-A network may deliver a request twice, and a client may send it again when an answer was lost. A proof is good
-for one call, so the second delivery would be refused; while the proof lives, it is answered from here. What
-is not the same request to the letter finds nothing here, and the ledger refuses its proof as ``replayed``.
+A network may deliver a request twice, and a client may send a request again when its answer was lost. A
+proof is good for one call, so the second delivery would be refused; while the proof lives, the answer comes
+from here. A request that is not exactly the same finds nothing here, and the ledger refuses its proof as
+``replayed``.
 
-Whoever saw the whole request, with capability and proof, can so see its answer, for a minute: protect both on
-their way.
+An attacker who saw the whole request, with capability and proof, can get its answer for a minute: protect
+both on their way.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ __all__ = ["ReplayCache"]
 
 R = TypeVar("R")
 
-MOST = 1024
-"""Answers kept, at most."""
+MAX_ANSWERS = 1024
+"""Answers that are kept."""
 
-MOST_BYTES = 16 << 20
-"""Bytes of all answers kept, at most; one may be a sixteenth of it."""
+MAX_BYTES = 16 << 20
+"""Bytes of all answers that are kept; a single answer may have a sixteenth of it."""
 
 
 @dataclass(slots=True, eq=False)
 class CachedAnswer(Generic[R]):
-    """The answer to one request, when it is there."""
+    """The answer to one request, now or later."""
 
     until: int
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -41,7 +42,7 @@ class CachedAnswer(Generic[R]):
     size: int = 0
 
     async def wait(self) -> R:
-        """The answer.
+        """Wait for the answer and return it.
 
         Raises:
             Denied: ``replayed``: the request was made before, and got no answer that could be kept.
@@ -53,44 +54,44 @@ class CachedAnswer(Generic[R]):
 
 
 class ReplayCache(Generic[R]):
-    """Answers by the digest of their requests, each as long as the request's proof lives."""
+    """Keep answers by the digest of their requests, each as long as the request's proof lives."""
 
     def __init__(
-        self, size: Callable[[R], int], *, max_items: int = MOST, most_bytes: int = MOST_BYTES
+        self, size: Callable[[R], int], *, max_items: int = MAX_ANSWERS, max_bytes: int = MAX_BYTES
     ) -> None:
         self._size = size
-        self._most = max_items
-        self._most_bytes = most_bytes
+        self._max_items = max_items
+        self._max_bytes = max_bytes
         self._answers: OrderedDict[bytes, CachedAnswer[R]] = OrderedDict()
         self._bytes = 0
 
     def find(self, request: bytes, now: int) -> CachedAnswer[R] | None:
-        """The answer to the same request, there or on its way."""
+        """Return the answer to the same request, whether it is there or on its way."""
         self._forget(now)
         found = self._answers.get(request)
         return None if found is None or (found.there and found.until <= now) else found
 
     def open(self, request: bytes, until: int) -> CachedAnswer[R]:
-        """A place for the answer to this request, to be kept or dropped."""
+        """Return a place for the answer to this request; `keep` or `drop` it later."""
         self._drop(request)
         answer = self._answers[request] = CachedAnswer(until)
         return answer
 
     def keep(self, request: bytes, answer: CachedAnswer[R], value: R) -> None:
-        """Keep an answer; whoever waits for it has it, even if it is too large to be kept."""
+        """Keep an answer. Requests that wait for it get it, even if it is too large to be kept."""
         answer.value, answer.there, answer.size = value, True, self._size(value)
         answer.done.set()
         self._bytes += answer.size
-        if answer.size > self._most_bytes // 16:
+        if answer.size > self._max_bytes // 16:
             self._drop(request)
-        while len(self._answers) > self._most or self._bytes > self._most_bytes:
+        while len(self._answers) > self._max_items or self._bytes > self._max_bytes:
             oldest = next((key for key, one in self._answers.items() if one.there), None)
             if oldest is None:
                 break
             self._drop(oldest)
 
     def drop(self, request: bytes, answer: CachedAnswer[R]) -> None:
-        """There is no answer: the request was refused, failed or was cancelled."""
+        """Give up the place, because the request was refused, failed or was cancelled."""
         if self._answers.get(request) is answer:
             self._drop(request)
         answer.done.set()

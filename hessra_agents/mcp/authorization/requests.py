@@ -1,4 +1,4 @@
-"""What a request asks for: the object, the operation and the arguments that a capability must name.
+"""Read from a request the object, the operation and the arguments that a capability must name.
 
 | request | object | operation |
 |---|---|---|
@@ -7,8 +7,8 @@
 | ``prompts/get`` | ``prompt:<name>`` | ``get``, with the arguments |
 | any other request or notification | ``method:<method>`` | ``call``, with its parameters |
 
-Only what is `OPEN` needs no capability: it opens and keeps a connection, tells of one's own state, or lists,
-and lists are filtered. A method that nobody thought of is one more object that a capability must name.
+Only the methods in `OPEN` need no capability: they open and keep a connection, tell of the client's own
+state, or list, and lists are filtered. An unknown method is one more object that a capability must name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from ...call.call import Call
 from ...call.canonical import MalformedError
+from ..transport.messages import Message
 
 __all__ = [
     "CAPABILITY",
@@ -27,13 +28,14 @@ __all__ = [
     "PROOF",
     "protocol_params",
     "requested_call",
+    "without_forged_meta",
     "without_hessra_meta",
 ]
 
 CAPABILITY = "dev.hessra/capability"
 PROOF = "dev.hessra/proof"
 OURS = "dev.hessra/"
-"""What begins so in ``_meta`` is between client and guard, and goes no further."""
+"""The prefix of what client and guard say to each other in ``_meta``; it goes no further."""
 
 LISTS = {
     "tools/list": "tools",
@@ -41,7 +43,7 @@ LISTS = {
     "resources/templates/list": "resourceTemplates",
     "prompts/list": "prompts",
 }
-"""Requests that list, and where in the result."""
+"""Requests that list, and the field of the result in which the list is."""
 
 _TOLD = ("initialized", "cancelled", "progress", "roots/list_changed")
 
@@ -61,10 +63,10 @@ _READS = frozenset({"resources/read", "resources/subscribe", "resources/unsubscr
 
 
 def requested_call(method: str, params: Mapping[str, Any] | None) -> Call | None:
-    """The call that a request asks for; None if it needs no capability.
+    """Return the call that a request asks for; None if it needs no capability.
 
     Raises:
-        MalformedError: it names nothing that could be decided on.
+        MalformedError: the request names nothing that could be decided on.
     """
     if method in OPEN:
         return None
@@ -83,10 +85,10 @@ _LABELS = frozenset({"mcp", "modelcontextprotocol"})
 
 
 def protocol_params(params: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
-    """The parameters with what of their ``_meta`` is the protocol's own; an empty one is left out.
+    """Return the parameters with only those keys of ``_meta`` that the protocol defines, or that are kept.
 
     No capability names what is in ``_meta``, and a server may choose by it what runs. So nothing of ours and
-    nothing that the protocol does not define goes on, but keys that are ``kept`` by name.
+    nothing unknown goes on to the server, and an empty ``_meta`` is omitted.
     """
     meta = params.get("_meta")
     if not isinstance(meta, Mapping):
@@ -98,16 +100,26 @@ def protocol_params(params: Mapping[str, Any], kept: Collection[str] = ()) -> di
     return {**rest, "_meta": found} if found else rest
 
 
-def without_hessra_meta(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a client answers to a server's question, without anything of ours in its ``_meta``."""
-    meta = result.get("_meta")
-    if not isinstance(meta, Mapping):
-        return dict(result)
-    return {**result, "_meta": {key: one for key, one in meta.items() if not str(key).startswith(OURS)}}
+def without_hessra_meta(frame: Message) -> Message:
+    """Return a client's response to the server without anything of ours: the server must not get it."""
+    return Message(without_forged_meta(frame.message))
+
+
+def without_forged_meta(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a server's message without anything of ours: the server must not pose as its guard."""
+    for part, place in (("result", "_meta"), ("error", "data")):
+        body = message.get(part)
+        if not isinstance(body, dict):
+            continue
+        held = body.get(place)
+        if isinstance(held, dict) and any(name.startswith(OURS) for name in held):
+            kept = {name: value for name, value in held.items() if not name.startswith(OURS)}
+            message = {**message, part: {**body, place: kept}}
+    return message
 
 
 def _of_protocol(key: object) -> bool:
-    """Whether the protocol defines this key of ``_meta`` (basic/index, "_meta")."""
+    """Return whether the protocol defines this key of ``_meta`` (basic/index, "_meta")."""
     if not isinstance(key, str):
         return False
     prefix, slash, _ = key.rpartition("/")
@@ -128,5 +140,5 @@ def _arguments(params: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _call(kind: str, name: object, arguments: Mapping[str, Any], operation: str) -> Call:
     if not isinstance(name, str):
-        raise MalformedError(f"the {kind} is not named by a text")
+        raise MalformedError(f"the name of the {kind} is not a string")
     return Call.of(name, arguments, kind=kind, operation=operation)

@@ -1,6 +1,6 @@
-"""`CallRecorder`: permits everything, and remembers what was asked; what `learning` proposes grants from.
+"""`CallRecorder`: permit everything, and remember the calls, from which `suggest_grants` makes grants.
 
-It protects from nothing. It takes a `RequestAuthorizer`'s place while somebody learns what a session needs.
+It protects from nothing. It takes the place of a `RequestAuthorizer` until it is known what a session needs.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _log = logging.getLogger("hessra_agents")
 
 
 class CallRecorder:
-    """What was asked of one server, in order."""
+    """Record the calls to one server, in order."""
 
     def __init__(self) -> None:
-        self.catalogue = ToolCatalog()
+        self.catalog = ToolCatalog()
         self.calls: list[Call] = []
 
     async def handle(
-        self, method: str, params: Mapping[str, Any] | None, forward: Forward[R], *, fetch: Fetch
+        self, method: str, params: Mapping[str, Any] | None, forward: Forward[R], *, fetch: Fetch | None
     ) -> R:
-        """Forward a request, whatever it asks for."""
+        """Forward a request, whatever it asks for, and remember its call."""
         given = params or {}
         try:
             call = requested_call(method, given)
         except MalformedError:
             call = None
-            _log.warning("a request was seen that no capability could name")
+            _log.warning("a request was seen that no capability can name")
         if call is not None:
             if len(self.calls) == MAX_CALLS:
                 _log.warning("more than %d calls: the others are not remembered", MAX_CALLS)
@@ -52,5 +52,5 @@ class CallRecorder:
     def filter_list(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The whole list."""
+        """Return the whole list."""
         return dict(result)

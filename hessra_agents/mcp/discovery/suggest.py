@@ -1,17 +1,17 @@
-"""Learning: the narrowest grants that would have allowed the calls of a session.
+"""Suggest the narrowest grants that would have allowed the calls of a session.
 
-    print(proposed(calls))                                       # a grant file
+    print(suggest_grants(calls))                                 # a grant file
 
-For each tool, each argument is held to what it was in the calls:
+For each tool, each argument is bound to what it was in the calls:
 
-1. one value: that value; a few: one of them; many whole numbers: between the least and the greatest;
-2. many texts: the folder of the paths, a common beginning, or their length; lists: out of what they held;
-   objects: field by field;
-3. an argument that was not always there may be left out.
+1. one value: that value; a few: one of them; many integers: between the least and the greatest;
+2. many strings: the folder of the paths, a common beginning, or their length; lists: the elements that they
+   held; objects: field by field;
+3. an argument that was not always there may be omitted.
 
-Where no bound says what was seen, a tool gets several grants, one for each value. A grant that allows more
-than was seen says so in a comment; ``anything`` is the last resort, and marked. What was seen in a session is
-no proof that it was right: a person reads the file before it is issued.
+Where no bound describes the values, a tool gets several grants, one for each value. A grant that allows more
+than was seen says so in a comment; ``anything`` is the last resort, and marked. That a session made a call is
+no proof that the call was right: a person must read the file before it is issued.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FEW = 8
 """Values that are listed as they are."""
 
 MAX_LISTED = 32
-"""Texts that are listed, where no bound fits them better."""
+"""Strings that are listed, where no bound fits them better."""
 
 MAX_GRANTS = 16
 """Grants for one object."""
@@ -50,11 +50,11 @@ _KINDS = {"tool": "invoke", "resource": "read", "prompt": "get", "method": "call
 T = TypeVar("T")
 
 Told = tuple[Form, str]
-"""A form, and a note for a person where it allows more than was seen."""
+"""A form of a constraint, and a note for a person where it allows more than was seen."""
 
 
 def suggest_grants(calls: Iterable[Call]) -> str:
-    """The text of a grant file that allows these calls, and little more."""
+    """Return the text of a grant file that allows these calls, and little more."""
     seen: dict[tuple[str, str], list[dict[str, Json]]] = {}
     count = 0
     for call in calls:
@@ -63,18 +63,20 @@ def suggest_grants(calls: Iterable[Call]) -> str:
             count += 1
             seen.setdefault((kind, call.tool), []).append(call.arguments)
     entries = [entry for (kind, name), one in sorted(seen.items()) for entry in _entries(kind, name, one)]
-    head = [f"What {count} calls of a session needed. Read it before you issue it: it is no judgement."]
+    head = [
+        f"The needs of {count} calls in one session. Read this before you issue it: the calls may be wrong."
+    ]
     return write_grants(entries, head=head)
 
 
 def _entries(kind: str, name: str, seen: list[dict[str, Json]]) -> list[GrantEntry]:
-    """Grants of one object: one, or one for each of a few values that no bound describes."""
+    """Return the grants of one object: one, or one for each of a few values that no bound describes."""
     narrow = _split(kind, name, _distinct(seen), MAX_GRANTS)
     return narrow or [_entry(kind, name, seen, wide=True)]
 
 
 def _split(kind: str, name: str, seen: list[dict[str, Json]], max_items: int) -> list[GrantEntry]:
-    """The narrow grants of these calls; none, if it takes more than ``max_items``."""
+    """Return the narrow grants of these calls; none if that takes more than ``max_items``."""
     apart = _apart(seen)
     if apart is None:
         return [_entry(kind, name, seen, wide=False)]
@@ -93,7 +95,7 @@ def _split(kind: str, name: str, seen: list[dict[str, Json]], max_items: int) ->
 
 
 def _apart(seen: list[dict[str, Json]]) -> Callable[[dict[str, Json]], Json] | None:
-    """What tells calls apart that one grant would describe badly; None if one describes them well."""
+    """Return a function that groups calls which one grant would describe badly; None if one is enough."""
     names = _names(seen)
     if sum(_sometimes(name, seen) for name in names) > MAX_OPTIONAL:
         return lambda call: [*sorted(call)]
@@ -125,11 +127,11 @@ def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> 
     return GrantEntry(kind, name, arguments, notes=notes)
 
 
-_ANYTHING: Told = ({"anything": True}, "ANYTHING AT ALL: no bound describes what was seen; decide yourself")
+_ANYTHING: Told = ({"anything": True}, "ANYTHING AT ALL: no bound describes the values; decide yourself")
 
 
 def _told(values: Sequence[Json], *, wide: bool) -> Told | None:
-    """What one argument was: a form for it; None if nothing but ``anything`` or separate grants would do."""
+    """Return a form for the values of an argument; None where it takes ``anything`` or separate grants."""
     values = _distinct(values)
     if len(values) == 1 and not _is_long(values[0]):
         return exact(values[0]), ""
@@ -167,14 +169,14 @@ def _texts(values: list[str]) -> Told:
     if len(values) <= MAX_LISTED and short:
         return one_of(values), ""
     longest = max(map(len, values))
-    start = os.path.commonprefix(values)[:MAX_START]  # noqa: RUF071 -- of any texts, letter by letter
+    start = os.path.commonprefix(values)[:MAX_START]  # noqa: RUF071 -- of any strings, character by character
     if start.isalnum():  # of a path, a URL or an address, a beginning says nothing
-        return {"starts_with": start, "max_length": longest}, _wider(values, "every text that begins so")
-    return {"max_length": longest}, _wider(values, "EVERY text of this length")
+        return {"starts_with": start, "max_length": longest}, _wider(values, "every string that begins so")
+    return {"max_length": longest}, _wider(values, "EVERY string of this length")
 
 
 def _lists(values: list[list[Json]]) -> Told | None:
-    """A list out of what the lists held, in any order."""
+    """Return a form for lists of the elements that the lists held, in any order."""
     elements = _distinct([element for value in values for element in value])
     alike = len({type(element) for element in elements}) == 1
     if not alike or type(elements[0]) not in (str, int) or max(map(len, values)) > MAX_ELEMENTS:
@@ -195,7 +197,7 @@ def _lists(values: list[list[Json]]) -> Told | None:
 
 
 def _objects(values: list[dict[str, Json]]) -> Told | None:
-    """Field by field."""
+    """Return a form with one constraint for each field."""
     names = _names(values)
     if "" in names or sum(_sometimes(name, values) for name in names) > MAX_OPTIONAL // 3:
         return None
@@ -209,7 +211,7 @@ def _objects(values: list[dict[str, Json]]) -> Told | None:
 
 
 def _distinct(values: Sequence[T]) -> list[T]:
-    """Each value once, in order; ``true`` and 1 are two."""
+    """Return each value once, in order; ``true`` and 1 are two values."""
     return list({encode(value): value for value in values}.values())  # type: ignore[arg-type]
 
 

@@ -1,13 +1,13 @@
-"""`Survey`: what a server says that it offers: its tools, resources and prompts, all pages of them.
+"""`Survey`: ask a server what it offers: its tools, resources and prompts, all pages of them.
 
-It asks in frames and reads leniently, since a server that a strict client refuses may be one that somebody
-wants to stand in front of.
+The survey reads leniently, because a server that a strict client refuses may be one that somebody wants to
+stand in front of.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -20,11 +20,11 @@ from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from ...errors import Denied, Reason
-from ..proxy.common import VERSION, Ask, UpstreamMessageError, list_all, parse_upstream
-from ..proxy.pending import OwnRequests
-from ..proxy.stdio import MAX_ANSWER
-from ..transport.messages import write_message
-from ..transport.stdio import Aside, ChildProcess
+from ..authorization.catalog import Ask, list_all
+from ..proxy.pending import PendingRequest
+from ..proxy.process import UpstreamProcess
+from ..transport.messages import MAX_ANSWER, VERSION, RpcError, UpstreamMessage, write_message
+from ..transport.stdio import ChildProcess, StderrHandler
 
 __all__ = ["Survey"]
 
@@ -36,42 +36,40 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The definitions, as the server's lists have them."""
+    """The definitions of one server, as its lists have them."""
 
     server: str
-    """Its name, by its own word."""
+    """The server's name for itself."""
     tools: list[Definition]
     resources: list[Definition]
     prompts: list[Definition]
 
     @classmethod
-    async def of_command(cls, command: Sequence[str], *, seconds: float, on_stderr: Aside) -> Survey:
+    async def of_command(cls, command: Sequence[str], *, seconds: float, on_stderr: StderrHandler) -> Survey:
         """Start a server, ask it, and end it.
 
         Args:
-            seconds: for all questions.
-            on_stderr: gets the lines of its standard error.
+            seconds: the time for all questions.
+            on_stderr: called with the lines of the server's standard error.
 
         Raises:
-            Denied: ``unavailable``: it does not answer.
-            StartError: it cannot be.
+            Denied: ``unavailable``: the server does not answer.
+            StartError: the server cannot be started.
         """
-        started = ChildProcess.start(command, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
-        async with started as child, _asking(child, seconds) as ask:
+        start = ChildProcess.start(command, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
+        async with start as child, _asking(child, seconds) as ask:
             try:
                 with anyio.fail_after(seconds):
-                    found = await _surveyed(ask)
+                    return await _surveyed(ask)
             except TimeoutError as error:
                 raise Denied(Reason.UNAVAILABLE, "the server does not answer in time") from error
-            await child.stop()
-            return found
 
     @classmethod
     async def of_url(cls, url: str, *, seconds: float) -> Survey:
         """Ask a server over HTTP.
 
         Raises:
-            Denied: ``unavailable``: it does not answer.
+            Denied: ``unavailable``: the server does not answer.
         """
         try:
             with anyio.fail_after(seconds):
@@ -83,36 +81,30 @@ class Survey:
             raise Denied(Reason.UNAVAILABLE, "the server does not answer over HTTP") from error
 
 
+class _NoClient:
+    async def hear(self, heard: UpstreamMessage, answered: PendingRequest | None) -> bool:
+        return False
+
+
 @asynccontextmanager
 async def _asking(child: ChildProcess, seconds: float) -> AsyncIterator[Ask]:
-    """Asks a child; what it says on its own is passed over."""
-    questions = OwnRequests(child.outlet, seconds)
-
-    async def hear() -> None:
-        async for line in child.lines:
-            with suppress(UpstreamMessageError):
-                message, _ = parse_upstream(line or b"")
-                if "method" not in message and questions.are(message.get("id")):
-                    questions.answered(message)
-        child.outlet.close()
-        questions.fail()
+    """Give a function that asks a child, which is ended behind the block."""
+    process = UpstreamProcess(_NoClient(), timeout=seconds)
 
     async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
-        if method.startswith("notifications/"):
-            await child.outlet.send(write_message({"jsonrpc": "2.0", "method": method}))
-            return {}
         try:
-            return await questions.request(method, params)
-        except (TimeoutError, anyio.BrokenResourceError) as error:
+            if method.startswith("notifications/"):
+                await process.tell(write_message({"jsonrpc": "2.0", "method": method}))
+                return {}
+            return await process.ask(method, params)
+        except (TimeoutError, RpcError) as error:
             raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}") from error
 
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(child.outlet.run)
-            group.start_soon(hear)
-            group.start_soon(child.forward_stderr)
+            await group.start(process.run, child)
             yield ask
-            group.cancel_scope.cancel()
+            process.end()
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
 
@@ -141,7 +133,7 @@ async def _ask_over_http(
 
 
 async def _surveyed(ask: Ask) -> Survey:
-    """Shake hands, or find that nobody here shakes hands any more; then ask for the lists that there are."""
+    """Shake hands, or find that the server does not shake hands any more; then ask for the lists it has."""
     params: dict[str, Any] = {}
     hello = {"protocolVersion": _HANDSHAKE, "capabilities": {}, "clientInfo": _US}
     said = (await ask("initialize", hello)).get("result")

@@ -1,14 +1,14 @@
-"""A starter: the grant file that a person begins with, from what a server says of itself.
+"""Write the grant file that a person begins with, from what a server says of itself.
 
-Every argument of every tool is named, with the tightest constraint that the tool's schema tells. Where it
-tells nothing, the file says ``{ CHOOSE = "a text" }``: such a file is not read until somebody has decided.
-What a grant leaves out is not granted, so a person deletes what is not needed and decides the rest.
+Every argument of every tool is named, with the tightest constraint that the tool's schema gives. Where it
+gives none, the file says ``{ CHOOSE = "a string" }``: such a file is not accepted until somebody has decided.
+An argument that no grant names is not granted, so a person deletes what is not needed and decides the rest.
 
-    print(starter("files", tools))
+    print(grant_template("files", tools))
 
-Names and descriptions are the server's: they stand in quotes, in one line, and a description in a comment
-only. An optional argument beyond the sixth is written as a comment, since each doubles the ways that a
-capability has to list.
+Names and descriptions are the server's: they are quoted, in one line, and a description is only in a comment.
+An optional argument beyond the sixth is written as a comment, because each doubles the ways that a capability
+has to list.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ...tools.input_schema.reader import ClosedSchema, Schema, SchemaError
 __all__ = ["grant_template"]
 
 MAX_DEPTH = 6
-"""Schemas inside each other that are spelled out."""
+"""Depth of nested schemas that are spelled out."""
 
 MAX_QUOTED = 200
-"""Characters of a server's own words."""
+"""Characters that are quoted of a server's own words."""
 
 Definition = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def grant_template(
     resources: Iterable[Definition] = (),
     prompts: Iterable[Definition] = (),
 ) -> str:
-    """The text of a grant file for all that a server offers; each definition as its list has it."""
+    """Return the text of a grant file for everything that a server offers, from the items of its lists."""
     entries: list[GrantEntry] = []
     passed: list[str] = []
     for tool in tools:
@@ -63,13 +63,13 @@ def grant_template(
 def _add(
     entries: list[GrantEntry], passed: list[str], kind: str, name: object, definition: Definition
 ) -> None:
-    """One entry, or in words why there is none."""
+    """Add one entry, or in words why there is none."""
     try:
         if not isinstance(name, str):
-            raise MalformedError("its name is no text")
+            raise MalformedError("its name is not a string")
         Call.of(name, {}, kind=kind)
         if any((one.kind, one.name) == (kind, name) for one in entries):
-            raise MalformedError("its name is there twice")
+            raise MalformedError("its name is used twice")
         made = _prompt(definition) if kind == "prompt" else _tool(definition) if kind == "tool" else {}
     except (MalformedError, SchemaError) as fault:
         passed.append(f"{kind} {_quoted(name)}: {fault}")
@@ -78,7 +78,7 @@ def _add(
 
 
 def _tool(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
-    """For each argument its form, whether it may be left out, and what the server says of it."""
+    """Return for each argument its form, whether it may be omitted, and the server's description."""
     dialect = ClosedSchema.of(definition.get("inputSchema"))
     told, required = dialect.document.get("properties", {}), dialect.root.get("required", [])
     found = {}
@@ -94,12 +94,12 @@ def _prompt(definition: Definition) -> dict[str, tuple[Form, bool, str]]:
     found: dict[str, tuple[Form, bool, str]] = {}
     given = definition.get("arguments") or []
     if not isinstance(given, list):
-        raise MalformedError("its arguments are no list")
+        raise MalformedError("its arguments are not a list")
     for one in given:
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
             raise MalformedError("an argument has no name")
         found[one["name"]] = (
-            {"CHOOSE": "a text"},
+            {"CHOOSE": TYPE_WORDS["string"]},
             one.get("required") is not True,
             one.get("description", ""),
         )
@@ -133,14 +133,14 @@ def _entry(
 
 
 def _form(dialect: ClosedSchema, schema: Schema, *, optional: bool = False, depth: int = 0) -> Form:
-    """The tightest form that a schema tells, or one that is to be chosen."""
+    """Return the tightest form that a schema gives, or a form that a person must choose."""
     schema = _followed(dialect, schema)
     told = None if isinstance(schema, bool) else _told(dialect, schema, optional, depth)
     return {"CHOOSE": _words(schema)} if told is None else told
 
 
 def _followed(dialect: ClosedSchema, schema: Schema) -> Schema:
-    """What a schema refers to, if it does nothing else."""
+    """Return the schema that a schema refers to, if it does nothing else."""
     for _ in range(MAX_DEPTH):
         if isinstance(schema, bool) or not {"$ref"} <= schema.keys() <= {"$ref", *_CLOSED}:
             break
@@ -159,7 +159,7 @@ def _told(dialect: ClosedSchema, schema: dict[str, Any], optional: bool, depth: 
         return one_of(schema["enum"]) if schema["enum"] and all(map(_is_scalar, schema["enum"])) else None
     if "anyOf" in schema:
         rest = [one for one in schema["anyOf"] if one != {"type": ["null"]}]
-        if optional and len(rest) == 1:  # whoever could say null can leave it out
+        if optional and len(rest) == 1:  # null says no more than leaving the argument out
             form = _form(dialect, rest[0], depth=depth + 1)
             return None if _is_open(form) else form
         return None
@@ -210,7 +210,7 @@ def _fields(dialect: ClosedSchema, schema: dict[str, Any], depth: int) -> Form |
     members = schema.get("properties", {})
     closed = any(schema.get(word) is False for word in _CLOSED)
     if not members or not closed or members.keys() - set(schema.get("required", ())) or "" in members:
-        return None  # a field that may be left out would double the ways again
+        return None  # an optional field would double the ways again
     return {"fields": {name: _form(dialect, one, depth=depth + 1) for name, one in members.items()}}
 
 
@@ -234,5 +234,8 @@ def _words(schema: Schema) -> str:
 
 
 def _quoted(text: object) -> str:
-    """A text of the server in quotes, which nothing in it can close unseen."""
-    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"')[:MAX_QUOTED] + '"'
+    """Return the server's words in quotes, which nothing in the words can close unseen."""
+    words = str(text)
+    if len(words) > MAX_QUOTED:
+        words = words[:MAX_QUOTED] + "..."
+    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,11 +1,10 @@
-"""HTTP in front of a server: what is taken from a client, and how it is answered.
+"""Serve HTTP in front of a server: what is accepted from a client, and how it is answered.
 
-What stands behind (`Upstream`) is another HTTP server (`proxy_http`) or a command
-(`proxy_process`). In front of both:
+Behind it (`Upstream`) is another HTTP server (`proxy_http`) or a command (`proxy_process`). For both:
 
 1. The request is one that a client of this very host may make (`HttpRequestPolicy`), in one spelling.
-2. Its body is one message, read once and strictly, and its headers say what the body says.
-3. The gate decides on a request. What comes before its answer goes to the client as it comes (`Reply`).
+2. Its body is one message, read once and strictly, and its headers do not contradict the body.
+3. The gate decides on the request. What comes before the answer goes to the client as it comes (`Reply`).
 4. A client that leaves cancels its request.
 """
 
@@ -13,8 +12,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
@@ -25,43 +25,42 @@ from starlette.types import Receive, Scope, Send
 
 from ...errors import Denied, Reason
 from ..authorization.authorizer import RequestAuthorizer
-from ..authorization.catalog import Fetch
-from ..authorization.denials import DenialFormat
-from ..authorization.requests import LISTS, without_hessra_meta
-from ..redaction import keep_tokens_out_of_logs
+from ..authorization.catalog import Fetch, list_all, own_params
+from ..authorization.denials import DenialFormat, denial_message
+from ..authorization.requests import LISTS, without_forged_meta, without_hessra_meta
 from ..transport.http_checks import (
     HttpRequestPolicy,
     check_param_headers,
     check_routing_headers,
     is_sessionless,
 )
-from ..transport.http_response import Reply, RpcError, StreamClosedError
-from ..transport.messages import INTERNAL_ERROR, InvalidMessageError, Message, read_message
-from .common import denial_message, list_all, own_params, without_forged_meta
+from ..transport.http_response import AnswerMemory, Reply, StreamClosedError
+from ..transport.messages import InvalidMessageError, Message, RpcError, read_message
+from ..transport.redaction import keep_tokens_out_of_logs
 
 __all__ = ["LOOPBACK", "Upstream", "proxy_app"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-"""The names of this machine, for those who are on it."""
+"""The names of this machine, for clients that are on it."""
 
 _log = logging.getLogger("hessra_agents")
 
 
 class Upstream(Protocol):
-    """What the gate stands in front of. Headers are those of the client, in small letters."""
+    """The server behind the gate. Headers are the client's, their names in lower case."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """While the application runs."""
+        """Return a context that lasts while the application runs."""
 
-    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply | None) -> dict[str, Any]:
-        """The response to a request; what comes before it goes into the reply.
+    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> dict[str, Any]:
+        """Return the response to a request; what comes before it goes into the reply.
 
         Raises:
             RpcError: there is none.
         """
 
     async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
-        """Pass on what needs no answer."""
+        """Pass on a message that needs no answer."""
 
     async def listen(self, headers: Mapping[str, str], reply: Reply) -> None:
         """Stream what the server says on its own."""
@@ -73,66 +72,55 @@ class Upstream(Protocol):
 def proxy_app(
     gate: RequestAuthorizer,
     behind: Upstream,
-    *,
-    denial_format: DenialFormat = DenialFormat.RESULT,
-    hosts: Collection[str] = LOOPBACK,
-    origins: Collection[str] = (),
-    path: str = "/mcp",
-    timeout: float = 60.0,
+    memory: AnswerMemory,
+    timeout: float,
+    denial_format: DenialFormat,
+    policy: HttpRequestPolicy,
+    path: str,
 ) -> Starlette:
-    """The application: see `proxy_http` and `proxy_process`."""
-    face = ProxyEndpoint(
-        gate,
-        behind,
-        DenialFormat(denial_format),
-        HttpRequestPolicy(frozenset(hosts), frozenset(origins)),
-        timeout,
-    )
+    """Return the application: see `proxy_http` and `proxy_process`."""
+    endpoint = ProxyEndpoint(gate, behind, memory, timeout, DenialFormat(denial_format), policy)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with behind.running():
-            keep_tokens_out_of_logs()  # the servers' loggers, too: they exist by now
+            keep_tokens_out_of_logs()  # the server's loggers as well: they exist by now
             yield
 
     keep_tokens_out_of_logs()
-    app = Starlette(routes=[Route(path, face)], lifespan=lifespan)
+    app = Starlette(routes=[Route(path, endpoint)], lifespan=lifespan)
     app.router.redirect_slashes = False
     return app
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class ProxyEndpoint:
     """One path of the application."""
 
-    def __init__(
-        self,
-        gate: RequestAuthorizer,
-        behind: Upstream,
-        denial_format: DenialFormat,
-        door: HttpRequestPolicy,
-        timeout: float,
-    ) -> None:
-        self._gate = gate
-        self._behind = behind
-        self._refusals = denial_format
-        self._door = door
-        self._timeout = timeout
+    _gate: RequestAuthorizer
+    _behind: Upstream
+    _memory: AnswerMemory
+    _timeout: float
+    _denial_format: DenialFormat
+    _policy: HttpRequestPolicy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request, reply = Request(scope, receive), Reply(send)
+        request, reply = Request(scope, receive), Reply(self._memory, send)
         try:
-            headers = self._door.headers(request)
-            frame = read_message(await self._door.body(request)) if request.method == "POST" else None
+            headers = self._policy.headers(request)
+            frame = read_message(await self._policy.body(request)) if request.method == "POST" else None
             async with anyio.create_task_group() as group:
                 group.start_soon(_watch, receive, group.cancel_scope)
                 try:
                     await self._serve(request.method, frame, headers, reply)
                 finally:
                     group.cancel_scope.cancel()
-        except InvalidMessageError as broken:
-            await reply.fail(RpcError(broken.code, str(broken), status=400), broken.id)
+        except InvalidMessageError as error:
+            await reply.fail(RpcError(str(error), error.code, status=400), error.id)
         except RpcError as failure:
             await reply.fail(failure)
+        finally:
+            reply.hold(0)
 
     async def _serve(
         self, method: str, frame: Message | None, headers: Mapping[str, str], reply: Reply
@@ -149,27 +137,27 @@ class ProxyEndpoint:
                 await self._pass_on(frame, headers, reply)
         except StreamClosedError:
             await reply.end()
-        except InvalidMessageError as broken:
-            await reply.fail(RpcError(broken.code, str(broken)), id)
+        except InvalidMessageError as error:
+            await reply.fail(RpcError(str(error), error.code), id)
         except RpcError as failure:
             await reply.fail(failure, id)
         except Exception:
             _log.exception("a request could not be answered")
-            await reply.fail(RpcError(INTERNAL_ERROR, "the guard failed"), id)
+            await reply.fail(RpcError("the guard failed"), id)
 
     async def _answer(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> dict[str, Any]:
-        """Step 3."""
+        """Decide on a request (step 3)."""
         method = frame.method or ""
 
         async def forward(params: dict[str, Any]) -> dict[str, Any]:
             if method == "tools/call" and _has_routing(headers):
-                # not before the call is permitted: what it is held to tells which tools there are
-                await self._hold_parameters(frame, headers, fetch)
+                # only for a permitted call: which headers it needs shows which tools there are
+                await self._check_param_headers(frame, headers, fetch)
             return without_forged_meta(await self._behind.ask(frame.with_params(params), headers, reply))
 
         async def fetch() -> list[dict[str, Any]]:
             with anyio.move_on_after(self._timeout):  # for all pages
-                return await _tools(self._behind, frame, headers)
+                return await self._tools(frame, headers)
             raise Denied(Reason.UNAVAILABLE, "the server does not list its tools in time")
 
         try:
@@ -182,29 +170,46 @@ class ProxyEndpoint:
             cause = denied.__cause__
             if isinstance(cause, RpcError) and cause.status != 200:
                 raise cause from None  # such as a session that is gone, found when the tools were asked for
-            return denial_message(denied, frame, self._refusals)
+            return denial_message(denied, frame, self._denial_format)
 
-    async def _hold_parameters(self, frame: Message, headers: Mapping[str, str], fetch: Fetch) -> None:
-        """Step 2 for the arguments that a tool's definition wants in headers, too; of a permitted call."""
-        name, arguments = frame.params.get("name"), frame.params.get("arguments")
-        offer = await self._gate.catalogue.find(name, fetch)
-        if offer is not None and isinstance(arguments or {}, dict):
-            check_param_headers(offer.definition.get("inputSchema"), arguments or {}, headers)
+    async def _check_param_headers(self, frame: Message, headers: Mapping[str, str], fetch: Fetch) -> None:
+        """Compare the headers that the tool's definition asks for with a permitted call (step 2)."""
+        name, arguments = frame.params.get("name"), frame.params.get("arguments") or {}
+        tool = await self._gate.catalog.find(name, fetch)
+        if tool is not None and isinstance(arguments, dict):
+            check_param_headers(tool.definition.get("inputSchema"), arguments, headers)
+
+    async def _tools(self, frame: Message, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return all tools of the server, asked for on the way that the call itself takes."""
+        own_headers = {
+            name: "tools/list" if name == "mcp-method" else value
+            for name, value in headers.items()
+            if name != "mcp-name" and not name.startswith("mcp-param-")
+        }
+        numbers = itertools.count()
+        silent = Reply(self._memory)
+
+        async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+            id = f"hessra-{frame.id}-{next(numbers)}"
+            message = Message({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+            return await self._behind.ask(message, own_headers, silent)
+
+        try:
+            return await list_all(ask, "tools/list", own_params(frame.params))
+        finally:
+            silent.hold(0)
 
     async def _pass_on(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
-        """A notification, or the client's response to what the server asked."""
+        """Pass on a notification, or the client's response to what the server asked."""
 
-        async def forward(params: dict[str, Any]) -> dict[str, Any]:
+        async def forward(params: dict[str, Any]) -> None:
             await self._behind.tell(frame.with_params(params), headers, reply)
-            return {}
 
         if frame.method is None:
-            result = frame.message.get("result")
-            kept = {"result": without_hessra_meta(result)} if isinstance(result, dict) else {}
-            await self._behind.tell(Message({**frame.message, **kept}), headers, reply)
+            await self._behind.tell(without_hessra_meta(frame), headers, reply)
             return
         try:
-            await self._gate.handle(frame.method, frame.params, forward, fetch=_no_tools, http=True)
+            await self._gate.handle(frame.method, frame.params, forward, fetch=None, http=True)
         except Denied as denied:
             _log.warning("a notification was refused: %s", denied)
             await reply.accepted()
@@ -215,28 +220,7 @@ def _has_routing(headers: Mapping[str, str]) -> bool:
 
 
 async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
-    """Step 4."""
+    """Cancel the request when its client leaves (step 4)."""
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
-
-
-async def _tools(behind: Upstream, frame: Message, headers: Mapping[str, str]) -> list[dict[str, Any]]:
-    """All tools of the server, asked for on the way that the call itself takes."""
-    ours = {
-        name: "tools/list" if name == "mcp-method" else value
-        for name, value in headers.items()
-        if name != "mcp-name" and not name.startswith("mcp-param-")
-    }
-    numbers = itertools.count()
-
-    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
-        id = f"hessra-{frame.id}-{next(numbers)}"
-        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
-        return await behind.ask(Message(message), ours, None)
-
-    return await list_all(ask, "tools/list", own_params(frame.params))
-
-
-async def _no_tools() -> list[dict[str, Any]]:
-    raise Denied(Reason.MALFORMED, "a tool is called by a request, which has an id")

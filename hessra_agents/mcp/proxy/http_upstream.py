@@ -1,9 +1,9 @@
-"""`proxy_http`: HTTP in front of an MCP server that speaks HTTP.
+"""`proxy_http`: serve HTTP in front of an MCP server that speaks HTTP.
 
     app = proxy_http(RequestAuthorizer(guard), "http://127.0.0.1:9000/mcp")  # an ASGI application
 
-It keeps no session: what the server says in one belongs to the caller who names it. Of a caller's headers
-only those of the protocol go on, so neither its credentials nor its cookies reach the server.
+The proxy keeps no session: what the server says in a session belongs to the caller who names the session. Of
+a caller's headers only those of the protocol go on, so its credentials and cookies do not reach the server.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from starlette.applications import Starlette
 
 from ..authorization.authorizer import RequestAuthorizer
 from ..authorization.denials import DenialFormat
-from ..authorization.requests import LISTS
-from ..transport.http_response import (
+from ..authorization.requests import LISTS, without_forged_meta
+from ..transport.http_checks import HttpRequestPolicy
+from ..transport.http_response import AnswerMemory, Reply, StreamClosedError, encode, is_header_value
+from ..transport.messages import (
+    INVALID_REQUEST,
     MAX_ANSWER,
-    PERSON,
-    Reply,
+    Message,
     RpcError,
-    StreamClosedError,
-    encode,
-    is_header_value,
-    read_message,
+    UpstreamMessageError,
+    patience,
+    read_upstream,
+    write_message,
 )
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Message, write_message
 from ..transport.sse import EventBlock, blocks
-from .common import without_forged_meta
 from .http_app import LOOPBACK, proxy_app
 
 __all__ = ["proxy_http"]
@@ -47,15 +47,13 @@ _COME_BACK = ("allow", "mcp-protocol-version", "mcp-session-id", "retry-after")
 _EVENTS = "text/event-stream"
 _log = logging.getLogger("hessra_agents")
 
-_UNBOUNDED = "subscriptions/listen"
-"""A request that is answered when the server ends."""
-
 
 def proxy_http(
     gate: RequestAuthorizer,
     upstream: str,
     *,
     timeout: float = 60.0,
+    max_answer: int = MAX_ANSWER,
     headers: Mapping[str, str] | None = None,
     forward_headers: Collection[str] = (),
     denial_format: DenialFormat = DenialFormat.RESULT,
@@ -63,27 +61,32 @@ def proxy_http(
     origins: Collection[str] = (),
     path: str = "/mcp",
 ) -> Starlette:
-    """An application that decides on each request to a server, and forwards what is permitted.
+    """Return an application that decides on each request to a server, and forwards what is permitted.
 
     Args:
         upstream: the server's URL.
-        timeout: seconds without a message from the server after which a request is given up.
+        timeout: seconds without a message from the server after which a request is abandoned.
+        max_answer: bytes of one message from the server; a request with a larger answer gets an error.
+            Messages of more than 1 MiB hold at most four times this together, from their first byte until
+            their clients have them, and a request whose answer does not fit gets an error.
         headers: sent with every request, such as the server's own ``Authorization``.
         forward_headers: names of the callers' headers that the server gets, besides those of the protocol.
-        denial_format: the form in which refusals are told.
-        hosts: the names under which it is reached, each with a port or for any port.
-        origins: of web pages elsewhere that may use it.
-        path: where it is reached.
+        denial_format: the form of refusals.
+        hosts: the names under which clients reach it, each with a port, or without one for any port.
+        origins: origins of web pages on other hosts that may use it.
+        path: the path of its URL.
+
+    Raises:
+        ValueError: the URL is not one of http or https.
     """
     passed = _GO_ON | {name.lower() for name in forward_headers}
     behind = _HttpUpstream(gate, httpx2.URL(upstream), timeout, dict(headers or {}), passed)
-    return proxy_app(
-        gate, behind, denial_format=denial_format, hosts=hosts, origins=origins, path=path, timeout=timeout
-    )
+    policy = HttpRequestPolicy(frozenset(hosts), frozenset(origins))
+    return proxy_app(gate, behind, AnswerMemory(max_answer), timeout, denial_format, policy, path)
 
 
 class _HttpUpstream:
-    """The server."""
+    """The server behind the gate."""
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class _HttpUpstream:
         passed: frozenset[str],
     ) -> None:
         if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("the upstream server is named by a URL with http or https")
+            raise ValueError("the URL of the upstream server must begin with http:// or https://")
         self._gate = gate
         self._url = url
         self._timeout = timeout
@@ -104,116 +107,118 @@ class _HttpUpstream:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-        # one caller's cookies are not another's, and nothing that the environment names is used
+        # callers share no cookies, and no proxy or certificate that the environment names is used
         cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         options: Any = {"timeout": None, "limits": limits, "cookies": cookies, "trust_env": False}
         async with httpx2.AsyncClient(**options) as client:
             self._client = client
             yield
 
-    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply | None) -> dict[str, Any]:
-        async with self._sent("POST", headers, frame) as (response, patience):
+    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> dict[str, Any]:
+        async with self._sent("POST", headers, frame) as (response, scope):
             _take_over(response, reply)
             if _kind(response) == _EVENTS and response.status_code == 200:
-                return await self._streamed(response, frame, reply, patience)
-            message = await read_message(await _read(response))
+                return await self._streamed(response, frame, reply, scope)
+            message = await _read(response, reply)
             status = response.status_code
             if message is not None and _answers(message, frame):
-                if reply is not None:
-                    reply.status = status
+                reply.status = status
                 return message
-            raise _unanswered(status, message, response)
+            raise _unanswered(status, message)
 
     async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
-        async with self._sent("POST", headers, frame) as (response, _):
-            _take_over(response, reply)
-            status = response.status_code
-            if not 200 <= status < 300:
-                raise _unanswered(status, await read_message(await _read(response)), response)
-            await reply.accepted()
+        await self._accepted("POST", headers, reply, frame)
 
     async def listen(self, headers: Mapping[str, str], reply: Reply) -> None:
-        async with self._sent("GET", headers) as (response, patience):
+        async with self._sent("GET", headers) as (response, scope):
             _take_over(response, reply)
             if _kind(response) != _EVENTS or response.status_code != 200:
-                raise _unanswered(response.status_code, await read_message(await _read(response)), response)
-            patience.deadline = math.inf
+                raise _unanswered(response.status_code, await _read(response, reply))
+            scope.deadline = math.inf
             await reply.begin()
-            async for block in blocks(response.aiter_bytes()):
-                await self._say(block, await read_message(block.data), reply)
+            async for block in blocks(response.aiter_bytes(), reply.hold):
+                await self._say(block, await _message(block.data), reply)
             await reply.end()
 
     async def leave(self, headers: Mapping[str, str], reply: Reply) -> None:
-        async with self._sent("DELETE", headers) as (response, _):
+        await self._accepted("DELETE", headers, reply)
+
+    async def _accepted(
+        self, verb: str, headers: Mapping[str, str], reply: Reply, frame: Message | None = None
+    ) -> None:
+        """Send a request that the server accepts or refuses, and does not answer."""
+        async with self._sent(verb, headers, frame) as (response, _):
             _take_over(response, reply)
             status = response.status_code
             if not 200 <= status < 300:
-                raise _unanswered(status, await read_message(await _read(response)), response)
-            await reply.accepted(status)
+                raise _unanswered(status, await _read(response, reply))
+            await reply.accepted(202 if frame is not None else status)
 
     @asynccontextmanager
     async def _sent(
         self, method: str, headers: Mapping[str, str], frame: Message | None = None
     ) -> AsyncIterator[tuple[httpx2.Response, anyio.CancelScope]]:
-        """The response to one request, and the scope that gives it up when its deadline has passed."""
+        """Send one request; give the response, and the scope that abandons it after its deadline."""
         sent = {name: value for name, value in headers.items() if self._goes_on(name)}
         content = None
         if frame is not None:
             content = write_message(frame.message)
             sent["content-type"] = "application/json"
-        with anyio.move_on_after(self._timeout) as patience:
+        with anyio.move_on_after(self._timeout) as scope:
             try:
                 request = self._client.build_request(
                     method, self._url, headers={**sent, **self._own}, content=content
                 )
                 response = await self._client.send(request, stream=True)
                 try:
-                    yield response, patience
+                    yield response, scope
                 finally:
                     await response.aclose()
             except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError) as error:
-                raise RpcError(INTERNAL_ERROR, f"the server cannot be reached: {_short(error)}") from error
-        if patience.cancelled_caught:
-            raise RpcError(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
+                text = f"the server cannot be reached: {type(error).__name__}"
+                raise RpcError(text) from error
+        if scope.cancelled_caught:
+            text = f"the server did not answer in {self._timeout:g} seconds"
+            raise RpcError(text, abandoned=True)
 
     def _goes_on(self, name: str) -> bool:
         return name.startswith("mcp-") or name in self._passed
 
     async def _streamed(
-        self, response: httpx2.Response, frame: Message, reply: Reply | None, patience: anyio.CancelScope
+        self, response: httpx2.Response, frame: Message, reply: Reply, scope: anyio.CancelScope
     ) -> dict[str, Any]:
-        """The response at the end of a stream of events."""
+        """Return the response at the end of a stream of events."""
         resumable = False
-        async for block in blocks(response.aiter_bytes()):
-            message = await read_message(block.data) if block.data else None
+        async for block in blocks(response.aiter_bytes(), reply.hold):
+            message = await _message(block.data) if block.data else None
             if message is not None and _answers(message, frame):
                 return message
             resumable = resumable or block.resumable
-            if message is not None:  # and not a comment, which says nothing but that somebody is there
-                patience.deadline = math.inf  # now it is the client who is waited for
+            if message is not None:  # and not a comment, which says no more than that somebody is there
+                scope.deadline = math.inf  # while the client reads
             await self._say(block, message, reply)
-            if message is not None and frame.method != _UNBOUNDED:
+            if message is not None:
                 asked = "method" in message and "id" in message
-                patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
-        if resumable and reply is not None:
+                scope.deadline = anyio.current_time() + patience(frame.method, self._timeout, asked=asked)
+        if resumable and not reply.silent:
             raise StreamClosedError
-        raise RpcError(INTERNAL_ERROR, "the server ended before it answered")
+        raise RpcError("the server ended before it answered")
 
-    async def _say(self, block: EventBlock, message: dict[str, Any] | None, reply: Reply | None) -> None:
+    async def _say(self, block: EventBlock, message: dict[str, Any] | None, reply: Reply) -> None:
         """Pass on an event that is one message, written anew, or that is a comment."""
-        if message is not None and message.get("method") == "notifications/tools/list_changed":
-            self._gate.catalogue.forget()
-        if reply is None:
+        if message is not None:
+            self._gate.catalog.notice(message)
+        if reply.silent:
             return
         if not block.data:
             await reply.event(block.text)
         elif message is None:
-            _log.warning("a server sent an event that is no message: left out")
+            _log.warning("a server sent an event that is not a message: left out")
         else:
             await reply.event(block.saying(encode(self._seen(message))).text)
 
     def _seen(self, message: dict[str, Any]) -> dict[str, Any]:
-        """A message as the client may see it. It belongs to no request here, so nothing says who asks."""
+        """Return a message as the client may see it; as it belongs to no request, nothing says who asks."""
         message = without_forged_meta(message)
         result = message.get("result")
         if not isinstance(result, dict):
@@ -230,41 +235,42 @@ def _kind(response: httpx2.Response) -> str:
 
 
 def _answers(message: Mapping[str, Any], frame: Message) -> bool:
-    """Whether it is the response to this request, and not what looks like it to some readers."""
+    """Return whether a message is the response to this request, to every reader."""
     id, body = message.get("id"), [key for key in ("result", "error") if key in message]
     same = type(id) is type(frame.id) and id == frame.id
     return same and "method" not in message and len(body) == 1 and isinstance(message[body[0]], dict)
 
 
-async def _read(response: httpx2.Response) -> bytes:
+async def _read(response: httpx2.Response, reply: Reply) -> dict[str, Any] | None:
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():
         size += len(part)
-        if size > MAX_ANSWER:
-            raise RpcError(INTERNAL_ERROR, "the server's answer is too large")
+        reply.hold(size)
         parts.append(part)
-    return b"".join(parts)
+    return await _message(b"".join(parts))
 
 
-def _take_over(response: httpx2.Response, reply: Reply | None) -> None:
-    if reply is not None:
-        found = response.headers
-        reply.headers |= {name: found[name] for name in _COME_BACK if is_header_value(found.get(name, "\n"))}
+async def _message(data: bytes | str) -> dict[str, Any] | None:
+    try:
+        return (await read_upstream(data)).message
+    except UpstreamMessageError:
+        return None
 
 
-def _unanswered(status: int, message: Mapping[str, Any] | None, response: httpx2.Response) -> RpcError:
-    """What a client is told of an answer that is none."""
+def _take_over(response: httpx2.Response, reply: Reply) -> None:
+    found = response.headers
+    reply.headers |= {name: found[name] for name in _COME_BACK if is_header_value(found.get(name, "\n"))}
+
+
+def _unanswered(status: int, message: Mapping[str, Any] | None) -> RpcError:
+    """Return what a client is told where the server's answer is not one."""
     error = (message or {}).get("error")
     if status in (401, 403, 407):
-        # the credentials are ours: a client that is told so would look for others
-        return RpcError(INTERNAL_ERROR, f"the server refused the guard (HTTP {status})")
+        # the credentials are ours: a client that gets this status would look for others
+        return RpcError(f"the server refused the guard (HTTP {status})")
     if not 400 <= status < 500:
-        return RpcError(INTERNAL_ERROR, f"the server's answer is none (HTTP {status})")
+        return RpcError(f"the server's answer is not a message (HTTP {status})")
     if isinstance(error, dict) and type(error.get("code")) is int and isinstance(error.get("message"), str):
-        return RpcError(error["code"], error["message"], status=status)
-    return RpcError(INVALID_REQUEST, f"the server refused the request (HTTP {status})", status=status)
-
-
-def _short(error: Exception) -> str:
-    return type(error).__name__
+        return RpcError(error["message"], error["code"], status=status)
+    return RpcError(f"the server refused the request (HTTP {status})", INVALID_REQUEST, status=status)

@@ -1,165 +1,113 @@
-"""Requests that wait for their answers: those of a client, and questions of our own among them.
-
-An answer is told by its id alone, so no two requests may have the same: neither while one waits, nor while
-the answer to one that was given up may still come. ``7`` and ``"7"`` are one id, because some peers think so.
-"""
+"""`PendingRequest`: a request that waits for a server's answer, and the inbox in which the answer arrives."""
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, InvalidMessageError, Message, write_message
-from ..transport.stdio import LineWriter
+from ..transport.messages import Message, RpcError, patience
 
-__all__ = ["OwnRequests", "PendingRequest", "PendingRequests", "cancelled"]
+__all__ = ["Inbox", "PendingRequest"]
 
-MAX_WAITING = 64 << 20
-"""Bytes of requests that wait, each counted with 4 KiB more."""
+MAX_MESSAGES, MAX_BYTES = 256, 8 << 20
+"""Messages that wait in an inbox, and their bytes."""
 
-MAX_ID, MAX_REASON = 256, 200
-"""Characters."""
 
-MAX_GIVEN_UP = 4096
-"""Requests that were given up and whose answers may still come."""
+@dataclass(slots=True, eq=False)
+class Inbox:
+    """Messages that wait until a client's task takes them. What does not fit is left out, except answers.
+
+    Args:
+        hold: called with the bytes of an answer; raises RpcError if there is no room for it.
+    """
+
+    hold: Callable[[int], None] | None = None
+    why: RpcError | None = None
+    """Why no more messages come, once the inbox is closed."""
+    _messages: deque[tuple[dict[str, Any], int]] = field(default_factory=deque)
+    _bytes: int = 0
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def put(self, message: dict[str, Any], size: int) -> bool:
+        """Add a message, and return whether there was room for it; without room for an answer, close."""
+        if self.why is not None:
+            return False
+        if "method" not in message:
+            try:
+                if self.hold is not None:
+                    self.hold(size)
+            except RpcError as error:
+                self.close(error)
+                return False
+        elif len(self._messages) >= MAX_MESSAGES or self._bytes + size > MAX_BYTES:
+            return False
+        self._messages.append((message, size))
+        self._bytes += size
+        self._changed.set()
+        return True
+
+    def close(self, why: RpcError) -> None:
+        """Let no more messages in; whoever reads gets the ones that wait, and then this error."""
+        if self.why is None:
+            self.why = why
+            self._changed.set()
+
+    def __aiter__(self) -> Inbox:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while not self._messages:
+            if self.why is not None:
+                raise self.why
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        message, size = self._messages.popleft()
+        self._bytes -= size
+        return message
 
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """A request of a client that has no answer yet."""
+    """A request without an answer, under the id that it has with the server."""
 
     frame: Message
+    client_id: str | int | None
+    """The id that the client gave it; None for a request of our own."""
     size: int
+    inbox: Inbox
     scope: anyio.CancelScope
-    """Ends when its time is up, or when the client gives it up."""
-    moved: anyio.Event = field(default_factory=anyio.Event)
-    """It went on, was refused, or takes its time."""
-    done: anyio.Event = field(default_factory=anyio.Event)
+    """Ends the work on the request when its time is up, or when it is abandoned."""
+    timeout: float
     sent: bool = False
-    given_up: bool = False
+    answered: bool = False
+    """The server's answer is there, and on its way to the client."""
+    cancelled: bool = False
     """By the client, which wants no answer any more."""
-    message: dict[str, Any] | None = None
-    """The answer, once it was told."""
+    done: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the request is answered or abandoned."""
 
-    def answer(self, message: dict[str, Any]) -> None:
-        """There is its answer."""
-        self.message = message
-        self.done.set()
+    def renew(self, *, asked: bool) -> None:
+        """Wait longer, because the server has said something about the request."""
+        seconds = patience(self.frame.method, self.timeout, asked=asked)
+        self.scope.deadline = anyio.current_time() + seconds
 
+    def fail(self, why: RpcError) -> None:
+        """End the wait for the answer; a request that was not sent yet is not sent any more."""
+        self.inbox.close(why)
+        if not self.sent:
+            self.scope.cancel()
 
-class PendingRequests:
-    """The requests of one client that wait."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, PendingRequest] = {}
-        self._given_up: OrderedDict[str, None] = OrderedDict()
-        self._size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
-    def all(self) -> list[PendingRequest]:
-        """All of them, the oldest first."""
-        return [*self._waiting.values()]
-
-    def find(self, id: object) -> PendingRequest | None:
-        """The one with this id."""
-        return self._waiting.get(str(id))
-
-    def admit(self, frame: Message, size: int, *, seconds: float) -> PendingRequest:
-        """Let a request wait for so long.
+    async def answer(self) -> dict[str, Any]:
+        """Return the answer, and pass over all messages before it.
 
         Raises:
-            InvalidMessageError: its id is in use or too long, or too much is waiting.
+            RpcError: there is none.
         """
-        key, size = str(frame.id), size + 4096
-        if len(key) > MAX_ID:
-            raise InvalidMessageError(INVALID_REQUEST, f"the id has more than {MAX_ID} characters")
-        if key in self._waiting or key in self._given_up:
-            # without the id: under it, the error would be taken for the other request's answer
-            raise InvalidMessageError(INVALID_REQUEST, "the id is in use for another request")
-        if self._size + size > MAX_WAITING:
-            raise InvalidMessageError(INTERNAL_ERROR, "too many requests wait for their answers", frame.id)
-        scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
-        one = self._waiting[key] = PendingRequest(frame, size, scope)
-        self._size += size
-        return one
-
-    def forget(self, one: PendingRequest) -> None:
-        """It has its answer, or gets none."""
-        key = str(one.frame.id)
-        if self._waiting.get(key) is one:
-            del self._waiting[key]
-            self._size -= one.size
-            if one.sent and one.message is None:
-                self._given_up[key] = None
-                if len(self._given_up) > MAX_GIVEN_UP:
-                    self._given_up.popitem(last=False)
-
-    def came_late(self, id: object) -> bool:
-        """Whether this is the answer to a request that was given up; it can come once."""
-        key = str(id)
-        found = key in self._given_up
-        self._given_up.pop(key, None)
-        return found
-
-
-class OwnRequests:
-    """Questions of our own to a server that others ask, too, under ids that nobody else can know."""
-
-    def __init__(self, to: LineWriter, seconds: float) -> None:
-        self._to = to
-        self._seconds = seconds
-        self._prefix = f"hessra-{secrets.token_hex(16)}-"
-        self._asked: dict[str, PendingRequest] = {}
-        self._number = 0
-
-    def are(self, id: object) -> bool:
-        """Whether an id is one of ours."""
-        return isinstance(id, str) and id.startswith(self._prefix)
-
-    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return the response.
-
-        Raises:
-            TimeoutError: there is none in time.
-            anyio.BrokenResourceError: the server takes nothing any more.
-        """
-        self._number += 1
-        id = f"{self._prefix}{self._number}"
-        frame = Message({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-        one = self._asked[id] = PendingRequest(frame, 0, anyio.CancelScope())
-        try:
-            with anyio.fail_after(self._seconds):
-                await self._to.send(write_message(frame.message))
-                await one.done.wait()
-        except BaseException:
-            self._to.send_nowait(cancelled(id))
-            raise
-        finally:
-            del self._asked[id]
-        if one.message is None:
-            raise anyio.BrokenResourceError
-        return one.message
-
-    def fail(self) -> None:
-        """The server is gone: no question will be answered."""
-        for one in self._asked.values():
-            one.done.set()
-
-    def answered(self, message: dict[str, Any]) -> None:
-        """The server answers one of ours; one that nobody waits for any more is let go."""
-        one = self._asked.get(message["id"])
-        if one is not None:
-            one.answer(message)
-
-
-def cancelled(id: str | int | None, reason: object = None) -> bytes:
-    """Tells a server that nobody waits for the answer to this request any more; a long reason is cut."""
-    known = reason if isinstance(reason, str) and reason.isprintable() else "no answer is waited for any more"
-    params = {"requestId": id, "reason": known[:MAX_REASON]}
-    return write_message({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+        while True:
+            message = await anext(self.inbox)
+            if "method" not in message:
+                return message

@@ -1,343 +1,387 @@
-"""`UpstreamProcess`: one server process, and the requests over HTTP that wait for its answers.
+"""`UpstreamProcess`: one server process, and the requests that wait for its answers.
 
-Every request gets an id of our own on its way to the process, and so does the token of its progress, so that
-clients who share a process do not hear what is meant for others, whatever ids they choose.
+Both proxies in front of a command stand on this. `proxy_stdio` has one client, whose ids go on as they are;
+`proxy_process` has many, and gives each request an id of its own. A `Listener` says where messages go.
 
-| the server says | it goes to |
-|---|---|
-| a response | the request |
-| what names a request's progress or subscription | that request |
-| anything else, while a single request waits | that request |
-| anything else | the session's own stream, or the first one that is opened |
-
-What is said to a client who does not keep up is left out, but for answers: those have room always. A server
-that does not read what it is told is ended.
-
-Where several clients share the process (`shared`), what names no request goes to nobody, and what the server
-asks is answered with an error: in that era of the protocol it must not ask.
+1. A response goes to the request with its id, once. ``7`` and ``"7"`` are one id, because some servers think
+   so; no two requests have the same id, neither while one waits nor while the answer to an abandoned request
+   may still come. A response that belongs to no request goes nowhere.
+2. Any other message is about the request whose progress token or subscription it names, or, if it names
+   none, about the only request that waits.
+3. A client may answer only what the server has asked, once.
+4. Every request has an end: the answer, or an error when the time is up or the server is gone. The server is
+   told which requests are abandoned, except ``initialize``, which the protocol does not cancel.
+5. A server that has ended, or does not read what it is told, is ended with everything that it started.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.client.stdio import StdioServerParameters, get_default_environment
 
-from ..authorization.authorizer import RequestAuthorizer
-from ..authorization.requests import OPEN
-from ..transport.http_response import MAX_ANSWER, PERSON, Reply, RpcError, encode, read_message
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Message, error_frame, write_message
-from ..transport.stdio import ChildProcess
-from .id_mapping import referenced_request, with_client_ids, with_upstream_id
+from ..transport.messages import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    InvalidMessageError,
+    Message,
+    RpcError,
+    UpstreamMessage,
+    UpstreamMessageError,
+    error_response,
+    is_id,
+    read_upstream,
+    write_message,
+)
+from ..transport.stdio import ChildProcess, LineWriter
+from .pending import Inbox, PendingRequest
 
-__all__ = ["UpstreamProcess"]
+__all__ = ["PROGRESS", "SUBSCRIPTION", "TOKEN", "Listener", "UpstreamProcess"]
 
-_UNBOUNDED = "subscriptions/listen"
-_MOST, _BYTES = 256, 8 << 20
-"""Messages that wait for one client, and what they may hold."""
+MAX_WAITING, MAX_ABANDONED = 64 << 20, 4096
+"""Bytes of requests that wait, each with 4 KiB more; abandoned requests whose answers may still come."""
 
-_LONGEST = 1024
-"""Letters of an id that a server gives its question."""
+MAX_QUESTIONS, MAX_QUESTION_ID = 256, 1024
+"""Requests of the server that wait for a client's answer, and the characters of their ids."""
 
-_SHORT = 1024
-"""Short messages that wait until the server reads."""
+MAX_ID, MAX_REASON = 256, 200
+"""Characters of a client's id, and of its reason for a cancellation."""
 
-_STRANGE = 60.0
-"""Seconds without a request after which a session ends that has not had one that a capability permits."""
+_LAST_WORDS = 1.0
+"""Seconds to hear what a server said before it ended."""
+
+_IMPATIENT = 0.01
+"""Seconds to wait for a server that did not take the message before."""
+
+PROGRESS, TOKEN = "notifications/progress", "progressToken"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 _log = logging.getLogger("hessra_agents")
 
 
-@dataclass(slots=True, eq=False)
-class _PendingAnswer:
-    """A request that waits, with the id and the progress token that its client gave it.
+class Listener(Protocol):
+    """Says where the messages of a server go."""
 
-    What is said to it waits until it is read. A request of our own hears nothing but its answer.
-    """
+    async def hear(self, heard: UpstreamMessage, answered: PendingRequest | None) -> bool:
+        """Pass on a message; return whether a client hears it.
 
-    id: str | int | None = None
-    token: object = None
-    hears: bool = True
-    why: RpcError = field(default_factory=lambda: RpcError(INTERNAL_ERROR, "the server ended"))
-    _said: deque[tuple[dict[str, Any], int]] = field(default_factory=deque)
-    _bytes: int = 0
-    _ended: bool = False
-    _changed: anyio.Event = field(default_factory=anyio.Event)
-
-    def say(self, message: dict[str, Any], size: int) -> bool:
-        """Whether there was room for it; for an answer there is."""
-        full = len(self._said) >= _MOST or self._bytes + size > _BYTES
-        if self._ended or (full and "method" in message):
-            return False
-        self._said.append((message, size))
-        self._bytes += size
-        self._changed.set()
-        return True
-
-    def end(self, why: RpcError) -> None:
-        """There is nothing more to say."""
-        self.why = why
-        self._ended = True
-        self._changed.set()
-
-    def __aiter__(self) -> _PendingAnswer:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        while not self._said:
-            if self._ended:
-                raise StopAsyncIteration
-            self._changed = anyio.Event()
-            await self._changed.wait()
-        message, size = self._said.popleft()
-        self._bytes -= size
-        return message
+        Args:
+            answered: the client's request that the message answers, into whose inbox it goes as well.
+        """
 
 
 class UpstreamProcess:
-    """One process.
+    """One server process.
 
     Args:
-        gate: told when the server's list of tools has changed.
-        timeout: seconds without a message after which a request is given up.
-        idle_timeout: seconds without a request after which the process ends; a minute at most before there
-            was one that needs a capability, so that nobody without one can take all the places there are.
-        shared: whether it serves several clients.
+        timeout: seconds for which the server may be silent about a request until it is abandoned.
     """
 
-    def __init__(self, gate: RequestAuthorizer, *, timeout: float, idle_timeout: float, shared: bool) -> None:
-        self._gate = gate
+    def __init__(self, listener: Listener, *, timeout: float) -> None:
+        self._listener = listener
         self._timeout = timeout
-        self._idle = idle_timeout
-        self._shared = shared
-        self._child: ChildProcess | None = None
-        self._put: MemoryObjectSendStream[bytes] | None = None
-        self._scope = anyio.CancelScope()
-        self._ids = itertools.count(1)
-        self._waiting: dict[int, _PendingAnswer] = {}
-        self._stream = _PendingAnswer()
-        self._listening = False
-        self._questions: set[str | int] = set()
-        self._users = 0
-        self._strange = True
-        self.ended = False
+        self._outlet: LineWriter | None = None
+        self._waiting: dict[str, PendingRequest] = {}
+        self._tokens: dict[str, PendingRequest] = {}
+        self._abandoned: OrderedDict[str, None] = OrderedDict()
+        self._questions: set[str] = set()
+        self._size = 0
+        self._takes = True
+        """Whether the server took the last message that needs no answer."""
+        self._telling = anyio.Lock()
+        self._over = anyio.Event()
+        self._by_us = False
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the process has ended, or is about to."""
+        return self._over.is_set()
 
     async def run(
-        self, command: StdioServerParameters, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+        self, child: ChildProcess, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Run the process until it ends, is idle for long, or `end` is called.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        environment = get_default_environment() | (command.env or {})
-        start = ChildProcess.start(
-            [command.command, *command.args], env=environment, cwd=command.cwd, max_bytes=MAX_ANSWER
-        )
-        put, get = anyio.create_memory_object_stream[bytes](_SHORT)
-        async with put, get, start as child, anyio.create_task_group() as group:
-            self._child, self._put = child, put
-            group.start_soon(child.outlet.run)
-            group.start_soon(self._tell_shortly, get)
-            task_status.started()
-            try:
-                with self._scope:
-                    async for line in child.lines:
-                        if line is None:
-                            self._too_large()
-                        else:
-                            await self._hear(line)
-                        await anyio.lowlevel.checkpoint()  # who hears it has its turn
-            except Exception:
-                _log.exception("a server's session broke")
-            finally:
-                self.ended = True
-                for one in [*self._waiting.values(), self._stream]:
-                    one.end(RpcError(INTERNAL_ERROR, "the server ended"))
-                with anyio.CancelScope(shield=True):
-                    async with anyio.create_task_group() as last:
-                        last.start_soon(_drained, child)  # who cannot write does not end
-                        await child.stop()
-                        last.cancel_scope.cancel()
+        """Serve until the process has ended, or `end` is called; every request has its end then."""
+        self._outlet = child.outlet
+        task_status.started()
+        heard_all = anyio.Event()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(child.forward_stderr)
+                group.start_soon(self._until, child.exited)
+                group.start_soon(self._until, child.outlet.run)
+                group.start_soon(self._until, lambda: self._hear_all(child, heard_all))
+                await self._over.wait()
+                await child.stop()
+                with anyio.move_on_after(_LAST_WORDS):
+                    await heard_all.wait()
                 group.cancel_scope.cancel()
+        finally:
+            self._over.set()
+            self._fail_all()
 
     def end(self) -> None:
-        """End it: its input is closed, and then it is told to end."""
-        self.ended = True
-        self._scope.cancel()
+        """End the process: close its input, and stop it if that does not make it end."""
+        self._by_us = self._by_us or not self.ended
+        self._over.set()
 
-    async def ask(self, frame: Message, reply: Reply | None) -> dict[str, Any]:
-        """The response to a request, with whatever id.
+    def _gone(self) -> RpcError:
+        """Return the error of a request that the end of the process leaves without an answer."""
+        return RpcError("the server ended", abandoned=self._by_us)
+
+    def _fail_all(self) -> None:
+        for request in [*self._waiting.values()]:
+            request.fail(self._gone())
+            self.drop(request)
+
+    async def _until(self, over: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await over()
+        finally:
+            self._over.set()
+
+    # requests
+
+    def admit(
+        self,
+        frame: Message,
+        size: int,
+        *,
+        client_id: str | int | None,
+        hold: Callable[[int], None] | None = None,
+    ) -> PendingRequest:
+        """Let a request wait. Work on it within its ``scope``, then `drop` it.
+
+        Args:
+            frame: the request under the id that it has with the server.
+            size: bytes of the request.
+            client_id: the id that the client gave it; None for a request of our own.
+            hold: see `Inbox`.
 
         Raises:
-            RpcError: there is none.
+            InvalidMessageError: its id is in use or too long, too much is waiting, or the server has ended.
         """
-        id = next(self._ids)
-        meta = frame.params.get("_meta")
-        token = meta.get("progressToken") if isinstance(meta, Mapping) else None
-        waiting = _PendingAnswer(frame.id, token, reply is not None)
-        with self._used(frame):
-            self._waiting[id] = waiting
-            try:
-                with anyio.move_on_after(self._timeout) as patience:
-                    await self._write(with_upstream_id(frame, id).message)
-                    async for message in waiting:
-                        if "method" not in message:
-                            return with_client_ids(message, waiting.id, waiting.token)
-                        patience.deadline = math.inf  # now it is the client who is waited for
-                        if reply is not None:
-                            await reply.message(with_client_ids(message, waiting.id, waiting.token))
-                        if frame.method != _UNBOUNDED:
-                            asked = "id" in message
-                            patience.deadline = anyio.current_time() + max(self._timeout, PERSON * asked)
-                    raise waiting.why
-                raise RpcError(INTERNAL_ERROR, f"the server did not answer in {self._timeout:g} seconds")
-            finally:
-                if self._waiting.pop(id, None) is not None and frame.method != "initialize":
-                    self._cancel(id)
-
-    async def tell(self, frame: Message) -> None:
-        """Pass on a notification, or the response to what the server asked this client."""
-        with self._used(frame):
-            if frame.method is None:
-                if frame.id is None or frame.id not in self._questions:
-                    raise RpcError(INVALID_REQUEST, "the server did not ask this", status=400)
-                self._questions.discard(frame.id)
-            if frame.method == "notifications/cancelled":
-                self._cancelled(frame.params)
-            else:
-                with anyio.move_on_after(self._timeout):
-                    await self._write(frame.message)
-
-    async def listen(self, reply: Reply) -> None:
-        """Stream what the server says to no request."""
-        if self._listening:
-            raise RpcError(INVALID_REQUEST, "this session has its stream", status=409)
-        with self._used():
-            self._listening = True
-            try:
-                await reply.begin()
-                async for message in self._stream:
-                    await reply.message(message)
-                await reply.end()
-            finally:
-                self._listening = False
-
-    @contextmanager
-    def _used(self, frame: Message | None = None) -> Iterator[None]:
+        key = str(frame.id)
         if self.ended:
-            raise RpcError(INVALID_REQUEST, "this session has ended", status=404)
-        if frame is not None and frame.method is not None and frame.method not in OPEN:
-            self._strange = False
-        self._users += 1
-        self._scope.deadline = math.inf
+            raise InvalidMessageError(str(self._gone()), INTERNAL_ERROR, client_id)
+        if len(key) > MAX_ID:
+            raise InvalidMessageError(f"the id has more than {MAX_ID} characters")
+        if key in self._waiting or key in self._abandoned:
+            # without the id: under it, the error would be taken for the other request's answer
+            raise InvalidMessageError("the id is in use for another request")
+        size = 0 if client_id is None else size + 4096
+        if self._size + size > MAX_WAITING:
+            raise InvalidMessageError("too many requests wait for their answers", INTERNAL_ERROR, client_id)
+        scope = anyio.CancelScope(deadline=anyio.current_time() + self._timeout)
+        request = PendingRequest(frame, client_id, size, Inbox(hold), scope, self._timeout)
+        self._waiting[key] = request
+        if (token := _token(frame)) is not None:
+            self._tokens[token] = request
+        self._size += size
+        return request
+
+    def waits(self, id: object) -> bool:
+        """Return whether a request with this id waits."""
+        return str(id) in self._waiting
+
+    async def send(self, request: PendingRequest, line: bytes) -> None:
+        """Send a request to the server.
+
+        Raises:
+            RpcError: the server has ended.
+        """
+        await self._write(line)
+        request.sent = True
+
+    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Make a request of our own, under an id that nobody can guess, and return the response.
+
+        Raises:
+            TimeoutError: there is no response in time.
+            RpcError: the server has ended.
+        """
+        id = f"hessra-{secrets.token_hex(16)}"
+        frame = Message({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+        request = self.admit(frame, 0, client_id=None)
         try:
-            yield
+            with anyio.fail_after(self._timeout):
+                await self.send(request, write_message(frame.message))
+                return await request.answer()
         finally:
-            self._users -= 1
-            if not self._users:
-                idle = min(self._idle, _STRANGE) if self._strange else self._idle
-                self._scope.deadline = anyio.current_time() + idle
+            self.drop(request)
 
-    async def _write(self, message: Mapping[str, Any]) -> None:
-        if self._child is None:
-            raise RpcError(INTERNAL_ERROR, "the server ended")
-        try:
-            await self._child.outlet.send(write_message(message))
-        except anyio.BrokenResourceError:
-            self.end()
-            raise RpcError(INTERNAL_ERROR, "the server ended") from None
+    def cancel(self, id: object, reason: object = None) -> None:
+        """Abandon the request to which a client gave this id, because the client says so."""
+        clients = (one for one in self._waiting.values() if one.client_id is not None)
+        found = [one for one in clients if str(one.client_id) == str(id)]
+        # a client whose ids are replaced may have both ``7`` and ``"7"``
+        request = next((one for one in found if one.client_id == id), found[0] if found else None)
+        if request is not None and request.frame.method != "initialize":
+            request.cancelled = True
+            request.inbox.close(RpcError("the request was cancelled", -32800, abandoned=True))
+            self.drop(request, reason)
+            request.scope.cancel()
 
-    def _push(self, message: Mapping[str, Any]) -> None:
-        """Tell the server something short, without waiting until it reads it."""
-        if self._put is None or self.ended:
+    def drop(self, request: PendingRequest, reason: object = None) -> None:
+        """Stop waiting for an answer, and tell the server, if it knows the request and has not answered."""
+        if not self._forget(request) or not request.sent:
             return
-        try:
-            self._put.send_nowait(encode(message).encode())
-        except anyio.WouldBlock:  # it does not read, and what it is told would pile up
-            _log.warning("a server does not read what it is told: it is ended")
-            self.end()
+        self._abandoned[str(request.frame.id)] = None
+        if len(self._abandoned) > MAX_ABANDONED:
+            self._abandoned.popitem(last=False)
+        if request.frame.method != "initialize":
+            known = isinstance(reason, str) and reason.isprintable()
+            why = str(reason) if known else "nobody waits for the answer"
+            params = {"requestId": request.frame.id, "reason": why[:MAX_REASON]}
+            self._push({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
 
-    async def _tell_shortly(self, get: MemoryObjectReceiveStream[bytes]) -> None:
-        if self._child is not None:
-            with suppress(anyio.BrokenResourceError):
-                async for line in get:
-                    await self._child.outlet.send(line)
-            self.end()
-
-    def _cancel(self, id: int, reason: object = None) -> None:
-        why = {"reason": reason[:200]} if isinstance(reason, str) else {}
-        params = {"requestId": id, **why}
-        self._push({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-
-    def _cancelled(self, params: Mapping[str, Any]) -> None:
-        """The client cancels one of its requests, by the id that it gave it."""
-        given = params.get("requestId")
-        for id, waiting in list(self._waiting.items()):
-            if type(given) is type(waiting.id) and given == waiting.id:
-                del self._waiting[id]
-                self._cancel(id, params.get("reason"))
-                waiting.end(RpcError(-32800, "the request was cancelled"))
-
-    async def _hear(self, line: bytes) -> None:
-        message = await read_message(line)
-        if message is None:
-            if line.strip():
-                _log.warning("a server wrote a line that is no message")
-            return
-        if message.get("method") == "notifications/tools/list_changed":
-            self._gate.catalogue.forget()
-        id = message.get("id")
-        if "method" not in message:
-            answered = self._waiting.pop(id, None) if type(id) is int else None
-            if answered is not None:
-                answered.say(message, len(line))
-            return
-        named, request = referenced_request(message)
-        place = self._waiting.get(request) if named else self._place()
-        taken = id is None or (not self._shared and self._asks(id))
-        if not taken or place is None or not place.say(message, len(line)):
-            self._refuse(id)
-
-    def _too_large(self) -> None:
-        """A message was too large to be read. If one request waits, it was its answer, as far as we know."""
-        _log.warning("a message of a server is larger than %d bytes: left out", MAX_ANSWER)
-        if len(self._waiting) == 1:
-            for one in self._waiting.values():
-                one.end(RpcError(INTERNAL_ERROR, "the server's message is too large"))
-
-    def _place(self) -> _PendingAnswer | None:
-        """Who hears what names no request."""
-        if self._shared:
-            return None
-        clients = [one for one in self._waiting.values() if one.hears]
-        return clients[0] if len(clients) == 1 else self._stream
-
-    def _asks(self, id: object) -> bool:
-        """Note that the server asks the client."""
-        if type(id) not in (int, str) or len(str(id)) > _LONGEST or len(self._questions) == _MOST:
+    def _forget(self, request: PendingRequest) -> bool:
+        """Return whether the request has been waiting until now."""
+        request.done.set()
+        if self._waiting.get(key := str(request.frame.id)) is not request:
             return False
-        self._questions.add(id)  # type: ignore[arg-type]
+        del self._waiting[key]
+        self._size -= request.size
+        if (token := _token(request.frame)) is not None and self._tokens.get(token) is request:
+            del self._tokens[token]
         return True
 
-    def _refuse(self, id: object) -> None:
-        """Answer a question that no client hears."""
-        if isinstance(id, str | int) and len(str(id)) <= _LONGEST:
-            self._questions.discard(id)
-            self._push(error_frame(id, -32601, "there is no client that could be asked"))
+    async def settle(self) -> None:
+        """Wait until no request waits, and everything is written."""
+        while self._waiting:
+            await next(iter(self._waiting.values())).done.wait()
+            await anyio.lowlevel.checkpoint()
+        if self._outlet is not None:
+            await self._outlet.flush()
+
+    # other messages to the server
+
+    async def tell(self, line: bytes) -> None:
+        """Pass on a message that needs no answer. It is lost if the server takes nothing within the timeout.
+
+        Raises:
+            RpcError: the server has ended.
+        """
+        async with self._telling:
+            seconds, self._takes = self._timeout if self._takes else _IMPATIENT, False
+            with anyio.move_on_after(seconds):
+                await self._write(line)
+                self._takes = True
+                return
+        _log.warning("the server takes nothing: a message to it is lost")
+
+    async def reply(self, frame: Message) -> None:
+        """Pass on a client's response to what the server has asked.
+
+        Raises:
+            RpcError: the server has not asked this, or has ended.
+        """
+        if str(frame.id) not in self._questions:
+            raise RpcError("the server did not ask this", INVALID_REQUEST, status=400)
+        self._questions.discard(str(frame.id))
+        await self.tell(write_message(frame.message))
+
+    async def _write(self, line: bytes) -> None:
+        try:
+            if self._outlet is None or self._outlet.broken:
+                raise anyio.BrokenResourceError
+            await self._outlet.send(line)
+        except anyio.BrokenResourceError:
+            self._over.set()
+            raise self._gone() from None
+
+    def _push(self, message: Mapping[str, Any]) -> None:
+        """Tell the server something short, without waiting until it reads."""
+        if self._outlet is not None and not self._outlet.send_nowait(write_message(message)):
+            _log.warning("the server does not read what it is told, so it is ended")
+            self.end()
+            self._fail_all()
+
+    # from the server
+
+    async def _hear_all(self, child: ChildProcess, heard_all: anyio.Event) -> None:
+        try:
+            async for line in child.lines:
+                if line is None:
+                    self._too_large()
+                elif line.strip():
+                    try:
+                        await self._hear(await read_upstream(line))
+                    except UpstreamMessageError as fault:
+                        _log.warning("a line that the server wrote %s: left out", fault)
+                await anyio.lowlevel.checkpoint()  # the client's task has its turn
+        except Exception:
+            _log.exception("a server's messages cannot be passed on, so it is ended")
+            self.end()
+        heard_all.set()
+
+    async def _hear(self, heard: UpstreamMessage) -> None:
+        message = heard.message
+        id = message.get("id")
+        if "method" not in message and id is not None:
+            await self._answered(str(id), heard)
+            return
+        if id is None:
+            params = message.get("params")
+            if message.get("method") == "notifications/cancelled" and isinstance(params, dict):
+                self._questions.discard(str(params.get("requestId")))
+            await self._listener.hear(heard, None)
+        elif is_id(id) and len(str(id)) <= MAX_QUESTION_ID:
+            room = len(self._questions) < MAX_QUESTIONS
+            if room:
+                self._questions.add(str(id))
+            if not room or not await self._listener.hear(heard, None):
+                self._questions.discard(str(id))
+                self._push(error_response(id, -32601, "there is no client that could be asked"))
+
+    async def _answered(self, key: str, heard: UpstreamMessage) -> None:
+        request = self._waiting.get(key)
+        if request is None or not request.sent:
+            if key not in self._abandoned:
+                _log.warning("the server answered what nobody asked: left out")
+            self._abandoned.pop(key, None)  # an answer can come once
+            return
+        self._forget(request)
+        request.answered, request.scope.deadline = True, math.inf
+        if request.client_id is None:
+            request.inbox.put(heard.message, len(heard.data))
+        else:
+            await self._listener.hear(heard, request)
+
+    def about(self, message: Mapping[str, Any]) -> tuple[bool, PendingRequest | None]:
+        """Return whether a message names a request, and the request that it is about, if that waits."""
+        params = message.get("params")
+        meta = params.get("_meta") if isinstance(params, dict) else None
+        if isinstance(params, dict) and message.get("method") == PROGRESS:
+            token = str(params.get(TOKEN))  # some servers name the request by its id instead
+            return True, self._tokens.get(token) or self._waiting.get(token)
+        if isinstance(meta, dict) and SUBSCRIPTION in meta:
+            return True, self._waiting.get(str(meta[SUBSCRIPTION]))
+        return False, self._single(one for one in self._waiting.values() if one.client_id is not None)
+
+    @staticmethod
+    def _single(requests: Iterable[PendingRequest]) -> PendingRequest | None:
+        """Return the only one of these requests that the server works on; None if there are more."""
+        sent = [*islice((one for one in requests if one.sent), 2)]
+        return sent[0] if len(sent) == 1 else None
+
+    def _too_large(self) -> None:
+        """Leave out a message that is too large to be read; if one request waits, it was its answer."""
+        _log.warning("a message of the server is larger than the limit for answers: left out")
+        request = self._single(self._waiting.values())
+        if request is not None:
+            request.fail(RpcError("the server's message is too large", abandoned=True))
+            self.drop(request)
 
 
-async def _drained(child: ChildProcess) -> None:
-    async for _ in child.lines:
-        pass
+def _token(frame: Message) -> str | None:
+    """Return the progress token of a request as a string."""
+    meta = frame.params.get("_meta")
+    return str(meta[TOKEN]) if isinstance(meta, Mapping) and TOKEN in meta else None

@@ -1,4 +1,4 @@
-"""`proxy_process`: HTTP in front of an MCP server that is a command.
+"""`proxy_process`: serve HTTP in front of an MCP server that is a command.
 
     server = StdioServerParameters(command="mcp-server-git")
     app = proxy_process(RequestAuthorizer(guard), server)  # an ASGI application
@@ -6,32 +6,62 @@
 A client that shakes hands (``initialize``) gets a process of its own, and a session id that nobody can guess.
 Clients of the era without sessions share one process, which is started when the first of them comes. A server
 that knows only the handshake says so when it is asked, and clients that speak both go on to shake hands.
+
+Every request gets an id of our own on its way to the process, and so does its progress token, so that clients
+who share a process do not hear what is meant for others, whatever ids they choose.
+
+| the server says | it goes to |
+|---|---|
+| a response | the request |
+| what names a request's progress or subscription | that request |
+| anything else, while a single request waits | that request |
+| anything else | the session's own stream, or the first one that is opened |
+
+What does not fit into the inbox of a client that reads slowly is left out, but for answers. Where clients
+share the process, a message that names no request goes to nobody, and what the server asks is answered with
+an error: in that era of the protocol a server must not ask.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
-from mcp.client.stdio import StdioServerParameters
+from anyio.abc import TaskGroup, TaskStatus
+from mcp.client.stdio import StdioServerParameters, get_default_environment
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.applications import Starlette
 
 from ..authorization.authorizer import RequestAuthorizer
 from ..authorization.denials import DenialFormat
-from ..transport.http_checks import is_sessionless
-from ..transport.http_response import Reply, RpcError
-from ..transport.messages import INTERNAL_ERROR, INVALID_REQUEST, Message
+from ..authorization.requests import OPEN
+from ..transport.http_checks import HttpRequestPolicy, is_sessionless
+from ..transport.http_response import AnswerMemory, Reply
+from ..transport.messages import (
+    INVALID_REQUEST,
+    MAX_ANSWER,
+    Message,
+    RpcError,
+    UpstreamMessage,
+    write_message,
+)
+from ..transport.stdio import ChildProcess
 from .http_app import LOOPBACK, proxy_app
-from .process import UpstreamProcess
+from .pending import Inbox, PendingRequest
+from .process import PROGRESS, SUBSCRIPTION, TOKEN, UpstreamProcess
 
 __all__ = ["proxy_process"]
 
 _ID = "mcp-session-id"
+
+_UNPROVEN = 60.0
+"""Seconds without a request after which a session ends that has had no request that needs a capability."""
 
 
 def proxy_process(
@@ -39,6 +69,7 @@ def proxy_process(
     command: StdioServerParameters,
     *,
     timeout: float = 60.0,
+    max_answer: int = MAX_ANSWER,
     max_sessions: int = 32,
     idle_timeout: float = 1800.0,
     denial_format: DenialFormat = DenialFormat.RESULT,
@@ -46,75 +77,72 @@ def proxy_process(
     origins: Collection[str] = (),
     path: str = "/mcp",
 ) -> Starlette:
-    """An application that decides on each request to a command, and forwards what is permitted.
+    """Return an application that decides on each request to a command, and forwards what is permitted.
 
     Args:
-        command: of the server. Of our environment it gets what the SDK names as harmless, and ``env``.
-        timeout: seconds without a message from the server after which a request is given up.
+        command: starts the server. Of our environment it gets what the SDK names as harmless, and ``env``.
+        timeout: seconds without a message from the server after which a request is abandoned.
+        max_answer: bytes of one message from the server. Each process is read one message at a time; answers
+            of more than 1 MiB that wait for their clients hold at most four times this together, and a
+            request whose answer does not fit gets an error.
         max_sessions: processes of single clients, at most.
-        idle_timeout: seconds without a request after which a session ends; a minute at most if it has had
-            none that needs a capability.
-        denial_format: the form in which refusals are told.
-        hosts: the names under which it is reached, each with a port or for any port.
-        origins: of web pages elsewhere that may use it.
-        path: where it is reached.
+        idle_timeout: seconds without a request after which a session ends; a minute at most for a session
+            that has had no request that needs a capability.
+        denial_format: the form of refusals.
+        hosts: the names under which clients reach it, each with a port, or without one for any port.
+        origins: origins of web pages on other hosts that may use it.
+        path: the path of its URL.
     """
-    behind = _ProcessUpstream(gate, command, timeout, max_sessions, idle_timeout)
-    return proxy_app(
-        gate, behind, denial_format=denial_format, hosts=hosts, origins=origins, path=path, timeout=timeout
-    )
+    behind = _ProcessUpstream(gate, command, timeout, max_answer, max_sessions, idle_timeout)
+    policy = HttpRequestPolicy(frozenset(hosts), frozenset(origins))
+    return proxy_app(gate, behind, AnswerMemory(max_answer), timeout, denial_format, policy, path)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class _ProcessUpstream:
-    """The server's processes."""
+    """The server's processes. ``repr`` shows neither the server's environment nor the sessions' ids."""
 
-    def __init__(
-        self,
-        gate: RequestAuthorizer,
-        command: StdioServerParameters,
-        timeout: float,
-        max_sessions: int,
-        idle_timeout: float,
-    ) -> None:
-        self._gate = gate
-        self._command = command
-        self._timeout = timeout
-        self._most = max_sessions
-        self._idle = idle_timeout
-        self._sessions: dict[str, UpstreamProcess] = {}
-        self._common: UpstreamProcess | None = None
-        self._starting = anyio.Lock()
-        self._group: TaskGroup
+    _gate: RequestAuthorizer
+    _command: StdioServerParameters
+    _timeout: float
+    _max_answer: int
+    _max_sessions: int
+    _idle_timeout: float
+    _sessions: dict[str, _ProcessSession] = field(default_factory=dict)
+    _common: _ProcessSession | None = None
+    _starting: anyio.Lock = field(default_factory=anyio.Lock)
+    _group: TaskGroup = field(init=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as self._group:
             yield
-            self._group.cancel_scope.cancel()
+            for session in [*self._sessions.values(), self._common]:
+                if session is not None:
+                    session.process.end()
 
-    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply | None) -> dict[str, Any]:
+    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> dict[str, Any]:
         _accepts(headers, "application/json", "text/event-stream")
         if is_sessionless(headers):
             if frame.method == "initialize":
                 # there is none in this era, and it must not decide the era of the common process
-                raise RpcError(-32601, "Method not found", status=404)
+                raise RpcError("Method not found", -32601, status=404)
             answer = await (await self._shared()).ask(frame, reply)
             error = answer.get("error")
-            if reply is not None and isinstance(error, dict) and isinstance(error.get("code"), int):
+            if isinstance(error, dict) and isinstance(error.get("code"), int):
                 reply.status = ERROR_CODE_HTTP_STATUS.get(error["code"], 200)
             return answer
         if frame.method == "initialize" and _ID not in headers:
             return await self._opened(frame, reply)
         session = self._named(headers)
-        if reply is not None:
-            reply.headers[_ID] = headers[_ID]
+        reply.headers[_ID] = headers[_ID]
         return await session.ask(frame, reply)
 
     async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
         if not is_sessionless(headers):
             await self._named(headers).tell(frame)
         elif frame.method is None:
-            raise RpcError(INVALID_REQUEST, "the server asks nothing in this era", status=400)
+            raise RpcError("the server asks nothing in this era", INVALID_REQUEST, status=400)
         # otherwise a notification, of which there are none from clients without a session
         await reply.accepted()
 
@@ -125,66 +153,202 @@ class _ProcessUpstream:
         await session.listen(reply)
 
     async def leave(self, headers: Mapping[str, str], reply: Reply) -> None:
-        self._named(headers).end()
+        self._named(headers).process.end()
         await reply.accepted(200)
 
-    def _named(self, headers: Mapping[str, str]) -> UpstreamProcess:
-        """The session that a client names."""
+    def _named(self, headers: Mapping[str, str]) -> _ProcessSession:
+        """Return the session that a client names."""
         if is_sessionless(headers):
-            raise RpcError(INVALID_REQUEST, "this era has no sessions", status=405, headers={"allow": "POST"})
+            raise RpcError("this era has no sessions", INVALID_REQUEST, status=405, headers={"allow": "POST"})
         if _ID not in headers:
-            raise RpcError(INVALID_REQUEST, "the session is not named", status=400)
+            raise RpcError("the request names no session", INVALID_REQUEST, status=400)
         session = self._sessions.get(headers[_ID])
-        if session is None or session.ended:
-            raise RpcError(INVALID_REQUEST, "there is no such session", status=404)
+        if session is None or session.process.ended:
+            raise RpcError("there is no such session", INVALID_REQUEST, status=404)
         return session
 
-    async def _opened(self, frame: Message, reply: Reply | None) -> dict[str, Any]:
+    async def _opened(self, frame: Message, reply: Reply) -> dict[str, Any]:
         """Start a process, and shake hands with it."""
-        if len(self._sessions) >= self._most:
-            raise RpcError(INTERNAL_ERROR, "there are too many sessions", status=503)
-        session, id = self._session(shared=False), secrets.token_urlsafe(24)
+        if len(self._sessions) >= self._max_sessions:
+            raise RpcError("there are too many sessions", status=503)
+        id = secrets.token_urlsafe(24)
+        session = _ProcessSession(self._gate, self._timeout, self._idle_timeout, shared=False)
         self._sessions[id] = session
+        reply.headers[_ID] = id  # before anything is said that comes ahead of the answer
         good = False
-        if reply is not None:
-            reply.headers[_ID] = id  # before anything is said that comes ahead of the answer
         try:
             await self._group.start(self._run, session, id)
             answer = await session.ask(frame, reply)
             good = "result" in answer
         finally:
             if not good:
-                session.end()
+                session.process.end()
                 self._sessions.pop(id, None)
-                if reply is not None:
-                    del reply.headers[_ID]
+                del reply.headers[_ID]
         return answer
 
-    async def _shared(self) -> UpstreamProcess:
-        """The process of all clients without a session."""
+    async def _shared(self) -> _ProcessSession:
+        """Return the session of all clients that keep none."""
         async with self._starting:
-            if self._common is None or self._common.ended:
-                self._common = self._session(shared=True)
-                await self._group.start(self._run, self._common, None)
+            if self._common is None or self._common.process.ended:
+                self._common = _ProcessSession(self._gate, self._timeout, self._idle_timeout, shared=True)
+                await self._group.start(self._run, self._common, "")
             return self._common
 
-    def _session(self, *, shared: bool) -> UpstreamProcess:
-        return UpstreamProcess(self._gate, timeout=self._timeout, idle_timeout=self._idle, shared=shared)
-
-    async def _run(
-        self, session: UpstreamProcess, id: str | None, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
+    async def _run(self, session: _ProcessSession, id: str, *, task_status: TaskStatus[None]) -> None:
+        command = self._command
+        start = ChildProcess.start(
+            [command.command, *command.args],
+            env=get_default_environment() | (command.env or {}),
+            cwd=command.cwd,
+            max_bytes=self._max_answer,
+        )
         try:
-            await session.run(self._command, task_status=task_status)
+            async with start as child:
+                task_status.started()
+                await session.run(child)
         except OSError as error:
-            raise RpcError(INTERNAL_ERROR, "the server cannot be started") from error
+            raise RpcError("the server cannot be started") from error
         finally:
-            session.ended = True
-            self._sessions.pop(id or "", None)
+            session.process.end()
+            self._sessions.pop(id, None)
+
+
+class _ProcessSession:
+    """One process and its clients: the client that shook hands, or all those that keep no session."""
+
+    def __init__(self, gate: RequestAuthorizer, timeout: float, idle_timeout: float, *, shared: bool) -> None:
+        self._gate = gate
+        self._idle_timeout = idle_timeout
+        self._shared = shared
+        self._ids = itertools.count(1)
+        self._stream = Inbox()
+        self._listening = False
+        self._users = 0
+        self._proven = False
+        """Whether a request has come that needs a capability; before, nobody may keep a place for long."""
+        self._idle = anyio.CancelScope()
+        self.process = UpstreamProcess(self, timeout=timeout)
+
+    async def run(self, child: ChildProcess) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._end_when_idle)
+            await self.process.run(child)
+            group.cancel_scope.cancel()
+        self._stream.close(RpcError("the server ended"))
+
+    async def _end_when_idle(self) -> None:
+        with self._idle:
+            await anyio.sleep_forever()
+        self.process.end()
+
+    async def ask(self, frame: Message, reply: Reply) -> dict[str, Any]:
+        """Return the response to a request; what comes before it goes into the reply.
+
+        Raises:
+            RpcError: there is none.
+        """
+        token = _meta(frame.params).get(TOKEN)
+        sent = _with_own_names(frame, next(self._ids))
+        line = write_message(sent.message)
+        with self._used(frame):
+            client_id = None if reply.silent else frame.id
+            request = self.process.admit(sent, len(line), client_id=client_id, hold=reply.hold)
+            try:
+                with request.scope:
+                    await self.process.send(request, line)
+                    async for message in request.inbox:
+                        named = _with_client_names(message, frame.id, token)
+                        if "method" not in message:
+                            return named
+                        request.scope.deadline = math.inf  # while the client reads
+                        await reply.message(named)
+                        if not request.answered:
+                            request.renew(asked="id" in message)
+            finally:
+                self.process.drop(request)
+        late = f"the server did not answer in {request.timeout:g} seconds"
+        raise request.inbox.why or RpcError(late, abandoned=True)
+
+    async def tell(self, frame: Message) -> None:
+        """Pass on a notification, or the response to what the server asked this client."""
+        with self._used(frame):
+            if frame.method is None:
+                await self.process.reply(frame)
+            elif frame.method == "notifications/cancelled":
+                self.process.cancel(frame.params.get("requestId"), frame.params.get("reason"))
+            else:
+                await self.process.tell(write_message(frame.message))
+
+    async def listen(self, reply: Reply) -> None:
+        """Stream what the server says about no request."""
+        if self._listening:
+            raise RpcError("the session's stream is open already", INVALID_REQUEST, status=409)
+        with self._used():
+            self._listening = True
+            try:
+                await reply.begin()
+                async for message in self._stream:
+                    await reply.message(message)
+            except RpcError:
+                await reply.end()
+            finally:
+                self._listening = False
+
+    @contextmanager
+    def _used(self, frame: Message | None = None) -> Iterator[None]:
+        if self.process.ended:
+            raise RpcError("this session has ended", INVALID_REQUEST, status=404)
+        if frame is not None and frame.method is not None and frame.method not in OPEN:
+            self._proven = True
+        self._users += 1
+        self._idle.deadline = math.inf
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                idle = self._idle_timeout if self._proven else min(self._idle_timeout, _UNPROVEN)
+                self._idle.deadline = anyio.current_time() + idle
+
+    async def hear(self, heard: UpstreamMessage, answered: PendingRequest | None) -> bool:
+        message = heard.message
+        if answered is not None:
+            return answered.inbox.put(message, len(heard.data))
+        self._gate.catalog.notice(message)
+        named, request = self.process.about(message)
+        if "method" not in message or (self._shared and ("id" in message or not named)):
+            return False
+        inbox = request.inbox if request is not None else None if named else self._stream
+        return inbox is not None and inbox.put(message, len(heard.data))
+
+
+def _with_own_names(frame: Message, id: int) -> Message:
+    """Return a client's request under an id of ours, which its progress goes by as well."""
+    sent, meta = Message({**frame.message, "id": id}), _meta(frame.params)
+    return sent.with_params({**frame.params, "_meta": {**meta, TOKEN: id}}) if TOKEN in meta else sent
+
+
+def _with_client_names(message: dict[str, Any], id: str | int | None, token: object) -> dict[str, Any]:
+    """Return a server's message about a request with the names that the client gave the request."""
+    place = "params" if "method" in message else "result"
+    body = message.get(place)
+    if not isinstance(body, dict):
+        return message
+    if message.get("method") == PROGRESS:
+        body = {**body, TOKEN: token}
+    if SUBSCRIPTION in (meta := _meta(body)):
+        body = {**body, "_meta": {**meta, SUBSCRIPTION: id}}
+    return {**message, place: body}
+
+
+def _meta(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = body.get("_meta")
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _accepts(headers: Mapping[str, str], *kinds: str) -> None:
     taken = {one.partition(";")[0].strip().lower() for one in headers.get("accept", "").split(",")}
     for kind in kinds:
         if not {kind, "*/*", kind.partition("/")[0] + "/*"} & taken:
-            raise RpcError(INVALID_REQUEST, f"the client does not take {kind}", status=406)
+            raise RpcError(f"the client does not accept {kind}", INVALID_REQUEST, status=406)

@@ -1,1 +1,1 @@
-"""transport."""
+"""JSON-RPC messages, and how they travel: lines, server-sent events, HTTP."""

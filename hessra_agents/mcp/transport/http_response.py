@@ -1,4 +1,4 @@
-"""`Reply`: how a client is answered over HTTP: one message, or a stream of events that ends with it."""
+"""`Reply`: answer a client over HTTP with one message, or with a stream of events that ends with it."""
 
 from __future__ import annotations
 
@@ -6,108 +6,99 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import anyio.to_thread
+from starlette.types import Message as HttpMessage
 from starlette.types import Send
 
-from .messages import INTERNAL_ERROR, error_frame
+from .messages import MAX_ANSWER, RpcError, error_response
 
-__all__ = [
-    "MAX_ANSWER",
-    "PERSON",
-    "Reply",
-    "RpcError",
-    "StreamClosedError",
-    "encode",
-    "is_header_value",
-    "message_of",
-    "read_message",
-]
+__all__ = ["AnswerMemory", "Reply", "StreamClosedError", "encode", "is_header_value"]
 
-MAX_ANSWER = 8 << 20
-"""Bytes of one message from a server."""
+_SMALL = 1 << 20
+"""Bytes of a message that does not count in `AnswerMemory`."""
 
-_LONG = 1 << 20
-"""Bytes of a message that is read beside the event loop, which others need meanwhile."""
-
-_FIELDS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-
-PERSON = 600.0
-"""Seconds that a client gets to answer what the server asks it: it may have to ask a person."""
+_LARGE_ANSWERS = 4
+"""Messages of the greatest size that `AnswerMemory` has room for."""
 
 _STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform"}
-
-
-class RpcError(Exception):
-    """There is no answer: told as a JSON-RPC error, never with more than this text.
-
-    A request that could be read is answered with HTTP 200, except where the protocol names another status.
-    """
-
-    def __init__(
-        self, code: int, text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(text)
-        self.code = code
-        self.status = status
-        self.headers = dict(headers or {})
 
 
 class StreamClosedError(Exception):
     """The server closed the stream before the answer: the client may ask for the rest of it."""
 
 
-def message_of(data: bytes | str) -> dict[str, Any] | None:
-    """A server's message, if it is one: one request, notification or response, to every reader.
+class AnswerMemory:
+    """Bound what a server's messages occupy on their way to clients: each alone, and all large ones together.
 
-    What the protocol does not know is kept.
+    A message of more than 1 MiB counts from its arrival until its client has it. All that count may hold four
+    times ``max_answer``; a request whose answer does not fit gets an error. Smaller messages do not count,
+    so clients that read slowly keep nobody from those.
+
+    Args:
+        max_answer: bytes of one message.
     """
-    try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict):
-        return None
-    if any(name not in _FIELDS and name.casefold() in _FIELDS for name in message):
-        return None  # a reader that ignores case would read another message
-    method = message.get("method")
-    answers = ("result" in message) + ("error" in message)
-    one = answers == 0 and isinstance(method, str) if "method" in message else answers == 1
-    return message if one else None
 
+    def __init__(self, max_answer: int = MAX_ANSWER) -> None:
+        if max_answer < 1:
+            raise ValueError("max_answer must be a positive number of bytes")
+        self.max_answer = max_answer
+        self._left = _LARGE_ANSWERS * max_answer
 
-async def read_message(data: bytes | str) -> dict[str, Any] | None:
-    """The same, for messages that may be long."""
-    if len(data) <= _LONG:
-        return message_of(data)
-    return await anyio.to_thread.run_sync(message_of, data)
+    def exchange(self, held: int, size: int) -> int:
+        """Count ``size`` bytes of a message in place of ``held``, and return what counts now.
+
+        Raises:
+            RpcError: the message is too large, or all of them together are.
+        """
+        if size > self.max_answer:
+            raise RpcError("the server's message is too large", abandoned=True)
+        counted = size if size > _SMALL else 0
+        if counted > held + self._left:
+            text = "too many large answers are on their way: try again later"
+            raise RpcError(text, abandoned=True)
+        self._left += held - counted
+        return counted
 
 
 def is_header_value(value: str) -> bool:
-    """Whether a header may have this value, as every reader reads it."""
+    """Return whether a header may have this value, because every reader reads it alike."""
     return value.isascii() and value.isprintable()
 
 
 def encode(message: Mapping[str, Any]) -> str:
-    """A message to a client, in one line of ASCII.
+    """Write a message to a client in one line of ASCII.
 
     Raises:
-        RpcError: it holds what JSON has no words for.
+        RpcError: it holds what JSON cannot express.
     """
     try:
         return json.dumps(message, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
-        raise RpcError(INTERNAL_ERROR, "the server's answer cannot be passed on") from None
+        raise RpcError("the server's answer cannot be passed on") from None
 
 
 class Reply:
-    """The answer to one HTTP request. `status` and `headers` may be set until it begins."""
+    """The answer to one HTTP request. `status` and `headers` may be set until it begins.
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._streaming = False
-        self._ended = False
+    Without ``send`` it is `silent`: it belongs to a request of our own, whose answer alone counts.
+    """
+
+    def __init__(self, memory: AnswerMemory, send: Send | None = None) -> None:
+        self.silent = send is None
         self.status = 200
         self.headers: dict[str, str] = {}
+        self._memory = memory
+        self._held = 0
+        self._send = send or _nowhere
+        self._streaming = False
+        self._ended = False
+
+    def hold(self, size: int) -> None:
+        """Count the bytes of the server's message that is read or passed on, in place of the one before.
+
+        Raises:
+            RpcError: there is no room for it (see `AnswerMemory`).
+        """
+        self._held = self._memory.exchange(self._held, size)
 
     async def begin(self) -> None:
         """Begin a stream of events."""
@@ -138,21 +129,25 @@ class Reply:
         await self._send({"type": "http.response.body", "body": body})
 
     async def accepted(self, status: int = 202) -> None:
-        """There is nothing to say."""
+        """Answer that there is nothing to say."""
         self.status = status
         await self.end()
 
     async def fail(self, failure: RpcError, id: str | int | None = None) -> None:
-        """Answer with an error, unless all is said already."""
+        """Answer with an error, unless the answer is complete."""
         if self._ended:
             return
         if not self._streaming:
             self.status = failure.status
             self.headers |= failure.headers
-        await self.end(error_frame(id, failure.code, str(failure)))
+        await self.end(error_response(id, failure.code, str(failure)))
 
     async def _start(self, status: int, headers: Mapping[str, str], length: int | None = None) -> None:
         known = {} if length is None else {"content-length": str(length)}
         lines = {"x-content-type-options": "nosniff", **self.headers, **headers, **known}
         raw = [(name.encode(), value.encode()) for name, value in lines.items() if is_header_value(value)]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def _nowhere(_: HttpMessage) -> None:
+    """Send nothing."""

@@ -1,8 +1,13 @@
-"""JSON-RPC messages as bytes: read once and strictly, written anew, so that nobody reads them differently.
+"""Read and write JSON-RPC messages.
 
-What stands in front of a server must not let through what the server would read in another way: a name given
-twice (which one counts?), two spellings of one field (``Method``, to a reader that ignores case), a list of
-messages. Such a message is answered with an error and goes no further.
+What stands in front of a server must not let through a message that the server reads in another way: a name
+that is given twice (which one counts?), two spellings of one field (``Method``, to a reader that ignores
+case), a list of messages. So:
+
+1. A client's message is read once and strictly (`read_message`), because it is decided on, and is written
+   anew (`write_message`). One that fails is answered with an error and goes no further.
+2. A server's message is read leniently (`parse_upstream`), because old servers say odd things. What two
+   readers would read differently is written anew, or left out.
 """
 
 from __future__ import annotations
@@ -10,115 +15,199 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
+
+import anyio.to_thread
 
 from ...call.canonical import MalformedError, parse_lenient
 
-__all__ = [
-    "MAX_FRAME",
-    "InvalidMessageError",
-    "Message",
-    "error_frame",
-    "is_id",
-    "read_message",
-    "write_message",
-]
+__all__ = ["InvalidMessageError", "Message", "RpcError", "UpstreamMessage", "UpstreamMessageError"]
+__all__ += ["INTERNAL_ERROR", "INVALID_REQUEST", "MAX_ANSWER", "MAX_MESSAGE", "VERSION"]
+__all__ += ["error_response", "is_id", "parse_upstream", "patience", "read_message", "read_upstream"]
+__all__ += ["write_message"]
 
-MAX_FRAME = 4 << 20
+MAX_MESSAGE = 4 << 20
 """Bytes of one message from a client; the MCP SDK takes as many over HTTP."""
+
+MAX_ANSWER = 64 << 20
+"""Bytes of one message from a server, where nothing else is set."""
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32602, -32603
 
-_SURROGATE = re.compile(r"\\ud[89a-f]")
+VERSION = "io.modelcontextprotocol/protocolVersion"
+"""In ``_meta`` of every request of the era without a handshake."""
 
-_FIELDS = ("jsonrpc", "id", "method", "params", "result", "error")
-_PARAMS = ("name", "arguments", "uri", "_meta")
+_PERSON = 600.0
+"""Seconds that a client gets to answer what the server asks it: it may have to ask a person."""
+
+_UNBOUNDED = "subscriptions/listen"
+"""A request whose answer comes when the subscription ends."""
+
+_LONG = 1 << 20
+"""Bytes of a message that is read in a thread, because others need the event loop meanwhile."""
+
+_SURROGATE = re.compile(r"\\ud[89a-f]")
+_BREAKS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_FIELDS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_PARAMS = frozenset({"name", "arguments", "uri", "_meta"})
 
 
 class InvalidMessageError(ValueError):
-    """A message that is no single JSON-RPC message; ``id`` is the request's, where it could be read."""
+    """A client sent something that is not one JSON-RPC message; ``id`` is the request's, if readable."""
 
-    def __init__(self, code: int, text: str, id: str | int | None = None) -> None:
+    def __init__(self, text: str, code: int = INVALID_REQUEST, id: str | int | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.id = id
 
 
+class UpstreamMessageError(ValueError):
+    """A server wrote something that is not a message; the text is our own."""
+
+
+class RpcError(Exception):
+    """A request has no answer: the client gets a JSON-RPC error, with no more than this text.
+
+    A request that could be read is answered with HTTP 200, except where the protocol names another status.
+    ``abandoned``: the client or the proxy stopped waiting, so nobody knows what the server has done.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        code: int = INTERNAL_ERROR,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        abandoned: bool = False,
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.status = status
+        self.headers = dict(headers or {})
+        self.abandoned = abandoned
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: a request (method and id), a notification (method alone) or a response (id alone)."""
+    """A client's message: a request (method and id), a notification (method) or a response (id)."""
 
     message: dict[str, Any]
+    method: str | None = field(init=False)
+    id: str | int | None = field(init=False)
+    params: dict[str, Any] = field(init=False)
+    """Empty if there are none."""
+    is_request: bool = field(init=False)
 
-    @property
-    def method(self) -> str | None:
-        """The method of a request or a notification."""
-        found: str | None = self.message.get("method")
-        return found
-
-    @property
-    def id(self) -> str | int | None:
-        """The id of a request or a response."""
-        found: str | int | None = self.message.get("id")
-        return found
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters; empty if there are none."""
-        found: dict[str, Any] = self.message.get("params") or {}
-        return found
-
-    @property
-    def is_request(self) -> bool:
-        """Whether it asks for an answer."""
-        return self.method is not None and "id" in self.message
+    def __post_init__(self) -> None:
+        message = self.message
+        object.__setattr__(self, "method", message.get("method"))
+        object.__setattr__(self, "id", message.get("id"))
+        object.__setattr__(self, "params", message.get("params") or {})
+        object.__setattr__(self, "is_request", "method" in message and "id" in message)
 
     def with_params(self, params: Mapping[str, Any]) -> Message:
-        """The same message with these parameters; without any, as it was without any."""
+        """Return the message with these parameters; without any, where it had none."""
         if not params and "params" not in self.message:
             return self
         return Message({**self.message, "params": dict(params)})
 
 
-def read_message(data: bytes | str, *, max_bytes: int = MAX_FRAME) -> Message:
+@dataclass(frozen=True, slots=True)
+class UpstreamMessage:
+    """A server's message: what it says, and its bytes or its text."""
+
+    message: dict[str, Any]
+    data: bytes | str
+    verbatim: bool
+    """Whether every reader reads the bytes alike, so that they may be passed on as they are."""
+
+
+def read_message(data: bytes | str) -> Message:
     """Read one message of a client.
 
     Raises:
         InvalidMessageError: it is not one JSON-RPC message that every reader reads alike.
     """
     try:
-        message = parse_lenient(data, max_bytes=max_bytes)
+        message = parse_lenient(data, max_bytes=MAX_MESSAGE)
     except MalformedError as error:
-        raise InvalidMessageError(PARSE_ERROR, f"the message cannot be read: {error}") from None
+        raise InvalidMessageError(f"the message cannot be read: {error}", PARSE_ERROR) from None
     if isinstance(message, list):
-        raise InvalidMessageError(INVALID_REQUEST, "a list of messages is not taken: send them one by one")
+        raise InvalidMessageError("a list of messages is not accepted: send them one by one")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise InvalidMessageError(INVALID_REQUEST, "this is no message of JSON-RPC 2.0")
+        raise InvalidMessageError("not a message of JSON-RPC 2.0")
     id = message.get("id")
     known = id if is_id(id) else None
     if "id" in message and known is None and not ("error" in message and id is None):
-        raise InvalidMessageError(INVALID_REQUEST, "the id is neither a text nor a whole number")
+        raise InvalidMessageError("the id is neither a string nor an integer")
     _refuse_spellings(message, _FIELDS, known)
     asks, answers = "method" in message, ("result" in message) + ("error" in message)
     if asks == bool(answers) or answers > 1 or (answers and "id" not in message):
-        raise InvalidMessageError(INVALID_REQUEST, "the message is neither a request nor a response", known)
+        raise InvalidMessageError("the message is neither a request nor a response", id=known)
     if asks and not isinstance(message["method"], str):
-        raise InvalidMessageError(INVALID_REQUEST, "the method is not a text", known)
+        raise InvalidMessageError("the method is not a string", id=known)
     if asks and "id" in message and message["method"].startswith("notifications/"):
-        raise InvalidMessageError(INVALID_REQUEST, "a notification has no id", known)
+        raise InvalidMessageError("a notification must not have an id", id=known)
     if "params" in message:
         if not isinstance(message["params"], dict):
-            raise InvalidMessageError(INVALID_PARAMS, "the params are not an object", known)
+            raise InvalidMessageError("the params are not an object", INVALID_PARAMS, known)
         _refuse_spellings(message["params"], _PARAMS, known)
     return Message(message)
 
 
-def write_message(message: Mapping[str, Any]) -> bytes:
-    """The message in one line of ASCII, without a line break at its end: no reader sees two lines in it.
+def parse_upstream(data: bytes | str) -> UpstreamMessage:
+    """Read one message of a server.
+
+    Where it gives a name twice, the last value counts, and the message has to be written anew.
 
     Raises:
-        InvalidMessageError: it holds what JSON has no words for: NaN, an infinity, a lone surrogate.
+        UpstreamMessageError: it is not a JSON-RPC message.
+    """
+    doubled = False
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal doubled
+        made = dict(pairs)
+        doubled = doubled or len(made) < len(pairs)
+        return made
+
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        message = json.loads(text, object_pairs_hook=members, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise UpstreamMessageError("is not JSON") from None
+    if not isinstance(message, dict):
+        raise UpstreamMessageError("is not one message")
+    if not message.keys() <= _FIELDS and any(n not in _FIELDS and n.casefold() in _FIELDS for n in message):
+        raise UpstreamMessageError("spells a field differently from the protocol")
+    answers = ("result" in message) + ("error" in message)
+    asks = isinstance(message.get("method"), str)
+    if answers + asks != 1 or ("method" in message and not asks):
+        raise UpstreamMessageError("is neither a request nor a response")
+    # about a message whose id the server could not read
+    complains = "error" in message and message.get("id") is None
+    if answers and type(message.get("id")) not in (str, int) and not complains:
+        raise UpstreamMessageError("answers nothing")
+    # a line break within the line would make it two messages to some readers
+    verbatim = not doubled and isinstance(data, bytes) and data.isascii() and not _BREAKS.search(data)
+    return UpstreamMessage(message, data, verbatim)
+
+
+async def read_upstream(data: bytes | str) -> UpstreamMessage:
+    """Read one message of a server, in a thread if it is long; otherwise as `parse_upstream` does."""
+    if len(data) <= _LONG:
+        return parse_upstream(data)
+    return await anyio.to_thread.run_sync(parse_upstream, data)
+
+
+def write_message(message: Mapping[str, Any]) -> bytes:
+    """Write a message in one line of ASCII, without a line break at its end: no reader sees two lines in it.
+
+    Raises:
+        InvalidMessageError: it holds what JSON cannot express: NaN, an infinity, a lone surrogate.
     """
     try:
         text = json.dumps(message, allow_nan=False, separators=(",", ":"))
@@ -126,27 +215,35 @@ def write_message(message: Mapping[str, Any]) -> bytes:
             json.dumps(message, ensure_ascii=False).encode()  # refuses one that stands alone
         return text.encode()
     except (ValueError, RecursionError):
-        raise InvalidMessageError(
-            INVALID_REQUEST, "the message holds a value that JSON has no words for"
-        ) from None
+        raise InvalidMessageError("the message holds a value that JSON cannot express") from None
 
 
-def error_frame(id: str | int | None, code: int, text: str, data: object = None) -> dict[str, Any]:
-    """An error response."""
-    error = {"code": code, "message": text} | ({} if data is None else {"data": data})
-    return {"jsonrpc": "2.0", "id": id, "error": error}
+def error_response(id: str | int | None, code: int, text: str) -> dict[str, Any]:
+    """Return the response that tells of an error."""
+    return {"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}}
 
 
 def is_id(value: object) -> TypeGuard[str | int]:
-    """Whether a request can have this id: a whole number, or a text without lone surrogates."""
+    """Return whether a request can have this id: an integer, or a string without lone surrogates."""
     if isinstance(value, str):
-        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
     return type(value) is int
 
 
-def _refuse_spellings(fields: Mapping[str, Any], known: tuple[str, ...], id: str | int | None) -> None:
-    for name in fields:
-        if name not in known and name.casefold() in known:
-            raise InvalidMessageError(
-                INVALID_REQUEST, "a field is spelled in another way than the protocol spells it", id
-            )
+def patience(method: str | None, timeout: float, *, asked: bool) -> float:
+    """Return for how many seconds the server may be silent after a message about a request of this method.
+
+    That is the timeout again; ten minutes at least, where the message asks the client.
+    """
+    return float("inf") if method == _UNBOUNDED else max(timeout, _PERSON * asked)
+
+
+def _refuse_spellings(fields: Mapping[str, Any], known: frozenset[str], id: str | int | None) -> None:
+    if not fields.keys() <= known:
+        for name in fields:
+            if name not in known and name.casefold() in known:
+                raise InvalidMessageError("a field is spelled differently from the protocol", id=id)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

@@ -1,4 +1,4 @@
-"""Server-sent events: a stream of bytes as blocks, each kept as it was written but for its line ends.
+"""Read server-sent events: a stream of bytes as blocks, each kept as it was written but for its line ends.
 
 Source: HTML standard, 9.2.6, "Interpreting an event stream".
 """
@@ -6,11 +6,10 @@ Source: HTML standard, 9.2.6, "Interpreting an event stream".
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from .http_response import MAX_ANSWER, RpcError
-from .messages import INTERNAL_ERROR
+from .messages import RpcError
 
 __all__ = ["EventBlock", "blocks"]
 
@@ -23,16 +22,16 @@ class EventBlock:
 
     @property
     def data(self) -> str:
-        """What it says; empty for a comment."""
+        """Return the data of the event; an empty string for a comment."""
         return "\n".join(self._of("data"))
 
     @property
     def resumable(self) -> bool:
-        """Whether the stream can be taken up again behind it."""
+        """Return whether a client can ask for the stream again from here."""
         return any(self._of("id"))
 
     def saying(self, data: str) -> EventBlock:
-        """The same event with other data, of one line."""
+        """Return the same event with other data, of one line."""
         rest = [line for line in self.text.split("\n") if line.partition(":")[0] != "data"]
         return EventBlock("\n".join([*rest, f"data: {data}"]))
 
@@ -41,29 +40,36 @@ class EventBlock:
         return [value.removeprefix(" ") for name, _, value in parts if name == field]
 
 
-async def blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[EventBlock]:
-    """The blocks of a stream. One that has no end yet when the stream ends is no event, and left out.
+async def blocks(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> AsyncIterator[EventBlock]:
+    """Read the blocks of a stream. A block without an end when the stream ends is not an event, and left out.
+
+    Args:
+        hold: called with the size of the block so far, as it grows, and with 0 once it was passed on.
 
     Raises:
-        RpcError: a block is too large, or no text.
+        RpcError: a block is not UTF-8, or ``hold`` raised it.
     """
     lines: list[str] = []
     size = 0
-    async for line in _lines(stream):
+
+    def hold_all(unended: int) -> None:
+        hold(size + unended)
+
+    async for line in _lines(stream, hold_all):
         size += len(line) + 1
-        if size > MAX_ANSWER:
-            raise RpcError(INTERNAL_ERROR, "the server's message is too large")
         if line:
-            # some readers end lines at more letters than the standard, and would find other data behind one
+            # some readers end lines at more characters, and would find other data behind one
             if line.partition(":")[0] == "data" or len(line.splitlines()) == 1:
                 lines.append(line)
-        elif lines:
-            yield EventBlock("\n".join(lines))
+        else:
+            if lines:
+                yield EventBlock("\n".join(lines))
             lines, size = [], 0
+            hold(0)  # the block has been passed on, and the next one may be long in coming
 
 
-async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Lines, which end with LF, CR or both."""
+async def _lines(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> AsyncIterator[str]:
+    """Read lines, which end with LF, CR or both."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     parts: list[str] = []
     size = 0
@@ -72,7 +78,7 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
         try:
             text = decoder.decode(chunk)
         except UnicodeDecodeError:
-            raise RpcError(INTERNAL_ERROR, "the server's message is no text") from None
+            raise RpcError("the server's message is not UTF-8") from None
         if not text:
             continue
         if ended and text[0] == "\n":
@@ -81,8 +87,7 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[str]:
         first, *rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         parts.append(first)
         size += len(first)
-        if size > MAX_ANSWER:
-            raise RpcError(INTERNAL_ERROR, "the server's message is too large")
+        hold(size)
         if rest:
             yield "".join(parts)
             for line in rest[:-1]:

@@ -1,7 +1,7 @@
-"""Pipes: lines that come in, bytes that go out, and a child process between two of them.
+"""Read lines from file descriptors, write lines to them, and run a child process between two of them.
 
-Nothing here blocks the event loop, keeps more than a limit, or needs a thread: whoever does not read is
-waited for by those who write to it, and by nobody else.
+Nothing here blocks the event loop, keeps more than a limit, or needs a thread. A reader that is slow holds up
+those who write to it, and nobody else.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import Process
 
-__all__ = ["Aside", "ChildProcess", "LineReader", "LineWriter", "StartError"]
+__all__ = ["ChildProcess", "LineReader", "LineWriter", "StartError", "StderrHandler"]
 
 _CHUNK = 1 << 16
 _WAITING = 1 << 20
-"""Bytes that wait to be written before their writers wait, too."""
+"""Bytes that wait to be written before `LineWriter.send` waits."""
 
 _PUSHED = 4 << 20
-"""Bytes written without waiting, at most, until all is taken; beyond, nobody reads."""
+"""Bytes that `LineWriter.send_nowait` keeps for a slow reader; beyond, the reader counts as gone."""
 
 _LEAVES, _STOPS, _LAST_WORDS = 5.0, 1.0, 0.1
-"""Seconds that a child gets to end by itself, once it was told to, and to be heard when it has ended."""
+"""Seconds that a child gets to end by itself, to end after a signal, and to be heard when it has ended."""
 
-_MURMUR = 8192
+_MAX_STDERR_LINE = 8192
 """Bytes of a line on a child's standard error."""
 
-Aside = Callable[[str], object]
-"""Gets the lines of a child's standard error, one by one."""
+StderrHandler = Callable[[str], object]
+"""Called with each line of a child's standard error."""
 
 
 class StartError(OSError):
@@ -43,9 +44,9 @@ class StartError(OSError):
 
 
 class LineReader:
-    """Read the lines of a file descriptor, without their ends; None for one over ``max_bytes`` bytes.
+    """Read the lines of a file descriptor, without their ends; None for a line of more than ``max_bytes``.
 
-    Of such a line nothing is kept: it is passed over up to its end.
+    Nothing of such a line is kept: the reader skips it up to its end.
     """
 
     def __init__(self, fd: int, max_bytes: int) -> None:
@@ -108,10 +109,10 @@ class LineReader:
 
 
 class LineWriter:
-    """Bytes that go out of a file descriptor, in order; `run` writes what its reader does not take at once.
+    """Write lines to a file descriptor, in order; `run` writes what the reader does not take at once.
 
-    The descriptor may be one that other programs share, so it is not made non-blocking: a pipe that is
-    ready takes ``PIPE_BUF`` bytes without blocking (POSIX, write).
+    Other programs may share the descriptor, so it is not made non-blocking: a pipe that is ready takes
+    ``PIPE_BUF`` bytes without blocking (POSIX, write).
     """
 
     def __init__(self, fd: int) -> None:
@@ -126,7 +127,9 @@ class LineWriter:
         self._changed = anyio.Event()
 
     async def send(self, line: bytes) -> None:
-        """Write a line, after what was sent before; wait first while too much is waiting. All or nothing.
+        """Write a line after all lines before it; wait first while more than 1 MiB is waiting.
+
+        A cancelled call has written nothing of its line.
 
         Raises:
             anyio.BrokenResourceError: nobody reads any more.
@@ -137,16 +140,21 @@ class LineWriter:
             raise anyio.BrokenResourceError
         self._put(line)
 
-    def send_nowait(self, line: bytes) -> None:
-        """Write a line without waiting; for short ones. Where nobody reads any more, nothing happens."""
+    def send_nowait(self, line: bytes) -> bool:
+        """Write a short line without waiting; do nothing if nobody reads any more.
+
+        Returns:
+            False for a reader that takes nothing and has too much to read: from now on it counts as gone.
+        """
         if self.broken:
-            return
+            return True
         self._pushed = len(line) + (self._pushed if self._parts else 0)
-        if self._pushed > _PUSHED:  # to a reader that takes nothing
+        if self._pushed > _PUSHED:
             self.broken = True
             self._notify()
-            return
+            return False
         self._put(line)
+        return True
 
     def _put(self, line: bytes) -> None:
         self._parts.append(memoryview(line + b"\n"))
@@ -157,12 +165,12 @@ class LineWriter:
             self._notify()
 
     async def flush(self) -> None:
-        """Wait until all is written, or nobody reads."""
+        """Wait until everything is written, or nobody reads any more."""
         while self._parts and not self.broken:
             await self._changed.wait()
 
     async def run(self) -> None:
-        """Write what waits, until nobody reads."""
+        """Write the lines that wait, until nobody reads any more."""
         while not self.broken:
             if not self._parts:
                 await self._changed.wait()
@@ -179,7 +187,7 @@ class LineWriter:
             self._notify()
 
     def close(self) -> None:
-        """Close the descriptor; what still waits is lost."""
+        """Close the descriptor and drop the lines that still wait."""
         if self.fd >= 0:
             self.broken = True
             anyio.notify_closing(self.fd)
@@ -188,7 +196,7 @@ class LineWriter:
             self._notify()
 
     def _write(self) -> None:
-        """Write what is taken without waiting, and not so much that others wait."""
+        """Write what the reader takes at once, but no more than 64 pieces: others need the event loop."""
         for _ in range(64):
             if self.broken or not self._parts or not self._ready.poll(0):
                 return
@@ -210,14 +218,14 @@ class LineWriter:
         changed.set()
 
 
+@dataclass(frozen=True, slots=True)
 class ChildProcess:
-    """A program that reads lines from us and writes lines to us; its standard error is read, too, or ours."""
+    """A program that reads lines from us and writes lines to us; its standard error is read, or ours."""
 
-    def __init__(self, process: Process, lines: LineReader, outlet: LineWriter) -> None:
-        self._process = process
-        self._aside: tuple[LineReader, Aside] | None = None
-        self.lines = lines
-        self.outlet = outlet
+    _process: Process
+    lines: LineReader
+    outlet: LineWriter
+    _stderr: tuple[LineReader, StderrHandler] | None
 
     @classmethod
     @asynccontextmanager
@@ -228,22 +236,23 @@ class ChildProcess:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         max_bytes: int,
-        on_stderr: Aside | None = None,
+        on_stderr: StderrHandler | None = None,
     ) -> AsyncIterator[ChildProcess]:
-        """Start it; at the end of the block it and all that it started have ended.
+        """Start the program; at the end of the block it has ended, and so have all programs that it started.
 
         Args:
-            env: its environment; ours if left out.
-            max_bytes: bytes of a line that it may write.
-            on_stderr: gets the lines of its standard error while `forward_stderr` runs; ours if left out.
+            env: its environment; ours if omitted.
+            max_bytes: bytes of one line that it may write.
+            on_stderr: called with the lines of its standard error while `forward_stderr` runs; if omitted,
+                its standard error is ours.
 
         Raises:
-            StartError: it cannot be.
+            StartError: the program cannot be started.
         """
         its_input, to_it = os.pipe()
         from_it, its_output = os.pipe()
-        aside_from_it, its_error = os.pipe()
-        ours, its = (to_it, from_it, aside_from_it), (its_input, its_output, its_error)
+        error_from_it, its_error = os.pipe()
+        ours, its = (to_it, from_it, error_from_it), (its_input, its_output, its_error)
         try:
             process = await anyio.open_process(
                 list(command),
@@ -264,9 +273,8 @@ class ChildProcess:
             for fd in its:
                 os.close(fd)
         os.set_blocking(to_it, False)
-        child = cls(process, LineReader(from_it, max_bytes), LineWriter(to_it))
-        if on_stderr:
-            child._aside = LineReader(aside_from_it, _MURMUR), on_stderr
+        stderr = (LineReader(error_from_it, _MAX_STDERR_LINE), on_stderr) if on_stderr else None
+        child = cls(process, LineReader(from_it, max_bytes), LineWriter(to_it), stderr)
         try:
             yield child
         finally:
@@ -280,36 +288,36 @@ class ChildProcess:
                     os.close(fd)
 
     async def forward_stderr(self) -> None:
-        """Tell what it writes to its standard error, if that is read aside, until its end."""
-        if self._aside is not None:
-            lines, aside = self._aside
+        """Call the handler with each line of the program's standard error, until its end."""
+        if self._stderr is not None:
+            lines, handler = self._stderr
             async for line in lines:
-                aside("(a long line)" if line is None else line.decode(errors="replace"))
+                handler("(a long line)" if line is None else line.decode(errors="replace"))
 
     async def stop(self) -> None:
-        """Close its input, which tells it to end, and wait a little; the end of the block does the rest."""
+        """Close the program's input, which tells it to end, and wait up to five seconds for that."""
         self.outlet.close()
         with anyio.move_on_after(_LEAVES):
             await self._process.wait()
 
     async def exited(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the program has ended."""
         await self._process.wait()
 
     @property
     def status(self) -> int:
-        """Its exit status as a shell says it: 128 + n if signal n ended it. Of a child that has ended."""
+        """Return the exit status of a program that has ended, as a shell does: 128 + n for signal n."""
         code = self._process.returncode
         return 0 if code is None else code if code >= 0 else 128 - code
 
     async def _end(self) -> None:
-        """End it, and whatever it started and left behind, in at most two bounded waits."""
+        """End the program and everything that it started and left behind, in at most two bounded waits."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
             with anyio.move_on_after(_STOPS):
                 await self._process.wait()
-                while _exists(self._process.pid):  # noqa: ASYNC110 -- nobody tells
+                while _exists(self._process.pid):  # noqa: ASYNC110 -- a group has no event to wait for
                     await anyio.sleep(0.01)
                 return
 

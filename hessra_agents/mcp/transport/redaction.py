@@ -1,7 +1,7 @@
-"""Keeps tokens and proofs out of the logs of the libraries that carry them.
+"""Keep tokens and proofs out of the logs of the libraries that carry them.
 
-The MCP SDK and its HTTP libraries write whole messages to their logs at level DEBUG, and what they could not
-read with a traceback. A filter on their loggers replaces whatever has the shape of a token or a proof.
+The MCP SDK and its HTTP libraries write whole messages to their logs at level DEBUG, and unreadable ones with
+a traceback. A filter on their loggers replaces everything that has the shape of a token or a proof.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _LIBRARIES = ("mcp", "httpx2", "httpcore2", "httpcore", "sse_starlette", "starle
 
 
 def redacted(text: str) -> str:
-    """The text without anything that has the shape of a token, a proof or an approval."""
+    """Return the text without anything that has the shape of a token, a proof or an approval."""
     return _SECRET.sub("...", text)
 
 
 class _Redacting(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; none is dropped."""
+        """Rewrite the record; no record is dropped."""
         try:
             record.msg, record.args = redacted(record.getMessage()), ()
             if record.exc_info and not record.exc_text:
@@ -36,7 +36,7 @@ _REDACTING = _Redacting()
 
 
 def keep_tokens_out_of_logs() -> None:
-    """Redact what the loggers of these libraries write, from now on. Calling it again does no harm."""
+    """Redact what the loggers of these libraries write from now on; a second call changes nothing."""
     for name in [*logging.root.manager.loggerDict]:
         if name.partition(".")[0] in _LIBRARIES:
             logging.getLogger(name).addFilter(_REDACTING)
