@@ -1,4 +1,4 @@
-"""``python -m hessra_agents.cli``."""
+"""Run the command line: ``python -m hessra_agents.cli``."""
 
 import sys
 

@@ -1,39 +1,26 @@
-"""The commands, and how an argument list becomes one of them."""
+"""Assemble the commands, and run the one that an argument list names."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
 
 from .commands import (
     approvals,
+    inspect,
+    keys,
     log,
+    log_export,
+    log_verify,
     mcp,
     mcp_config,
-)
-from .commands import (
-    inspect as inspecting,
-)
-from .commands import (
-    keys as authority,
-)
-from .commands import (
-    log_export as log_handing,
-)
-from .commands import (
-    log_verify as log_checking,
-)
-from .commands import (
-    narrow as holding,
-)
-from .commands import (
-    revoke as revoking,
-)
-from .commands import (
-    verify as deciding,
+    narrow,
+    revoke,
+    verify,
 )
 from .options import Json
 from .terminal import USAGE, CommandResult, UsageError
@@ -50,19 +37,24 @@ _OPTIONS: dict[str, Any] = {
 }
 
 app = typer.Typer(**_OPTIONS)
-keys = typer.Typer(**_OPTIONS)
+keys_group = typer.Typer(**_OPTIONS)
 mcp_group = typer.Typer(**_OPTIONS)
 log_group = typer.Typer(**_OPTIONS)
 
 
 def run(arguments: Sequence[str]) -> CommandResult | int:
-    """Run one command: its answer, or the exit code of what has answered already."""
-    for number, one in enumerate(arguments, 1):
-        if any("\ud800" <= c <= "\udfff" for c in one):  # how Python reads a byte that is no utf-8
-            raise UsageError(f"argument {number}: is not text in utf-8")
-    command = typer.main.get_command(app)
-    found = command.main([*arguments], prog_name="hessra-agents", standalone_mode=False)
+    """Run one command; return its result, or the exit code if it has printed its own."""
+    for number, argument in enumerate(arguments, 1):
+        if any("\ud800" <= c <= "\udfff" for c in argument):  # how Python reads a byte that is not UTF-8
+            raise UsageError(f"argument {number}: not valid UTF-8")
+    found = _built().main([*arguments], prog_name="hessra-agents", standalone_mode=False)
     return found if isinstance(found, CommandResult) else int(found or 0)
+
+
+@cache
+def _built() -> Any:
+    """Build the commands once: it takes most of the time of a short command."""
+    return typer.main.get_command(app)
 
 
 def _help_if_alone(context: typer.Context) -> None:
@@ -76,10 +68,10 @@ def _all(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Capabilities for the tools of AI agents: issue, narrow, hand on, inspect, decide, revoke.
+    """Manage capabilities for AI agents: issue, narrow, delegate, inspect, verify, revoke.
 
-    Tokens and proofs are read from standard input or from files, never from arguments; the answer alone
-    goes to standard output, so commands pipe:
+    Tokens and proofs are read from standard input or from files, never from arguments. Standard output
+    carries the result alone, so commands pipe:
 
     \b
       hessra-agents issue keys agent:desk --grants desk.toml --ttl 10m --audience mail |
@@ -88,10 +80,12 @@ def _all(
 
     \b
     Exit codes:
-      0  permitted, or done
-      1  refused: the call, or the token or the proof itself
-      2  wrong usage or bad input
-      3  a failure of this program
+      0    permitted, or done
+      1    refused: the call, the token or the proof
+      2    wrong usage or bad input
+      3    an internal failure
+      130  interrupted
+      141  the output was closed
     """  # noqa: D301 -- \b keeps lines apart in the help
     if version:
         from importlib.metadata import PackageNotFoundError
@@ -100,12 +94,12 @@ def _all(
         try:
             typer.echo(installed("hessra-agents"))
         except PackageNotFoundError:
-            typer.echo("not installed: run from its source")
+            typer.echo("not installed: running from source")
         raise typer.Exit
     _help_if_alone(context)
 
 
-@keys.callback()
+@keys_group.callback()
 def _keys(context: typer.Context) -> None:
     """Make keys; list and rotate root keys."""
     _help_if_alone(context)
@@ -113,13 +107,13 @@ def _keys(context: typer.Context) -> None:
 
 @log_group.callback()
 def _log(context: typer.Context) -> None:
-    """Look at the record of every call, prove it, check it."""
+    """Read, prove and verify the record of every call."""
     _help_if_alone(context)
 
 
 @mcp_group.callback()
 def _mcp(context: typer.Context) -> None:
-    """Guard servers of the Model Context Protocol that nobody here can change."""
+    """Guard MCP servers without changing them."""
     _help_if_alone(context)
 
 
@@ -127,58 +121,55 @@ def demo(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="PROVIDER:NAME", help="anthropic:NAME or openai:NAME plays the agent."
+            "--model",
+            metavar="PROVIDER:NAME",
+            help="Let a model play the agent: anthropic:NAME or openai:NAME.",
         ),
     ] = None,
     json: Json = False,
 ) -> int:
     """Play a support desk's afternoon, with attacks.
 
-    Offline, unless a model is named. Exit code 0 says that every call was decided as it should be, 1 that
+    Runs offline unless a model is named. Exit code 0 means that every call was decided as expected, 1 that
     one was not.
     """
-    from .demo import run as played
+    from .demo import run as play
 
-    return played(model=model, as_json=json)
+    return play(model=model, as_json=json)
 
 
-app.add_typer(keys, name="keys")
-keys.command("new")(authority.new)
-keys.command("show")(authority.show)
-keys.command("init")(authority.init)
-keys.command("list")(authority.list_keys)
-keys.command("rotate")(authority.rotate)
+app.add_typer(keys_group, name="keys")
+keys_group.command("new")(keys.new)
+keys_group.command("show")(keys.show)
+keys_group.command("init")(keys.init)
+keys_group.command("list")(keys.list_keys)
+keys_group.command("rotate")(keys.rotate)
 app.add_typer(log_group, name="log")
 log_group.command("list")(log.list_logs)
 log_group.command("tail")(log.tail)
 log_group.command("search")(log.search)
 log_group.command("show")(log.show)
-log_group.command("prove")(log_handing.prove)
-log_group.command("verify")(log_checking.verify)
-log_group.command("export")(log_handing.export)
-log_group.command("heads")(log_handing.heads)
-log_group.command("keys")(log_handing.keys)
+log_group.command("prove")(log_export.prove)
+log_group.command("verify")(log_verify.verify)
+log_group.command("export")(log_export.export)
+log_group.command("checkpoints")(log_export.checkpoints)
+log_group.command("keys")(log_export.keys)
 log_group.command("erase")(log.erase)
-log_group.command("break")(log_handing.break_log)
+log_group.command("fork")(log_export.fork)
 app.add_typer(mcp_group, name="mcp")
-for _name, _that in (
-    ("proxy", mcp.proxy),
-    ("inspect", mcp.inspect),
-    ("learn", mcp.learn),
-    ("config", mcp_config.config),
-):
+for _mcp_command in (mcp.proxy, mcp.inspect, mcp.learn, mcp_config.config):
     # what follows the server's command belongs to it, options included
-    mcp_group.command(_name, context_settings={"allow_interspersed_args": False})(_that)
+    mcp_group.command(context_settings={"allow_interspersed_args": False})(_mcp_command)
 for _command in (
-    authority.trust,
-    authority.issue,
-    holding.attenuate,
-    holding.delegate,
-    holding.prove,
-    inspecting.inspect,
-    deciding.verify,
-    deciding.explain,
-    revoking.revoke,
+    keys.trust,
+    keys.issue,
+    narrow.attenuate,
+    narrow.delegate,
+    narrow.prove,
+    inspect.inspect,
+    verify.verify,
+    verify.explain,
+    revoke.revoke,
     approvals.approvals,
     approvals.approve,
     approvals.reject,

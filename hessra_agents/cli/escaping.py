@@ -1,9 +1,11 @@
-"""What a call carries, made visible: for whoever decides by looking at it.
+"""Show a call's arguments so that a person who decides by reading them sees everything.
 
-A value is shown as JSON, whole. What has no shape of its own is escaped: control characters, directions of
-writing, what has no width, spaces other than the space, and letters and marks that are drawn as nothing. A
-backslash in the value is doubled, so an escape cannot be spelled out. Letters that look alike stay; so do
-those of scripts that run from right to left, beside which a terminal may show signs in another order.
+A value is shown as JSON, in full. Invisible characters are escaped: control characters, bidirectional
+controls, zero-width characters, spaces other than the ordinary space, and letters and marks that are drawn
+as nothing. A backslash in the value is doubled, so no value can spell out an escape.
+
+Not protected: letters that look alike are not changed; nor are right-to-left letters, beside which a
+terminal may show other characters in another order.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from ..call.canonical import Json
 
 __all__ = ["argument_lines", "visible"]
 
-_DRAWN_AS_NOTHING = frozenset(
+_BLANK = frozenset(
     chr(point)
     for first, last in (
         (0x034F, 0x034F),  # combining grapheme joiner
@@ -33,22 +35,22 @@ _DRAWN_AS_NOTHING = frozenset(
     )
     for point in range(first, last + 1)
 )
-"""Unicode's default ignorable characters, and other blanks, that Python takes for printable."""
+"""Default ignorable characters of Unicode, and other blanks, that Python calls printable."""
 
 
 def visible(value: Json) -> str:
-    """A value as JSON in one line, in which everything can be seen."""
-    return "".join(map(_seen, json.dumps(value, ensure_ascii=False)))
+    """Return a value as JSON on one line, with every invisible character escaped."""
+    return "".join(map(_visible, json.dumps(value, ensure_ascii=False)))
 
 
 def argument_lines(call: Call) -> Iterator[str]:
-    """Each argument of a call in a line of its own, none left out and none shortened."""
+    """Yield each argument of a call as one line; none is omitted or shortened."""
     for name, value in call.arguments.items():
         yield f"{visible(name)}: {visible(value)}"
 
 
-def _seen(character: str) -> str:
-    if character.isprintable() and character not in _DRAWN_AS_NOTHING:
+def _visible(character: str) -> str:
+    if character.isprintable() and character not in _BLANK:
         return character
     point = ord(character)
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

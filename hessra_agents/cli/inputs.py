@@ -1,13 +1,12 @@
-"""What comes in: tokens, proofs, passphrases, files and the small languages of options.
+"""Read a command's input: tokens, proofs, passphrases, files and option values.
 
-Every mistake in what was given is a `UsageError` (or another ValueError) that names the option and never
-repeats a value that may be secret.
+Any fault in the input raises `UsageError` (or another ValueError), which names the option and never repeats
+a value that may be secret.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 import time
@@ -16,55 +15,55 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..grants.grant_file.durations import parse_duration
 from .terminal import UsageError, warn
 
 if TYPE_CHECKING:
     from ..call.call import Call
-    from ..keys.keys import PublicKey
+    from ..grants.conditions import Condition
+    from ..keys.keys import KeyPair, PublicKey
     from ..keys.trust import Trust
-    from ..tokens.builder import Condition
 
 T = TypeVar("T")
 
 MAX_INPUT = 1 << 16
-"""Bytes of a token with its proof; a token has at most 22,000."""
+"""The most bytes of a token and its proof; a token alone has at most 22,000."""
 
 MAX_FILE = 1 << 20
 MAX_PASSPHRASE = 1023
 
 
 def now() -> int:
-    """Unix seconds by this machine's clock."""
+    """Return the Unix time in seconds by this machine's clock."""
     return int(time.time())
 
 
 def token(file: Path | None) -> str:
-    """The one line of the file, or of standard input."""
+    """Return the only line of the file, or of standard input."""
     return _lines(file, 1)[0]
 
 
 def token_and_proof(file: Path | None, proof_file: Path | None) -> tuple[str, str | None]:
-    """The token, and the proof from a file of its own or from the line after the token."""
+    """Return the token, and the proof from its own file or from the line after the token."""
     if proof_file is not None:
-        return token(file), _text(_read(proof_file, "--proof", MAX_INPUT), "--proof").strip()
+        return token(file), read_text(proof_file, "--proof", MAX_INPUT).strip()
     first, *rest = _lines(file, 2)
     return first, rest[0] if rest else None
 
 
 def _lines(file: Path | None, max_lines: int) -> list[str]:
-    """What is there, line by line, without empty ones."""
+    """Return the non-empty lines of the file, or of standard input."""
     if file is not None:
         name, hint, data = "--token", "", _read(file, "--token", MAX_INPUT)
     else:
-        name, hint = "standard input", "pipe a token in, or name its file with --token FILE"
+        name, hint = "standard input", "pipe a token in, or give --token FILE"
         data = _standard_input(MAX_INPUT, name, "a token", hint)
     found = [line.strip() for line in _text(data, name).splitlines() if line.strip()]
     if not found:
-        raise UsageError(f"{name}: there is no token", hint)
+        raise UsageError(f"{name}: no token found", hint)
     if len(found) > max_lines:
-        raise UsageError(
-            f"{name}: there are {len(found)} lines, expected {'a token' if max_lines == 1 else 'two'}"
-        )
+        expected = "one line, the token" if max_lines == 1 else "at most two, the token and its proof"
+        raise UsageError(f"{name}: {len(found)} lines found, expected {expected}")
     return found
 
 
@@ -77,27 +76,27 @@ def _standard_input(max_bytes: int, name: str, what: str = "the arguments", hint
 
 
 def trust(file: Path) -> Trust:
-    """The public keys that ``trust`` wrote."""
+    """Read the public root keys that ``hessra-agents trust`` wrote."""
     from ..keys.trust import Trust
 
     try:
-        return Trust.load(file)  # which reads no more than a limit
+        return Trust.load(file)  # reads a bounded number of bytes
     except OSError as error:
-        raise _unreadable("--trust", error) from None
+        raise os_fault("--trust", error) from None
 
 
 def grants(file: Path | None) -> tuple[Condition, ...]:
-    """The grants of a file, with its limits and approvals; none if there is no file."""
+    """Read the grants of a file, with its limits and approvals; without a file, return none."""
     from ..grants.grant_file.reader import read_conditions
 
-    return () if file is None else read_conditions(_text(_read(file, "--grants", MAX_FILE), "--grants"))
+    return () if file is None else read_conditions(read_text(file, "--grants", MAX_FILE))
 
 
 def call(tool: str, arguments: str | None, file: Path | None, token: Path | None) -> Call:
-    """The call: a tool, and JSON text that was typed or is in a file.
+    """Return the call of a tool with JSON arguments from the command line or a file.
 
-    What is typed shows in the process list, to every user of the machine. Standard input has the arguments
-    only if the token is in a file.
+    Arguments on the command line are visible to every user of the machine, in the process list. Standard
+    input can carry the arguments only if the token is in a file.
     """
     from ..call.call import Call
     from ..call.canonical import MalformedError
@@ -105,13 +104,11 @@ def call(tool: str, arguments: str | None, file: Path | None, token: Path | None
     given: str | bytes = "{}" if arguments is None else arguments
     if file is not None:
         if arguments is not None:
-            raise UsageError("the arguments are given twice", "give them as JSON or as --arguments FILE")
+            raise UsageError("the arguments are given twice", "give either JSON or --arguments FILE")
         if str(file) != "-":
             given = _read(file, "--arguments", MAX_FILE)
         elif token is None:
-            raise UsageError(
-                "--arguments: standard input is for the token", "name its file with --token FILE"
-            )
+            raise UsageError("--arguments: standard input carries the token", "give --token FILE")
         else:
             given = _standard_input(MAX_FILE, "--arguments")
     try:
@@ -122,7 +119,7 @@ def call(tool: str, arguments: str | None, file: Path | None, token: Path | None
 
 
 def public_key(text: str | None, option: str) -> PublicKey | None:
-    """A holder's key, ``ed25519/<64 hex digits>``."""
+    """Parse a holder's public key, ``ed25519/<64 hex digits>``."""
     from ..keys.keys import PublicKey
 
     try:
@@ -130,48 +127,51 @@ def public_key(text: str | None, option: str) -> PublicKey | None:
     except ValueError as error:
         raise UsageError(f"{option}: {error}", "hessra-agents keys new prints it") from None
     if key is not None and key.algorithm != "ed25519":
-        raise UsageError(f"{option}: a holder's key is an Ed25519 key")
+        raise UsageError(f"{option}: a holder's key must be an Ed25519 key")
     return key
 
 
-_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
-
-
 def duration(text: str, option: str) -> timedelta:
-    """``90s``, ``10m``, ``1h30m``, ``2d``."""
-    found = _DURATION.fullmatch(text)
-    if not text or found is None:
-        raise UsageError(f"{option}: is no length of time", "write 90s, 10m, 1h30m or 2d")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    """Parse a duration: ``90s``, ``10m``, ``1h30m``, ``2d``."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def timestamp(text: str, option: str) -> datetime:
-    """A moment with its time zone, ISO 8601."""
+    """Parse an ISO 8601 timestamp with a time zone."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = None
     if found is None or found.utcoffset() is None:
-        raise UsageError(f"{option}: is no moment with a time zone", "write 2026-12-24T18:00:00Z")
+        raise UsageError(f"{option}: not a timestamp with a time zone", "write it as 2026-12-24T18:00:00Z")
     return found
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
-    """Designations: ``label=value``, each label once."""
+    """Parse ``label=value`` pairs, each label once."""
     found: dict[str, str] = {}
     for text in texts:
         label, equals, value = text.partition("=")
         if not (label and equals and value):
-            raise UsageError(f"{option}: is written label=value")
+            raise UsageError(f"{option}: must be written label=value")
         if label in found:
             raise UsageError(f"{option}: {label} is given twice")
         found[label] = value
     return found
 
 
+def key_pair(path: Path, passphrase_file: Path | None) -> KeyPair:
+    """Read a private key; its passphrase comes from the file, or is asked for if the key needs one."""
+    from ..keys.keys import KeyPair
+
+    return with_passphrase(lambda secret: KeyPair.load(path, passphrase=secret), passphrase_file)
+
+
 def with_passphrase(use: Callable[[bytes | None], T], file: Path | None) -> T:
-    """What ``use`` makes with a key: with the passphrase of the file, or asked for if it needs one."""
+    """Return what ``use`` returns, given the passphrase: from the file, or asked for if it is needed."""
     from ..keys.keyfile import KeyFileError
 
     if file is not None:
@@ -183,44 +183,39 @@ def with_passphrase(use: Callable[[bytes | None], T], file: Path | None) -> T:
             raise
         given = _ask("passphrase: ")
         if given is None:
-            raise UsageError(str(error), "--passphrase-file FILE, where there is no terminal") from None
+            raise UsageError(str(error), "where there is no terminal, give --passphrase-file FILE") from None
     return use(given)
 
 
 def new_passphrase(file: Path | None, *, without: bool) -> bytes | None:
-    """The passphrase of a new key: from a file, or asked for twice; None only if that was said."""
+    """Return the passphrase of a new key, from a file or asked for twice; None only if ``without``."""
     if file is not None and without:
-        raise UsageError("--passphrase-file and --no-passphrase exclude each other")
+        raise UsageError("give either --passphrase-file or --no-passphrase, not both")
     if without:
         return None
     if file is not None:
         return _passphrase(file)
     given = _ask("new passphrase: ")
     if given is None:
-        hint = "--passphrase-file FILE, or --no-passphrase for a private key in the clear"
-        raise UsageError("there is no terminal to ask for a passphrase", hint)
+        hint = "give --passphrase-file FILE, or --no-passphrase for an unencrypted key"
+        raise UsageError("no terminal to ask for a passphrase", hint)
     if not given:
-        raise UsageError(
-            "an empty passphrase seals nothing", "--no-passphrase for a private key in the clear"
-        )
-    if _ask("the same again: ") != given:
-        raise UsageError("these are two different passphrases")
+        raise UsageError("an empty passphrase protects nothing", "give --no-passphrase to have none")
+    if _ask("repeat the passphrase: ") != given:
+        raise UsageError("the passphrases differ")
     return given
 
 
 def _passphrase(file: Path) -> bytes:
-    data = _read(file, "--passphrase-file", MAX_PASSPHRASE + 2)
+    data = _read(file, "--passphrase-file", MAX_PASSPHRASE + 2, secret=True)
     found = data.removesuffix(b"\n").removesuffix(b"\r")
     if not found or b"\n" in found or b"\0" in found:
-        raise UsageError("--passphrase-file: is not one line of text")
-    about = file.stat()
-    if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
-        warn("--passphrase-file: other users can read this file")
+        raise UsageError("--passphrase-file: must be one line of text")
     return found
 
 
 def _ask(prompt: str) -> bytes | None:
-    """What the person types, unseen; None without a terminal. Standard input may carry the token."""
+    """Return what the person types, unechoed; None without a terminal. Standard input may be the token."""
     import getpass
 
     try:
@@ -233,23 +228,37 @@ def _ask(prompt: str) -> bytes | None:
         raise UsageError("no passphrase was given") from None
 
 
-def _read(path: Path, option: str, max_bytes: int) -> bytes:
+def read_text(path: Path, option: str, max_bytes: int, *, secret: bool = False) -> str:
+    """Read a text file; if it holds a secret, warn when other users can read it.
+
+    Raises:
+        UsageError: the file cannot be read, is too large, or is not UTF-8.
+    """
+    return _text(_read(path, option, max_bytes, secret=secret), option)
+
+
+def os_fault(option: str, error: OSError, otherwise: str = "cannot be read") -> UsageError:
+    """Return an operating system's error as a fault of this option.
+
+    It does not show the path: that may be a secret, given by mistake in place of a file.
+    """
+    return UsageError(f"{option}: {(error.strerror or otherwise).lower()}")
+
+
+def _read(path: Path, option: str, max_bytes: int, *, secret: bool = False) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data, mode = file.read(max_bytes + 1), os.fstat(file.fileno()).st_mode
     except OSError as error:
-        raise _unreadable(option, error) from None
+        raise os_fault(option, error) from None
+    if secret and stat.S_ISREG(mode) and mode & 0o077:
+        warn(f"{option}: other users can read this file: run chmod 600 on it")
     return _limited(data, option, max_bytes)
-
-
-def _unreadable(option: str, error: OSError) -> UsageError:
-    # the path stays unsaid: it may be a secret that was given in place of a file
-    return UsageError(f"{option}: {(error.strerror or 'cannot be read').lower()}")
 
 
 def _limited(data: bytes, name: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
-        raise UsageError(f"{name}: is larger than {max_bytes} bytes")
+        raise UsageError(f"{name}: larger than {max_bytes} bytes")
     return data
 
 
@@ -257,4 +266,4 @@ def _text(data: bytes, name: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{name}: is not text in utf-8") from None
+        raise UsageError(f"{name}: not valid UTF-8") from None

@@ -1,10 +1,9 @@
-"""The ledger that a command is about: where it is, and opening it to read or to write."""
+"""Find the ledger that a command is about, and open it to read or to write."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from .terminal import PREFIX, UsageError, safe, warn
+from . import inputs
+from .terminal import PREFIX, UsageError, safe
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -23,11 +23,10 @@ __all__ = [
     "VARIABLE",
     "LedgerLocation",
     "confirm",
-    "failures",
-    "ledger_location",
-    "optional_ledger_location",
+    "find_ledger",
+    "ledger_errors",
     "serving_ledger",
-    "show_whole",
+    "show_unshortened",
 ]
 
 VARIABLE = "HESSRA_LEDGER"
@@ -38,53 +37,53 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LedgerLocation:
-    """Where a ledger is. What it says is in no message: an address may have a password."""
+    """The place of a ledger. No message shows it: an address may contain a password."""
 
     where: str
     state_dir: Path | None
 
     def __repr__(self) -> str:
-        return "Place(...)"
+        return "LedgerLocation(...)"
 
     def open(self, on_damage: Callable[[str], None] | None = None) -> Ledger:
-        """The ledger, to write; made if it is not there.
+        """Open the ledger to write; create it if it does not exist.
 
         Args:
-            on_damage: is told of damage that keeps nobody from taking something back.
+            on_damage: receives a description of damage that does not prevent a revocation.
 
         Raises:
-            UsageError: it cannot be used; the text says why.
+            UsageError: the ledger cannot be used; the text says why.
         """
-        from ..ledger.opening import open_ledger
+        from ..ledger import Ledger
 
-        with failures():
-            return open_ledger(self.where, state_dir=self.state_dir, on_damage=on_damage)
+        with ledger_errors():
+            return Ledger.open(self.where, state_dir=self.state_dir, on_damage=on_damage, clock=inputs.now)
 
     @contextmanager
     def logs(self) -> Iterator[Logs]:
-        """Its logs, to read.
+        """Open the ledger's logs to read.
 
         Raises:
-            UsageError: there is no ledger, or it cannot be used.
+            UsageError: the ledger does not exist or cannot be used.
         """
         from ..ledger.log.reader import Logs
 
-        with failures():
-            self._there()
+        with ledger_errors():
+            self._require_file()
             with Logs(self.where, state_dir=self.state_dir) as logs:
                 yield logs
 
     def use(
         self, work: Callable[[Ledger], Awaitable[T]], on_damage: Callable[[str], None] | None = None
     ) -> T:
-        """What the work makes of the ledger, which is there and is closed afterwards; see `open`.
+        """Open the existing ledger (see `open`), return what the work returns, and close the ledger.
 
         Raises:
-            UsageError: there is no ledger, or it cannot be used.
+            UsageError: the ledger does not exist or cannot be used.
         """
         import anyio
 
-        self._there()
+        self._require_file()
         ledger = self.open(on_damage)
 
         async def inside() -> T:
@@ -95,15 +94,15 @@ class LedgerLocation:
 
         return anyio.run(inside)
 
-    def _there(self) -> None:
-        # a name that is not there is a slip of the hand: nobody looks after a new, empty ledger
+    def _require_file(self) -> None:
+        # a missing file is a typing error: these commands have no use for a new, empty ledger
         if "://" not in self.where and not os.path.exists(self.where):
-            raise UsageError("the ledger: there is no such file")
+            raise UsageError("the ledger: no such file")
 
 
 @contextmanager
 def serving_ledger(place: LedgerLocation | None) -> Iterator[Ledger]:
-    """A ledger for as long as something serves: this one, or without it one in memory."""
+    """Keep a ledger open while a server runs: the one at this place, or else one in memory."""
     import anyio
 
     from ..ledger import Ledger
@@ -115,39 +114,27 @@ def serving_ledger(place: LedgerLocation | None) -> Iterator[Ledger]:
         anyio.run(ledger.aclose)
 
 
-def ledger_location(ledger: str | None, file: Path | None, state: Path | None) -> LedgerLocation:
-    """Where the ledger is that the options name, or else the environment.
+def find_ledger(ledger: str | None, file: Path | None, state_dir: Path | None) -> LedgerLocation | None:
+    """Return the place of the ledger that the options name, or else the environment; None if neither does.
 
     Raises:
-        UsageError: they name none, or several, or a password where other programs can read it.
+        UsageError: two are named, or a password stands where other programs can read it.
     """
-    found = optional_ledger_location(ledger, file, state)
-    if found is None:
-        raise UsageError(
-            "there is no ledger", f"name it with --ledger WHERE, --ledger-file FILE or {VARIABLE}"
-        )
-    return found
-
-
-def optional_ledger_location(
-    ledger: str | None, file: Path | None, state: Path | None
-) -> LedgerLocation | None:
-    """The same; None if nothing names one."""
-    # first of all: no server that is started later may find a password there
+    # first of all: a server that is started later must not find a password there
     from_environment = os.environ.pop(VARIABLE, None)
     if ledger is not None and file is not None:
-        raise UsageError("--ledger and --ledger-file exclude each other")
+        raise UsageError("give either --ledger or --ledger-file, not both")
     if ledger is not None and _has_password(ledger):
         raise UsageError(
-            "--ledger: has a password, which other programs can read there: change it",
-            f"write the address to a file of mode 600 and name it with --ledger-file, or set {VARIABLE}",
+            "--ledger: contains a password, which other programs can read there: change the password",
+            f"write the address to a file of mode 600 and give --ledger-file FILE, or set {VARIABLE}",
         )
     where = _from_file(file) if file is not None else ledger or from_environment
     if not where:
-        if state is not None:
-            raise UsageError("--state is about a ledger, and none is named")
+        if state_dir is not None:
+            raise UsageError("--state-dir requires a ledger, and none is named")
         return None
-    return LedgerLocation(where, state)
+    return LedgerLocation(where, state_dir)
 
 
 def _has_password(address: str) -> bool:
@@ -156,31 +143,20 @@ def _has_password(address: str) -> bool:
         named = [name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
         found = bool(parts.password) or any("password" in name for name in named)
     except ValueError:
-        found = "://" in address  # nobody knows what is in it
+        found = "://" in address  # it cannot be read, so it may contain one
     return found or re.search(r"password\s*=", address, re.IGNORECASE) is not None
 
 
 def _from_file(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_ADDRESS + 1)
-            about = os.fstat(opened.fileno())
-    except OSError as error:
-        raise UsageError(f"--ledger-file: {(error.strerror or 'cannot be read').lower()}") from None
-    if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
-        warn("--ledger-file: other users can read this file")
-    try:
-        text = data.decode().strip()
-    except UnicodeDecodeError:
-        text = ""
-    if not text or len(data) > MAX_ADDRESS or len(text.splitlines()) != 1:
-        raise UsageError("--ledger-file: is not one line with the address of a ledger")
-    return text
+    address = inputs.read_text(file, "--ledger-file", MAX_ADDRESS, secret=True).strip()
+    if len(address.splitlines()) != 1:
+        raise UsageError("--ledger-file: must be one line with the address of a ledger")
+    return address
 
 
 @contextmanager
-def failures() -> Iterator[None]:
-    """Say what is wrong with a ledger in words to people."""
+def ledger_errors() -> Iterator[None]:
+    """Turn a ledger's errors into messages for a person."""
     from ..ledger import LedgerError
     from ..ledger.store.connection import StoreError
 
@@ -192,10 +168,10 @@ def failures() -> Iterator[None]:
         raise OSError(0, f"the ledger: {error}") from None
 
 
-def show_whole(lines: Iterable[tuple[int, str]]) -> None:
-    """Say lines to the person, with all that is in them: also what has the shape of a secret.
+def show_unshortened(lines: Iterable[tuple[int, str]]) -> None:
+    """Print lines on standard error as they are, even what looks like a secret.
 
-    Whoever decides about a call has to see the whole of it.
+    A person who decides about a call must see all of it.
     """
     for depth, line in lines:
         sys.stderr.write(f"{PREFIX}{'  ' * depth}{safe(line)}\n")
@@ -203,17 +179,19 @@ def show_whole(lines: Iterable[tuple[int, str]]) -> None:
 
 
 def confirm(question: str, yes: bool) -> bool:
-    """Whether the person says yes, on the terminal; the option says it without.
+    """Return whether the person confirms on the terminal; ``yes`` confirms without asking.
 
     Raises:
-        UsageError: there is neither.
+        UsageError: there is no terminal, and ``yes`` is false.
     """
     if yes:
         return True
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
-        raise UsageError("there is no terminal to ask on, so nothing was done", "--yes does it") from None
+        raise UsageError(
+            "no terminal to ask for confirmation, so nothing was done", "--yes confirms"
+        ) from None
     with open(terminal, "r+b", buffering=0) as asked:
-        asked.write(safe(f"hessra-agents: {question} yes or no: ").encode())
+        asked.write(safe(f"hessra-agents: {question} (yes or no): ").encode())
         return asked.readline().strip().lower() in (b"y", b"yes")

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Concatenate, TypeVar
 
 import typer
 
+from .ledger_location import VARIABLE, LedgerLocation, find_ledger
+from .terminal import UsageError
+
 __all__ = ["Arguments", "Audience", "Designations", "Grants", "Json", "Passphrase", "Token", "Tool", "Trust"]
 __all__ += ["ArgumentsFile", "Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
-__all__ += ["LedgerAddress", "LedgerFile", "State", "Yes"]
+__all__ += ["LedgerOptions", "Yes", "with_ledger"]
 
-_TRUST = "Public root keys, as `hessra-agents trust` writes them."
-_GRANTS = "TOML, see `hessra-agents issue --help`."
-_TTL = "How long from now: 90s, 10m, 1h30m, 2d."
-_AUDIENCE = "The name of the guard."
+R = TypeVar("R")
+
+_TRUST = "The public root keys, a file that `hessra-agents trust` writes."
+_GRANTS = "A TOML file; see `hessra-agents issue --help`."
+_TTL = "Lifetime from now: 90s, 10m, 1h30m, 2d."
+_AUDIENCE = "The guard's name."
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The folder of the authority's root keys.", show_default=False)
+    Path, typer.Argument(metavar="DIR", help="The authority's folder of root keys.", show_default=False)
 ]
-Tool = Annotated[str, typer.Argument(metavar="TOOL", help="The tool that is called.", show_default=False)]
+Tool = Annotated[str, typer.Argument(metavar="TOOL", help="The tool to call.", show_default=False)]
 Arguments = Annotated[
     str | None,
     typer.Argument(
-        metavar="JSON", help="Its arguments, a JSON object. Other programs can see it: see --arguments."
+        metavar="JSON", help="The arguments, an object. Other users can see them: see --arguments."
     ),
 ]
 ArgumentsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--arguments",
-        metavar="FILE",
-        help="Read the arguments from a file instead; - is standard input, with --token FILE.",
-    ),
+    typer.Option("--arguments", metavar="FILE", help="Read the arguments from a file; - is standard input."),
 ]
 
 Token = Annotated[
@@ -50,7 +55,7 @@ MaybeAudience = Annotated[str | None, typer.Option("--audience", metavar="NAME",
 Designations = Annotated[
     list[str],
     typer.Option(
-        "--designation", metavar="LABEL=VALUE", help="What a guard states beside its name; may be repeated."
+        "--designation", metavar="LABEL=VALUE", help="What the guard states besides its name; repeatable."
     ),
 ]
 Passphrase = Annotated[
@@ -59,25 +64,60 @@ Passphrase = Annotated[
         "--passphrase-file", metavar="FILE", help="Read the passphrase from a file, not from the terminal."
     ),
 ]
-LedgerAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        metavar="WHERE",
-        help="The ledger: a file, or a postgresql:// address without a password. Or HESSRA_LEDGER says it.",
-    ),
-]
-LedgerFile = Annotated[
-    Path | None,
-    typer.Option("--ledger-file", metavar="FILE", help="Read that address from a file instead."),
-]
-State = Annotated[
-    Path | None,
-    typer.Option(
-        "--state",
-        metavar="DIR",
-        help="The folder of its logs' keys and heads: beside the file, or in the user's state folder.",
-    ),
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LedgerOptions:
+    """The options that name a ledger, as they were given."""
+
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger",
+            metavar="WHERE",
+            help="The ledger: a file, or a postgresql:// address without a password. Default: HESSRA_LEDGER.",
+        ),
+    ] = None
+    ledger_file: Annotated[
+        Path | None,
+        typer.Option("--ledger-file", metavar="FILE", help="Read the ledger's address from a file."),
+    ] = None
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--state-dir",
+            metavar="DIR",
+            help="The folder of the logs' keys and checkpoints. Default: beside the file, or per user.",
+        ),
+    ] = None
+
+    def location(self) -> LedgerLocation:
+        """Return the place of the ledger; raise UsageError if none is named."""
+        found = self.optional_location()
+        if found is None:
+            raise UsageError("no ledger is named", f"give --ledger WHERE, --ledger-file FILE or {VARIABLE}")
+        return found
+
+    def optional_location(self) -> LedgerLocation | None:
+        """Return the place of the ledger, or None if none is named; see `find_ledger`."""
+        return find_ledger(self.ledger, self.ledger_file, self.state_dir)
+
+
+def with_ledger(command: Callable[Concatenate[LedgerOptions, ...], R]) -> Callable[..., R]:
+    """Give a command the options that name a ledger, in place of its first parameter."""
+    options = inspect.signature(LedgerOptions, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> R:
+        ledger = LedgerOptions(**{name: given.pop(name) for name in options})
+        return command(ledger, **given)
+
+    # typer reads a command's options from its signature; --json stays the last
+    own = inspect.signature(command, eval_str=True)
+    parameters = [*list(own.parameters.values())[1:], *options.values()]
+    keyword = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]
+    keyword.sort(key=lambda one: one.name == "json")
+    with_options.__signature__ = own.replace(parameters=keyword)  # type: ignore[attr-defined]
+    return with_options

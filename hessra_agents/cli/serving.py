@@ -1,4 +1,4 @@
-"""Running what lasts: until it ends by itself, or a signal ends it; its log goes to the person."""
+"""Run a program's long work until it ends by itself or a signal ends it, and show its log to a person."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
+from .inputs import os_fault
 from .terminal import UsageError, warn
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ T = TypeVar("T")
 
 
 class _ConsoleHandler(logging.Handler):
-    """The log, in the form of all words to people: one line each, without tracebacks."""
+    """Print log records as all messages to a person are printed: in one line, without tracebacks."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from ..mcp.redaction import redacted
+        from ..mcp.transport.redaction import redacted
 
         warn(redacted(record.getMessage()))
 
 
 def log_to_person() -> None:
-    """Say what the guard logs on standard error."""
+    """Print what the guard logs to standard error."""
     for name in ("hessra_agents", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [_ConsoleHandler(logging.WARNING)]
@@ -38,10 +39,10 @@ def log_to_person() -> None:
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T | int:
-    """What the work returns; 128 + n if signal n came first, and the work was cancelled.
+    """Return the result of the work; 128 + n if signal n came first and cancelled it.
 
     Raises:
-        UsageError: it begins with a command that cannot be started.
+        UsageError: the server's command cannot be started.
     """
     import anyio
     from anyio.abc import TaskStatus
@@ -77,25 +78,24 @@ def run(work: Callable[[], Awaitable[T]]) -> T | int:
     try:
         return anyio.run(watched)
     except StartError as error:
-        words = (error.strerror or "cannot be started").lower()
-        raise UsageError(f"the server's command: {words}") from None
+        raise os_fault("the server's command", error, "cannot be started") from None
 
 
 def address(text: str, names: list[str]) -> tuple[str, int]:
-    """``HOST:PORT``, on this machine only, unless the names are given by which others reach it."""
+    """Read ``HOST:PORT``: of this machine only, unless names are given by which others reach it."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError("--listen: is written HOST:PORT, such as 127.0.0.1:8765")
+        raise UsageError("--listen: must be HOST:PORT, such as 127.0.0.1:8765")
     if host != "localhost":
         try:
             here = ipaddress.ip_address(host).is_loopback
         except ValueError:
-            raise UsageError("--listen: the host is an address or localhost") from None
+            raise UsageError("--listen: the host must be an address or localhost") from None
         if not here and not names:
             raise UsageError(
                 "--listen: other machines can reach this address",
-                "name the host by which they do with --host NAME, or listen on 127.0.0.1",
+                "give the name that they use with --host NAME, or listen on 127.0.0.1",
             )
     return host, int(port)
 
@@ -109,29 +109,29 @@ def serve(app: ASGIApp, host: str, port: int, path: str) -> int:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise UsageError(f"--listen: {(error.strerror or 'cannot be listened on').lower()}") from None
-    # what is accepted inherits it: else an answer's body waits for the receiver's delayed acknowledgement
+        raise os_fault("--listen", error, "cannot be listened on") from None
+    # connections inherit it: without it, an answer's body waits for the receiver's delayed acknowledgement
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     shown = f"[{host}]" if ":" in host else host
     warn(f"listening on http://{shown}:{listener.getsockname()[1]}{path}")
     config = uvicorn.Config(app, access_log=False, log_config=None, server_header=False, lifespan="on")
-    # uvicorn sends itself what ended it once more, which would leave a ledger no time to close
+    # uvicorn raises the signal that ended it once more, which would leave a ledger no time to close
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         with listener:
             uvicorn.Server(config).run([listener])
-    except _StoppedBySignal as ended:
+    except _SignalError as ended:
         return 128 + ended.number
     return 0
 
 
-class _StoppedBySignal(BaseException):
-    """A signal ended it."""
+class _SignalError(BaseException):
+    """A signal ended the program."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise _StoppedBySignal(number)
+    raise _SignalError(number)

@@ -1,6 +1,6 @@
-"""What goes out: answers on standard output, words to people on standard error.
+"""Print results on standard output, and messages to a person on standard error.
 
-Words to people follow the rules of age: a prefix, lower case, no full stop, a hint on a line of its own.
+Messages follow the style of age: a prefix, lower case, no full stop, a hint on a line of its own.
 """
 
 from __future__ import annotations
@@ -14,19 +14,34 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-__all__ = ["CommandResult", "UsageError", "safe", "show", "tell", "warn"]
+from ..extras import MissingExtraError
+
+__all__ = ["CommandResult", "UsageError", "report", "safe", "show", "warn"]
 
 PREFIX = "hessra-agents: "
 DONE, REFUSED, USAGE, FAILED = 0, 1, 2, 3
-INTERRUPTED, NOBODY_READS = 130, 141
-"""128 + the signal's number, as a shell says it."""
+INTERRUPTED, OUTPUT_CLOSED = 130, 141
+"""128 + the signal's number, as shells report it."""
 
 _SECRET = re.compile(r"-----BEGIN .*?(-----END[ A-Z]*-----|$)|[A-Za-z0-9_=.+-]{64,}", re.DOTALL)
-"""What has this shape is in no message: it may be a token, a proof or a private key in the wrong place."""
+"""Text of this shape appears in no message: it may be a misplaced token, proof or private key."""
+
+RENAMED = {
+    "--publish": "--propagation-delay",
+    "--longest-ttl": "--max-ttl",
+    "--state": "--state-dir",
+    "--most": "--limit",
+    "--head": "--checkpoint",
+    "--refusals": "--denial-format",
+    "--bearer-over-http": "--allow-bearer-over-http",
+    "heads": "checkpoints",
+    "break": "fork",
+}
+"""Earlier names of options and commands, each with its name of today: an error says so."""
 
 
 class UsageError(ValueError):
-    """The command cannot be done as it was given; ``hint`` says what to do."""
+    """Reject a command as it was given; ``hint`` says what to do."""
 
     def __init__(self, text: str, hint: str = "") -> None:
         super().__init__(text)
@@ -35,9 +50,9 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command found: lines for a person, fields for a program, and the exit code.
+    """Hold what a command found: lines for a person, fields for a program, and the exit code.
 
-    A line is its depth in a tree and its text. ``table`` is rows of cells, the names of the columns first.
+    A line is its depth in a tree and its text. ``table`` is rows of cells; the first has the column names.
     """
 
     fields: Mapping[str, Any]
@@ -48,16 +63,16 @@ class CommandResult:
 
 
 def safe(text: str) -> str:
-    """The text in one line that no terminal acts on: what is not printable is escaped, as in Python.
+    """Return the text as one line that no terminal acts on: unprintable characters are escaped.
 
-    That is control characters, line separators, directions of writing (bidi), what has no width, lone
-    surrogates and what Unicode has not assigned. Letters that look alike stay what they are.
+    These are control characters, line separators, bidirectional controls, zero-width characters, lone
+    surrogates and unassigned code points. Letters that look alike are not changed.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def show(answer: CommandResult | int) -> int:
-    """Write the answer and return its exit code."""
+    """Print the result and return its exit code."""
     if isinstance(answer, int):
         _out().flush()
         return answer
@@ -65,7 +80,7 @@ def show(answer: CommandResult | int) -> int:
     if answer.as_json:
         out.write(json.dumps(answer.fields) + "\n")  # escapes all but ASCII
     elif out.isatty() and "NO_COLOR" not in os.environ and (answer.table or any(d for d, _ in answer.lines)):
-        _drawn(answer, out)
+        _draw(answer, out)
     else:
         rows = (tuple(map(safe, row)) for row in answer.table[1:])
         out.writelines("\t".join(row) + "\n" for row in rows)
@@ -75,7 +90,7 @@ def show(answer: CommandResult | int) -> int:
 
 
 def warn(text: str) -> None:
-    """Say something to the person, on standard error; what may be a secret is left out of it."""
+    """Print a message on standard error, without anything that may be a secret."""
     err = sys.stderr
     if err is None:
         return
@@ -86,14 +101,14 @@ def warn(text: str) -> None:
         err.flush()
 
 
-def tell(error: BaseException) -> int:
-    """Say what went wrong, in one line and a hint, and return the exit code."""
+def report(error: BaseException) -> int:
+    """Print what went wrong, as one line and a hint, and return the exit code."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         _silence()  # the second: typer exits when it cannot write its help
-        return NOBODY_READS
+        return OUTPUT_CLOSED
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    text, hint, code = _told(error)
+    text, hint, code = _message(error)
     warn(text)
     if hint:
         warn(f"hint: {hint}")
@@ -102,12 +117,14 @@ def tell(error: BaseException) -> int:
     return code
 
 
-def _told(error: BaseException) -> tuple[str, str, int]:
-    """Text, hint and exit code."""
+def _message(error: BaseException) -> tuple[str, str, int]:
+    """Return the text, the hint and the exit code for an error."""
     if isinstance(error, UsageError):
         return str(error), error.hint, USAGE
+    if isinstance(error, MissingExtraError):
+        return str(error), "", FAILED
     if isinstance(error, UnicodeError):
-        return "an argument or a file is not text in utf-8", "", USAGE
+        return "an argument or a file is not valid UTF-8", "", USAGE
     if isinstance(error, ValueError):
         return str(error), "", USAGE
     with suppress(Exception):
@@ -123,8 +140,8 @@ def _told(error: BaseException) -> tuple[str, str, int]:
     if isinstance(error, OSError) and error.strerror:
         return f"failed: {error.strerror.lower()}", "", FAILED
     return (
-        f"failed: {type(error).__name__}{_place(error)}",
-        "this is a fault of hessra-agents: report it",
+        f"failed: {type(error).__name__}{_origin(error)}",
+        "this is a bug in hessra-agents: please report it",
         FAILED,
     )
 
@@ -132,13 +149,24 @@ def _told(error: BaseException) -> tuple[str, str, int]:
 def _usage(error: Any) -> tuple[str, str, int]:
     text = str(error.format_message()).strip().removesuffix(".").replace("Value error, ", "")
     if text.startswith("Got unexpected extra argument"):
-        text = "one argument too many"  # which may be a token: it is not repeated
-    path = getattr(getattr(error, "ctx", None), "command_path", "hessra-agents")
+        text = "too many arguments"  # the extra one may be a token, so it is not repeated
+    unknown = re.match(r"No such (?:option: |command ')([\w-]+)", text)
+    context = getattr(error, "ctx", None)
+    if unknown and (today := RENAMED.get(unknown[1])) and _offers(context, today):
+        text = f"{unknown[1]} is now {today}"
+    path = getattr(context, "command_path", "hessra-agents")
     return text[:1].lower() + text[1:], f"run {path} --help", USAGE
 
 
-def _place(error: BaseException) -> str:
-    """Where in this package it happened. The error's own text stays unsaid: it might hold a secret."""
+def _offers(context: Any, name: str) -> bool:
+    """Return whether the command at hand has an option or a command of this name."""
+    command = getattr(context, "command", None)
+    options = [option for parameter in getattr(command, "params", ()) for option in parameter.opts]
+    return name in options or name in getattr(command, "commands", ())
+
+
+def _origin(error: BaseException) -> str:
+    """Return where in this package the error arose, and never its own text, which may contain a secret."""
     found, trace = "", error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
@@ -158,15 +186,15 @@ def _out() -> TextIO:
 
 
 def _silence() -> None:
-    """Keep the interpreter's last flush from failing once more."""
+    """Keep the interpreter's last flush from failing again."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
 
 
-def _drawn(answer: CommandResult, out: TextIO) -> None:
-    """Tables and trees on a terminal; ``Text`` is never read as markup."""
+def _draw(answer: CommandResult, out: TextIO) -> None:
+    """Draw a table and trees on a terminal; ``Text`` is never read as markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,34 +1,31 @@
-"""A capability as the command line reads it: with a trust file, or without.
+"""Read a capability for display, with a trust file or without, and describe its parts.
 
-Without one the signatures cannot be checked. What the blocks say is read all the same, by the same strict
-reader and admission, and every answer that rests on it says that nothing was checked.
+Without a trust file the signatures cannot be checked. The same strict reader and admission still read the
+blocks, and every result that rests on them says that the signatures were not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..grants.clauses import Branch
-from ..grants.describe import describe_branch, safe_word
-from ..tokens.admission import APPROVED, HOLDER, Block
+from ..grants.describe import safe_word
+from ..tokens.admission import HOLDER, Block
 from ..tokens.capability import Capability
 from ..tokens.credential import read_unverified_blocks
 from .inputs import trust
 
 __all__ = [
     "TokenView",
-    "approvers",
     "author",
-    "describe_way",
+    "capability_fields",
     "format_duration",
     "format_object",
     "format_time",
-    "name",
-    "things",
+    "tool_names",
 ]
 
 HOLD, UNCHECKED = "hold", "unchecked"
@@ -43,10 +40,10 @@ class TokenView:
 
     @classmethod
     def of(cls, token: str, trust_file: Path | None) -> TokenView:
-        """What the token says.
+        """Read a token; check its signatures if there is a trust file.
 
         Raises:
-            Denied: it cannot be read, or, with a trust file, its signatures do not hold.
+            Denied: the token cannot be read, or a signature is not valid.
         """
         if trust_file is not None:
             found = Capability.parse(token, trust(trust_file))
@@ -55,96 +52,88 @@ class TokenView:
 
     @property
     def signatures(self) -> str:
-        """``hold`` or ``unchecked``."""
+        """Return ``hold`` or ``unchecked``."""
         return UNCHECKED if self.capability is None else HOLD
 
     @property
     def note(self) -> str:
-        """The same, as a sentence."""
+        """Say whether the signatures were checked."""
         if self.capability is None:
-            return "signatures were not checked, so anybody may have written this: give --trust FILE"
-        return "the signatures hold, from a trusted root key"
+            return "signatures not checked, so anyone may have written this: give --trust FILE"
+        return "signatures valid, from a trusted root key"
 
     @property
     def subject(self) -> str:
-        """Who it was issued to."""
+        """Return the subject that the capability was issued to."""
         return self.blocks[0].rights[0][0]
 
     @property
     def expires(self) -> int:
-        """When the first of its blocks expires, Unix seconds."""
+        """Return the earliest expiry of its blocks, in Unix seconds."""
         return min(block.expires for block in self.blocks if block.expires is not None)
 
     @property
     def holder(self) -> str | None:
-        """The key that may use it now; None for a bearer capability."""
+        """Return the current holder's public key; None for a bearer capability."""
         found = [block.holder.key.hex() for block in self.blocks if block.holder]
         return f"ed25519/{found[-1]}" if found else None
 
-    def reached(self) -> Iterator[set[str]]:
-        """After each block, the objects that can still be used."""
-        reach = {resource for _, resource, _ in self.blocks[0].rights}
+    def reachable(self) -> Iterator[set[str]]:
+        """Yield, for each block, the objects that can be used after it."""
+        objects = {resource for _, resource, _ in self.blocks[0].rights}
         for block in self.blocks:
             for pattern in block.patterns:
-                reach = reach & {branch.resource for branch in pattern}
-            yield reach
+                objects = objects & {branch.resource for branch in pattern}
+            yield objects
 
     def fields(self, now: int) -> dict[str, Any]:
-        """What every answer about a capability says."""
-        *_, reach = self.reached()
+        """Return the fields that every result about a capability has."""
+        *_, objects = self.reachable()
         return {
             "signatures": self.signatures,
             "subject": self.subject,
             "holder": self.holder,
             "expires": self.expires,
             "seconds_left": max(0, self.expires - now),
-            "tools": sorted(one.removeprefix("tool:") for one in reach),
+            "tools": tool_names(objects),
         }
 
 
+def capability_fields(capability: Capability) -> dict[str, Any]:
+    """Return the fields that describe a new capability, with its token."""
+    return {
+        "token": capability.token,
+        "subject": capability.subject,
+        "holder": None if capability.holder is None else f"ed25519/{capability.holder.key.hex()}",
+        "expires": capability.expires,
+        "tools": [one.removeprefix("tool:") for one in capability.tools],
+    }
+
+
 def author(index: int, block: Block) -> tuple[Mapping[str, str | None], str]:
-    """Who added a block, for a program and in words."""
+    """Return who added a block, for a program and for a person."""
     if index == 0:
         return {"kind": "issuer", "key": None}, "by the issuer"
     if block.signer is None:
-        return {"kind": "anybody", "key": None}, "narrowed by somebody who had it, signed by nobody"
+        return {"kind": "anybody", "key": None}, "added by a bearer, not signed"
     key = f"ed25519/{block.signer.hex()}"
     if any(label == HOLDER for label, _ in block.states):
         return {"kind": "holder", "key": key}, f"delegated by {key}"
     return {"kind": "key", "key": key}, f"added by {key}"
 
 
-def approvers(block: Block) -> list[list[str]]:
-    """The approvals that a block asks for: of each, one of these keys."""
-    return [
-        [f"ed25519/{one.key.hex()}" for one in check]
-        for check in block.attested
-        if check[0].label == APPROVED
-    ]
-
-
-def things(objects: frozenset[str] | None) -> list[str] | None:
-    """These objects for a program, tools by their names alone; None for all."""
-    return None if objects is None else sorted(one.removeprefix("tool:") for one in objects)
-
-
-def describe_way(branch: Branch) -> str:
-    """One way to call a tool, in words."""
-    return describe_branch(branch)
-
-
-def name(text: str) -> str:
-    """A name as it is, or quoted where it could be taken for more than a name."""
-    return safe_word(text)
+def tool_names(objects: Collection[str]) -> list[str]:
+    """Return objects for a program, sorted, with a tool by its name alone."""
+    return sorted(one.removeprefix("tool:") for one in objects)
 
 
 def format_object(resource: str) -> str:
-    """An object, by its name alone if it is a tool."""
-    return name(resource.removeprefix("tool:"))
+    """Return an object as a safe word, with a tool by its name alone."""
+    return safe_word(resource.removeprefix("tool:"))
 
 
 def format_time(seconds: int) -> str:
-    """``2026-12-24 18:00:00 UTC``; a number where no calendar reaches."""
+    """Return ``2026-12-24 18:00:00 UTC``, or the number of seconds if no calendar reaches it."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
@@ -152,7 +141,7 @@ def format_time(seconds: int) -> str:
 
 
 def format_duration(seconds: int) -> str:
-    """A length of time in its two largest units: ``9m 58s``."""
+    """Return a duration in its two largest units: ``9m 58s``."""
     parts = [
         (seconds // 86_400, "d"),
         (seconds // 3_600 % 24, "h"),

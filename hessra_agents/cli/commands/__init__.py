@@ -1,1 +1,1 @@
-"""commands."""
+"""The commands, a module for each few that belong together."""

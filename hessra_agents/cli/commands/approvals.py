@@ -1,4 +1,4 @@
-"""The commands of who approves calls: ``approvals``, ``approve`` and ``reject``."""
+"""The commands of an approver: ``approvals``, ``approve`` and ``reject``."""
 
 from __future__ import annotations
 
@@ -9,35 +9,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import confirm, ledger_location, show_whole
-from ..options import Json, LedgerAddress, LedgerFile, Passphrase, State, Yes
+from ..ledger_location import confirm, show_unshortened
+from ..options import Json, LedgerOptions, Passphrase, Yes, with_ledger
 from ..terminal import REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
-    from ...keys.keys import KeyPair
     from ...ledger import ApprovalRequest, Ledger
 
 __all__ = ["approvals", "approve", "reject"]
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The request.", show_default=False)]
-MaybeId = Annotated[str | None, typer.Argument(metavar="ID", help="One request; all that wait if left out.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id.", show_default=False)]
+MaybeId = Annotated[str | None, typer.Argument(metavar="ID", help="One request. Default: all open requests.")]
 Key = Annotated[
-    Path,
-    typer.Option("--key", metavar="FILE", help="The approver's own private key.", show_default=False),
+    Path, typer.Option("--key", metavar="FILE", help="The approver's private key.", show_default=False)
 ]
 
 
+@with_ledger
 def approvals(
+    ledger: LedgerOptions,
     id: MaybeId = None,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult:
-    """List the calls that wait for an approval; show one, with every argument.
+    """List calls that await approval, or show one in full.
 
-    Characters that cannot be seen are shown as escapes, and nothing is shortened. The digest is computed
-    from what is shown: it is what `approve` signs.
+    Invisible characters are shown as escapes, and nothing is shortened. `approve` signs the digest of
+    exactly the call that is shown.
     """
     from ..escaping import visible
     from ..token_view import format_duration
@@ -45,96 +42,97 @@ def approvals(
     now = inputs.now()
 
     async def work(ledger: Ledger) -> list[ApprovalRequest]:
-        return await ledger.requests(now=now, id=id)
+        return await ledger.requests(id)
 
-    found = ledger_location(ledger, ledger_file, state).use(work)
+    found = ledger.location().use(work)
     if id is not None:
         request = _only(found)
         fields, lines = _shown(request, now)
         return CommandResult(fields, lines, as_json=json)
     fields_of_all: list[dict[str, Any]] = []
-    rows = [("request", "who", "what", "time left", "approvals")]
+    rows = [("request", "subject", "call", "time left", "approvals")]
     for one in found:
-        given = f"{sum(vote.approves for vote in one.votes)} of {len(one.approvers)} asked"
+        given = f"{sum(vote.approves for vote in one.votes)} of {len(one.approvers)} approvers"
         rows.append((one.id, visible(one.subject), _what(one), format_duration(one.expires - now), given))
-        with suppress(ValueError):  # what is not to be read is not to be approved: `approvals ID` says so
+        with suppress(ValueError):  # an unreadable call cannot be approved: `approvals ID` says why
             fields_of_all.append(_shown(one, now)[0])
     return CommandResult({"requests": fields_of_all}, table=rows, as_json=json)
 
 
+@with_ledger
 def approve(
+    ledger: LedgerOptions,
     id: Id,
     key: Key,
     passphrase_file: Passphrase = None,
     yes: Yes = False,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Approve one call, with your key.
+    """Approve one call with your key.
 
-    The call is shown first. The approval is for exactly that call, under that capability, until the request
-    ends, and is used once.
+    The call is shown first. The approval is valid for exactly that call under that capability, once, until
+    the request expires.
     """
-    return _voted(True, id, key, passphrase_file, yes, (ledger, ledger_file, state), json)
+    return _vote(ledger, id, key, passphrase_file, yes, json, approves=True)
 
 
+@with_ledger
 def reject(
+    ledger: LedgerOptions,
     id: Id,
     key: Key,
     passphrase_file: Passphrase = None,
     yes: Yes = False,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Reject one call, with your key: one of those who are asked is enough."""
-    return _voted(False, id, key, passphrase_file, yes, (ledger, ledger_file, state), json)
+    """Reject one call with your key.
+
+    One rejection ends the request, whatever the other approvers say.
+    """
+    return _vote(ledger, id, key, passphrase_file, yes, json, approves=False)
 
 
-def _voted(
-    approves: bool,
+def _vote(
+    options: LedgerOptions,
     id: str,
     key: Path,
     passphrase_file: Path | None,
     yes: bool,
-    where: tuple[str | None, Path | None, Path | None],
     json: bool,
+    *,
+    approves: bool,
 ) -> CommandResult | int:
-    from ...keys.keyfile import read_key
 
-    at = ledger_location(*where)
-    pair: KeyPair = inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
+    location = options.location()
+    pair = inputs.key_pair(key, passphrase_file)
 
     async def work(ledger: Ledger) -> CommandResult | int:
-        request = _only(await ledger.requests(now=inputs.now(), id=id))
-        show_whole(_shown(request, inputs.now())[1])
-        # before anybody is asked: a key that is not asked, a request that is over
+        request = _only(await ledger.requests(id))
+        show_unshortened(_shown(request, inputs.now())[1])
+        # before the question: refuse a key that is not an approver's, or a request that has ended
         vote = (request.approve if approves else request.reject)(pair, now=inputs.now())
         done = "approved" if approves else "rejected"
         if not confirm(f"{'approve' if approves else 'reject'} this call?", yes):
             warn(f"nothing was {done}")
             return REFUSED
-        request = await ledger.vote(id, vote, now=inputs.now())
+        request = await ledger.vote(id, vote)
         fields, _ = _shown(request, inputs.now())
         return CommandResult(fields, [(0, f"{done}: request {request.id}")], as_json=json)
 
-    return at.use(work)
+    return location.use(work)
 
 
 def _only(found: list[ApprovalRequest]) -> ApprovalRequest:
     if not found:
-        raise UsageError("there is no such request", "hessra-agents approvals lists those that wait")
+        raise UsageError("no such request", "hessra-agents approvals lists the open requests")
     return found[0]
 
 
 def _shown(request: ApprovalRequest, now: int) -> tuple[dict[str, Any], list[tuple[int, str]]]:
-    """A request for a program, and in lines for a person.
+    """Return a request for a program, and as lines for a person.
 
     Raises:
-        ValueError: what is kept of the call is not one.
+        ValueError: the stored call is damaged.
     """
     from ..escaping import argument_lines, visible
     from ..token_view import format_duration, format_time
@@ -158,18 +156,18 @@ def _shown(request: ApprovalRequest, now: int) -> tuple[dict[str, Any], list[tup
     ends = f", {format_duration(request.expires - now)} left" if state == "open" else ""
     lines = [
         (0, f"request {request.id}, {state}{ends} (until {format_time(request.expires)})"),
-        (0, f"{visible(request.subject)} asks to {_what(request)}"),
+        (0, f"{visible(request.subject)} wants to {_what(request)}"),
         *((1, line) for line in argument_lines(call)),
-        *([] if call.arguments else [(1, "without arguments")]),
+        *([] if call.arguments else [(1, "no arguments")]),
         (0, f"digest {call.digest.hex()}"),
     ]
     for _, key in request.approvers:
-        lines.append((0, f"asked: {key}, {voted.get(str(key), 'no vote yet')}"))
+        lines.append((0, f"approver {key}: {voted.get(str(key), 'no vote yet')}"))
     return fields, lines
 
 
 def _what(request: ApprovalRequest) -> str:
-    """``call "send_email"``."""
+    """Return the operation and the object: ``call "send_email"``."""
     from ..escaping import visible
 
     operation = "call" if request.operation == "invoke" else visible(request.operation)

@@ -1,4 +1,4 @@
-"""Commands of who holds keys: ``keys``, ``trust`` and ``issue``."""
+"""The commands of an authority, and of anyone with keys: ``keys``, ``trust`` and ``issue``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from ..terminal import CommandResult, UsageError
 
 if TYPE_CHECKING:
     from ...authority import Authority
+    from ...keys.keys import KeyPair
 
 __all__ = ["init", "issue", "list_keys", "new", "rotate", "show", "trust"]
 
 NoPassphrase = Annotated[
     bool,
-    typer.Option("--no-passphrase", help="Write private keys in the clear; file permissions protect them."),
+    typer.Option("--no-passphrase", help="Do not encrypt private keys; only file permissions protect them."),
 ]
 Kind = Annotated[
     Literal["capability", "identity", "context"] | None,
-    typer.Option("--kind", help="One kind of token; all of them if left out."),
+    typer.Option("--kind", help="One kind of token. Default: all."),
 ]
 
 
@@ -37,17 +38,14 @@ def new(
 ) -> CommandResult:
     """Make a holder's key pair; print its public key.
 
-    The private key goes to PATH, sealed with a passphrase. Whoever issues a capability to this holder
-    names the public key: issue ... --holder ed25519/...
+    The private key is written to PATH, encrypted with a passphrase. To issue a capability to this holder,
+    name the public key: issue ... --holder ed25519/...
     """
-    from ...keys.keyfile import write_key
     from ...keys.keys import KeyPair
 
     pair = KeyPair.generate()
-    write_key(path, pair, inputs.new_passphrase(passphrase_file, without=no_passphrase))
-    return CommandResult(
-        {"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json
-    )
+    pair.save(path, passphrase=inputs.new_passphrase(passphrase_file, without=no_passphrase))
+    return _public_key(path, pair, json)
 
 
 def show(
@@ -55,28 +53,23 @@ def show(
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> CommandResult:
-    """Print the public key of an existing key file.
+    """Print the public key of a key file.
 
-    A sealed file is opened with its passphrase: the public key is inside of it.
+    An encrypted file needs its passphrase, since the public key is inside.
     """
-    from ...keys.keyfile import read_key
-
-    pair = inputs.with_passphrase(lambda secret: read_key(path, secret), passphrase_file)
-    return CommandResult(
-        {"path": str(path), "public_key": str(pair.public)}, [(0, str(pair.public))], as_json=json
-    )
+    return _public_key(path, inputs.key_pair(path, passphrase_file), json)
 
 
 def init(
     folder: Folder,
-    publish: Annotated[
+    propagation_delay: Annotated[
         str,
         typer.Option(
-            "--publish", metavar="TIME", help="How long guards may use an old copy of the public keys."
+            "--propagation-delay", metavar="TIME", help="How long guards may use an old trust file."
         ),
     ] = "5m",
-    longest_ttl: Annotated[
-        str, typer.Option("--longest-ttl", metavar="TIME", help="No token lives longer.")
+    max_ttl: Annotated[
+        str, typer.Option("--max-ttl", metavar="TIME", help="The longest lifetime of a token.")
     ] = "24h",
     passphrase_file: Passphrase = None,
     no_passphrase: NoPassphrase = False,
@@ -84,24 +77,24 @@ def init(
 ) -> CommandResult:
     """Make a new authority: a folder of root keys.
 
-    It has an active key for each kind of token. Both times are fixed for the folder: the waits between
-    the steps of `keys rotate` follow from them.
+    The folder has an active key for each kind of token. Both times are fixed for good: they determine the
+    waits between the steps of `keys rotate`.
     """
     from ...authority import Authority
 
-    if os.path.exists(folder / _KEYRING):  # false, too, where it may not look
-        raise UsageError(f"{folder}: is an authority already")
-    spans = {
-        "propagation_delay": inputs.duration(publish, "--publish"),
-        "max_ttl": inputs.duration(longest_ttl, "--longest-ttl"),
+    if os.path.exists(folder / _KEYRING):  # also false where the folder cannot be read
+        raise UsageError(f"{folder}: already an authority")
+    times = {
+        "propagation_delay": inputs.duration(propagation_delay, "--propagation-delay"),
+        "max_ttl": inputs.duration(max_ttl, "--max-ttl"),
     }
     passphrase = inputs.new_passphrase(passphrase_file, without=no_passphrase)
-    return _listed(Authority.open(folder, passphrase=passphrase, clock=inputs.now, **spans), json)
+    return _key_list(Authority.open(folder, passphrase=passphrase, clock=inputs.now, **times), json)
 
 
 def list_keys(folder: Folder, json: Json = False) -> CommandResult:
     """List the root keys: kind, id, state, since when, public key."""
-    return _listed(_open(folder, None), json)
+    return _key_list(_open(folder, None), json)
 
 
 def rotate(
@@ -114,12 +107,12 @@ def rotate(
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> CommandResult:
-    """Do one step of a rotation of the root keys.
+    """Do one step of rotating the root keys.
 
     \b
-    prepare    make the next key, which signs nothing yet; then give `trust` to the guards
-    activate   sign with it; possible when every guard can know it
-    retire     trust the old key no more; possible when its last token has expired; then `trust` again
+    prepare    make the next key, which signs nothing yet; then run `trust` and update the guards
+    activate   sign with the new key; possible once every guard can know it
+    retire     stop trusting the old key; possible once its last token has expired; then run `trust` again
     """  # noqa: D301 -- \b keeps lines apart in the help
 
     def rotated(passphrase: bytes | None) -> Authority:
@@ -127,7 +120,7 @@ def rotate(
         authority.rotate(step, kind=kind)
         return authority
 
-    return _listed(inputs.with_passphrase(rotated, passphrase_file), json)
+    return _key_list(inputs.with_passphrase(rotated, passphrase_file), json)
 
 
 def trust(
@@ -137,12 +130,12 @@ def trust(
     ],
     json: Json = False,
 ) -> CommandResult:
-    """Write the public root keys, all that a guard needs."""
+    """Write the public root keys, which guards need."""
     found = _open(folder, None).trust
     try:
         found.save(out)
     except OSError as error:
-        raise UsageError(f"--out: {(error.strerror or 'cannot be written').lower()}") from None
+        raise inputs.os_fault("--out", error, "cannot be written") from None
     kinds = {"capability": found.capability, "identity": found.identity, "context": found.context}
     keys = {kind: {str(number): str(key) for number, key in keys.items()} for kind, keys in kinds.items()}
     return CommandResult({"path": str(out), "keys": keys}, as_json=json)
@@ -151,7 +144,7 @@ def trust(
 def issue(
     folder: Folder,
     subject: Annotated[
-        str, typer.Argument(metavar="SUBJECT", help="Who may use it, such as agent:desk.", show_default=False)
+        str, typer.Argument(metavar="SUBJECT", help="The agent it is for: agent:desk.", show_default=False)
     ],
     grants: Grants,
     ttl: Ttl,
@@ -159,79 +152,80 @@ def issue(
     holder: Annotated[
         str | None,
         typer.Option(
-            "--holder", metavar="PUBLICKEY", help="Whose key each call is proved with; none: a bearer token."
+            "--holder", metavar="PUBLICKEY", help="The key that proves each call. Default: a bearer token."
         ),
     ] = None,
     not_before: Annotated[
         str | None,
-        typer.Option("--not-before", metavar="MOMENT", help="When it starts: 2026-12-24T18:00:00Z."),
+        typer.Option("--not-before", metavar="WHEN", help="Start of validity: 2026-12-24T18:00:00Z."),
     ] = None,
-    designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
+    designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> CommandResult:
     """Issue a capability; print its token.
 
-    What may be called is in a TOML file, one [[grant]] for each way to call a tool:
+    A TOML file lists what may be called, with one [[grant]] for each way to call a tool:
 
     \b
       [[grant]]
       tool = "send_email"
       [grant.arguments]
-      to = { email = ["acme.com"] }                 # any address there
-      subject = { anything = true }                 # any value, but it must be there
+      to = { email = ["acme.com"] }                 # any address in this domain
+      subject = { anything = true }                 # any value, but it is required
       body = { max_length = 2000 }
       cc = { optional = { one_of = ["ana@acme.com", "bo@acme.com"] } }
-      mode = "fast"                                 # a plain value: exactly that
+      mode = "fast"                                 # a plain value: exactly this one
 
-    An argument that is not there may not occur. A table with several constraints asks for all of them.
+    An argument that is not listed is refused. A table with several constraints requires all of them.
 
     \b
       exact, json, one_of, anything, optional       any JSON value; json = 'null'
-      starts_with, ends_with, max_length            texts
-      at_least, at_most, between = [1, 100]         whole numbers
+      starts_with, ends_with, max_length            a string
+      at_least, at_most, between = [1, 100]         an integer
       under = "/srv/data"                           a path
-      email = ["acme.com", "ana@acme.org"]          one mail address
+      email = ["acme.com", "ana@acme.org"]          one email address
       url = ["api.acme.com"]                        or { hosts, scheme, port, under }
       each = CONSTRAINT                             a list; or { of, empty }
       subset_of = ["a", "b"]                        a list; or { values, empty }
-      from_result = { tool, path = "$[*].id" }      of an earlier result; where, starts, largest, ...
+      from_result = { tool, path = "$[*].id" }      from an earlier result; where, starts, largest, ...
       fields = { name = CONSTRAINT }                an object with these fields and no others
       command = { program, words, rest }            an argument list
 
-    Beside the grants there may be limits, approvals and labels, of all calls or `of` some tools:
+    The file may also have limits, approvals and labels, for all calls or only those `of` some tools:
 
     \b
       [[limit]]
       calls = 50                                    # or sum_of = "amount", at_most = 5000
-      per = "1d"                                    # in any day; without: as long as it lives
-      refund = true                                 # a call that fails is given back
+      per = "1d"                                    # in any day; omitted: over the whole lifetime
+      refund = true                                 # a call that fails does not count
       [[approval]]
       keys = ["ed25519/...", "ed25519/..."]
-      need = 2                                      # of these keys, for each call
+      need = 2                                      # how many of these keys, for each call
       of = ["pay"]
       [[clear]]
-      labels = ["PII:*", "untrusted"]               # refused once the session has seen any
+      labels = ["PII:*", "untrusted"]               # refused once the session has seen one
     """  # noqa: D301 -- \b keeps lines apart in the help
-    told = inputs.grants(grants)
+    from ..token_view import capability_fields
+
+    granted = inputs.grants(grants)
     lifetime = inputs.duration(ttl, "--ttl")
     key = inputs.public_key(holder, "--holder")
     start = None if not_before is None else inputs.timestamp(not_before, "--not-before")
     stated = inputs.pairs(designations, "--designation")
     capability = inputs.with_passphrase(
         lambda passphrase: _open(folder, passphrase).issue(
-            subject, *told, ttl=lifetime, audience=audience, holder=key, not_before=start, designations=stated
+            subject,
+            *granted,
+            ttl=lifetime,
+            audience=audience,
+            holder=key,
+            not_before=start,
+            designations=stated,
         ),
         passphrase_file,
     )
-    fields = {
-        "token": capability.token,
-        "subject": capability.subject,
-        "holder": None if key is None else str(key),
-        "audience": audience,
-        "expires": capability.expires,
-        "tools": [one.removeprefix("tool:") for one in capability.tools],
-    }
+    fields = {**capability_fields(capability), "audience": audience}
     return CommandResult(fields, [(0, capability.token)], as_json=json)
 
 
@@ -239,29 +233,27 @@ _KEYRING = "keyring.json"
 
 
 def _open(folder: Path, passphrase: bytes | None) -> Authority:
-    """The authority of a folder; unlike `Authority.open`, never a new one."""
+    """Open the authority of a folder; unlike `Authority.open`, never make a new one."""
     from ...authority import Authority
 
     if not os.path.exists(folder / _KEYRING):
-        raise UsageError(f"{folder}: is no authority", f"to make one: hessra-agents keys init {folder}")
+        raise UsageError(f"{folder}: not an authority", f"hessra-agents keys init {folder} makes one")
     return Authority.open(folder, passphrase=passphrase, clock=inputs.now)
 
 
-def _listed(authority: Authority, json: bool) -> CommandResult:
+def _public_key(path: Path, pair: KeyPair, json: bool) -> CommandResult:
+    key = str(pair.public)
+    return CommandResult({"path": str(path), "public_key": key}, [(0, key)], as_json=json)
+
+
+def _key_list(authority: Authority, json: bool) -> CommandResult:
     from ..token_view import format_time
 
     rows = [("kind", "id", "state", "since", "public key")]
     fields = []
-    for key in authority.keys():  # noqa: SIM118 -- its root keys, no mapping
+    for key in authority.keys():  # noqa: SIM118 -- root keys, not a mapping
         since = max(t for t in (key.prepared_at, key.activated_at, key.retiring_at) if t is not None)
         rows.append((key.kind, str(key.id), key.state, format_time(since), str(key.public)))
-        fields.append(
-            {
-                "kind": key.kind,
-                "id": key.id,
-                "state": key.state,
-                "since": since,
-                "public_key": str(key.public),
-            }
-        )
+        shown = {"kind": key.kind, "id": key.id, "state": key.state, "since": since}
+        fields.append({**shown, "public_key": str(key.public)})
     return CommandResult({"keys": fields}, table=rows, as_json=json)

@@ -1,4 +1,4 @@
-"""The commands ``log`` that look: ``list``, ``tail``, ``search`` and ``show``; and ``erase``."""
+"""The commands ``log list``, ``log tail``, ``log search``, ``log show`` and ``log erase``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import confirm, ledger_location
-from ..options import Json, LedgerAddress, LedgerFile, State, Yes
+from ..ledger_location import confirm
+from ..options import Json, LedgerOptions, Yes, with_ledger
 from ..terminal import REFUSED, CommandResult, warn
 
 if TYPE_CHECKING:
@@ -19,89 +19,75 @@ if TYPE_CHECKING:
 __all__ = ["Index", "Origin", "erase", "list_logs", "search", "show", "tail"]
 
 Origin = Annotated[
-    str,
-    typer.Argument(metavar="LOG", help="A log: its origin, or how its digits begin.", show_default=False),
+    str, typer.Argument(metavar="LOG", help="A log: its origin, or its first digits.", show_default=False)
 ]
-Index = Annotated[int, typer.Argument(metavar="INDEX", help="The record's number in it.", show_default=False)]
-Most = Annotated[int, typer.Option("-n", "--most", metavar="N", min=1, max=100_000, help="At most so many.")]
+Index = Annotated[
+    int, typer.Argument(metavar="INDEX", help="The record's number in the log.", show_default=False)
+]
+Limit = Annotated[int, typer.Option("-n", "--limit", metavar="N", min=1, max=100_000, help="Show at most N.")]
 
 
-def list_logs(
-    ledger: LedgerAddress = None, ledger_file: LedgerFile = None, state: State = None, json: Json = False
-) -> CommandResult:
-    """List the logs of a ledger: one for each process that wrote at a time."""
-    rows = [("log", "records", "signed", "head")]
+@with_ledger
+def list_logs(ledger: LedgerOptions, json: Json = False) -> CommandResult:
+    """List the logs of a ledger.
+
+    A ledger has as many logs as processes wrote to it at the same time.
+    """
+    rows = [("log", "records", "signed", "checkpoint")]
     fields = []
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         for log in logs.all():
-            head = log.checkpoint
-            rows.append(
-                (
-                    log.origin,
-                    str(log.size),
-                    str(head.size if head else 0),
-                    head.root.hex() if head else "no head is kept here",
-                )
-            )
-            fields.append(
-                {
-                    "log": log.origin,
-                    "records": log.size,
-                    "signed": head.size if head else None,
-                    "root": head.root.hex() if head else None,
-                }
-            )
+            signed = log.checkpoint
+            size, root = (signed.size, signed.root.hex()) if signed else (None, None)
+            rows.append((log.origin, str(log.size), str(size or 0), root or "none on this machine"))
+            fields.append({"log": log.origin, "records": log.size, "signed": size, "root": root})
     return CommandResult({"logs": fields}, table=rows, as_json=json)
 
 
+@with_ledger
 def tail(
-    most: Most = 20,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
+    ledger: LedgerOptions,
+    limit: Limit = 20,
     json: Json = False,
 ) -> CommandResult:
-    """Show the last records of all logs together, the newest last.
+    """Show the last records of all logs, the newest last.
 
-    Decisions are shown with what became of their calls. A permitted call without an outcome still runs, or
-    the process ended in between.
+    The columns are the time, the log, the index in it, what was decided, the subject and the tool.
+
+    A decision is shown with the outcome of its call. A permitted call without an outcome is still running,
+    or the process ended before it finished.
     """
     from ...ledger.log.search import latest
 
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
-        return _table(latest(logs, most), json)
+    with ledger.location().logs() as logs:
+        return _table(latest(logs, limit), json)
 
 
+@with_ledger
 def search(
+    ledger: LedgerOptions,
     subject: Annotated[
-        str | None, typer.Option("--subject", metavar="NAME", help="Who called, or what is below it.")
+        str | None, typer.Option("--subject", metavar="NAME", help="Who called: a subject, or one below it.")
     ] = None,
-    tool: Annotated[str | None, typer.Option("--tool", metavar="TOOL", help="What was called.")] = None,
+    tool: Annotated[str | None, typer.Option("--tool", metavar="TOOL", help="The called tool.")] = None,
     verdict: Annotated[
-        str | None, typer.Option("--verdict", metavar="WORD", help="permitted, or the reason of a refusal.")
+        str | None, typer.Option("--verdict", metavar="WORD", help="permitted, or a reason.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="MOMENT", help="From then on: 2026-12-24T18:00:00Z.")
+        str | None, typer.Option("--since", metavar="WHEN", help="Not before: 2026-12-24T18:00:00Z.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="Before then.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Before this time.")] = None,
     argument: Annotated[
         list[str],
-        typer.Option(
-            "--argument",
-            metavar="NAME=VALUE",
-            help="The call had this value: JSON, or else text. Found by the record's keyed hash.",
-        ),
-    ] = [],  # noqa: B006 -- typer's way; nobody changes it
-    most: Most = 1000,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
+        typer.Option("--argument", metavar="NAME=VALUE", help="An argument: JSON, or else a string."),
+    ] = [],  # noqa: B006 -- typer reads it and never changes it
+    limit: Limit = 1000,
     json: Json = False,
 ) -> CommandResult:
-    """Search the records of all logs, in the order of time.
+    """Search the records of all logs, in order of time.
 
-    Records hold no arguments, only hashes under a key of each record: who knows a value can find the calls
-    that had it, as long as the record's salt is not erased.
+    A record contains only keyed hashes of a call's arguments. If you know a value, --argument finds the
+    calls that had it, as long as the record's salt has not been erased.
     """
     from ...ledger.log.search import RecordQuery
     from ...ledger.log.search import search as searched
@@ -109,77 +95,77 @@ def search(
     wanted = RecordQuery(
         subject, tool, verdict, _seconds(since, "--since"), _seconds(until, "--until"), _values(argument)
     )
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         found = searched(logs, wanted)
-    if len(found) > most:
-        warn(f"{len(found)} records were found, these are the last {most}: --most N shows more")
-    return _table(found[-most:], json)
+    if len(found) > limit:
+        warn(f"{len(found)} records found, showing the last {limit}: --limit N shows more")
+    return _table(found[-limit:], json)
 
 
+@with_ledger
 def show(
+    ledger: LedgerOptions,
     origin: Origin,
     index: Index,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult:
-    """Show one record with everything that it says, and what became of its call."""
+    """Show one record in full, and the outcome of its call."""
     from ..escaping import argument_lines, visible
 
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         log = logs.log(origin)
         record = logs.record(log, index)
         found = _followed(record, logs.records(log, index + 1))
     fields = _fields(found)
     lines = [(0, f"{record.origin} {record.index}: {found.verdict}"), (0, _time(found))]
-    lines += [(1, f"{name}: {visible(value)}") for name, value in record.said.items()]
+    lines += [(1, f"{name}: {visible(value)}") for name, value in record.fields.items()]
     try:
-        call = record.clear
+        call = record.call
     except ValueError:
-        warn("the arguments that are kept in clear are damaged")
+        warn("the stored arguments are damaged")
         call = None
     if call is not None:
-        fields["clear"] = call.arguments
-        lines += [(0, "with the arguments"), *((1, line) for line in argument_lines(call))]
-    elif "call" in record.said:
+        fields["arguments"] = call.arguments
+        lines += [(0, "arguments"), *((1, line) for line in argument_lines(call))]
+    elif "call" in record.fields:
         erased = record.opening is None
         fields["erased"] = erased
-        lines += [(0, f"its arguments {'are erased' if erased else 'are kept as keyed hashes only'}")]
+        lines += [(0, f"arguments {'erased' if erased else 'stored as keyed hashes only'}")]
     return CommandResult(fields, lines, as_json=json)
 
 
+@with_ledger
 def erase(
+    ledger: LedgerOptions,
     origin: Origin,
     index: Index,
     yes: Yes = False,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Erase what opens a record: its salt, and its arguments where they are kept in clear.
+    """Erase a record's salt, and its arguments if stored.
 
-    The record stays, and the log verifies as before. What the call carried can then be found by nobody.
+    The record remains, and the log still verifies; its call's arguments can no longer be searched for.
     Copies and backups of the store are not erased.
     """
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         log = logs.log(origin)
         record = logs.record(log, index)
-        if not confirm(f"erase what opens record {record.index} of {record.origin}, for good?", yes):
+        if not confirm(
+            f"erase the salt and the arguments of record {record.index} of {record.origin}, for good?", yes
+        ):
             warn("nothing was erased")
             return REFUSED
         erased = logs.erase(log, index)
-    words = "erased" if erased else "nothing is left to erase"
+    words = "erased" if erased else "nothing left to erase"
     fields = {"log": log.origin, "index": index, "erased": erased}
     return CommandResult(fields, [(0, f"{log.origin} {index}: {words}")], as_json=json)
 
 
 def _followed(record: Record, later: Iterable[Record]) -> RecordMatch:
-    """The record and, of a permitted call, the outcome that comes later."""
+    """Return the record, with the later outcome if it is of a permitted call."""
     from ...ledger.log.search import RecordMatch, paired
 
-    if record.said.get("verdict") != "permitted":
+    if record.fields.get("verdict") != "permitted":
         return RecordMatch(record)
     outcome = next(
         (one for one in later if (one.kind, one.operation_id) == ("outcome", record.operation_id)), None
@@ -192,7 +178,7 @@ def _seconds(text: str | None, option: str) -> int | None:
 
 
 def _values(texts: list[str]) -> tuple[tuple[str, Any], ...]:
-    """What is no JSON is text: ``to=ana@acme.com``, ``amount=5``, ``code="5"``."""
+    """Parse values as JSON, or else as strings: ``to=ana@acme.com``, ``amount=5``, ``code="5"``."""
     from ...call.canonical import parse
 
     found = []
@@ -205,9 +191,9 @@ def _values(texts: list[str]) -> tuple[tuple[str, Any], ...]:
 
 
 def _table(found: list[RecordMatch], json: bool) -> CommandResult:
-    rows = [("time", "log", "record", "what", "who", "object")]
+    rows = [("time", "log", "record", "event", "subject", "object")]
     for one in found:
-        said = one.record.said
+        said = one.record.fields
         thing = str(said.get("object") or said.get("target") or said.get("log") or "").removeprefix("tool:")
         short = one.record.origin.removeprefix("hessra-agents/")
         rows.append(
@@ -219,11 +205,11 @@ def _table(found: list[RecordMatch], json: bool) -> CommandResult:
 def _fields(found: RecordMatch) -> dict[str, Any]:
     record = found.record
     shown = {"log": record.origin, "index": record.index, "outcome": found.outcome}
-    return shown | {"words": found.verdict, "record": record.said}
+    return shown | {"words": found.verdict, "record": record.fields}
 
 
 def _time(found: RecordMatch) -> str:
     from ..token_view import format_time
 
-    at = found.record.said.get("at")
-    return format_time(at) if type(at) is int else "no time"
+    at = found.record.fields.get("at")
+    return format_time(at) if type(at) is int else "unknown time"

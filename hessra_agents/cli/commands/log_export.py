@@ -1,4 +1,4 @@
-"""The commands ``log`` that hand something on: ``prove``, ``export``, ``heads``, ``keys``; and ``break``."""
+"""The commands ``log prove``, ``log export``, ``log checkpoints``, ``log keys`` and ``log fork``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Annotated
 import typer
 
 from .. import inputs
-from ..ledger_location import confirm, ledger_location
-from ..options import Json, LedgerAddress, LedgerFile, State, Yes
+from ..ledger_location import confirm
+from ..options import Json, LedgerOptions, Yes, with_ledger
 from ..terminal import REFUSED, CommandResult, warn
 from .log import Index, Origin
 
-__all__ = ["break_log", "export", "heads", "keys", "prove"]
+__all__ = ["checkpoints", "export", "fork", "keys", "prove"]
 
 
+@with_ledger
 def prove(
+    ledger: LedgerOptions,
     origin: Origin,
     index: Index,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Print the proof that a log holds one record, for somebody without the log.
+    """Print a proof that a log contains one record.
 
-    It has the record in it, and `log verify PROOF --keys FILE` checks it (C2SP tlog-proof).
+    The proof contains the record; `log verify PROOF --keys FILE` checks it without the log (C2SP
+    tlog-proof).
     """
     from ...tlog.export import ExportError
 
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         log = logs.log(origin)
         try:
             text = logs.proof(log, index)
@@ -40,90 +40,95 @@ def prove(
     return CommandResult(fields, [(0, line) for line in text.splitlines()], as_json=json)
 
 
+@with_ledger
 def export(
+    ledger: LedgerOptions,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder; an earlier export grows.", show_default=False)
+        Path,
+        typer.Argument(metavar="DIR", help="A folder; an earlier export is extended.", show_default=False),
     ],
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Write every log, as far as it is signed here, to a folder of its own in DIR (C2SP tlog-tiles).
+    """Export every log, up to its last checkpoint, to DIR.
 
-    What is in there is what the logs say, without salts and clear arguments: it can be published, and anyone
-    with the verifier keys checks it offline.
+    Each log gets a folder of its own (C2SP tlog-tiles), without salts and arguments. An export can be
+    published: anyone with the verifier keys can check it offline.
     """
     from ...tlog.export import ExportError
 
     fields, lines = [], []
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
+    with ledger.location().logs() as logs:
         for log in logs.all():
             if log.checkpoint is None:
-                warn(f"{log.origin}: is left out, no signed head of it is kept here")
+                warn(f"{log.origin}: omitted, since this machine has no checkpoint of it")
                 continue
             target = folder / log.origin.partition("/")[2]
             try:
-                head = logs.export(log, target)
+                checkpoint = logs.export(log, target)
             except ExportError as error:
                 return _refused(error)
-            fields.append({"log": log.origin, "folder": str(target), "records": head.size})
-            lines.append((0, f"{target}: {head.size} records of {log.origin}"))
+            fields.append({"log": log.origin, "folder": str(target), "records": checkpoint.size})
+            lines.append((0, f"{target}: {checkpoint.size} records of {log.origin}"))
     return CommandResult({"exports": fields}, lines, as_json=json)
 
 
-def heads(
-    ledger: LedgerAddress = None, ledger_file: LedgerFile = None, state: State = None, json: Json = False
-) -> CommandResult:
-    """Print the signed heads of the logs: to keep elsewhere, for `log verify --head`."""
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
-        notes = [one.note for one in logs.local_states().values() if one.head is not None]
+@with_ledger
+def checkpoints(ledger: LedgerOptions, json: Json = False) -> CommandResult:
+    """Print every log's last checkpoint, to keep elsewhere.
+
+    `log verify --checkpoint FILE` reads them.
+    """
+    with ledger.location().logs() as logs:
+        notes = [one.note for one in logs.directory.states() if one.checkpoint is not None]
     lines = [(0, line) for note in notes for line in note.splitlines()]
-    return CommandResult({"heads": notes}, lines, as_json=json)
+    return CommandResult({"checkpoints": notes}, lines, as_json=json)
 
 
-def keys(
-    ledger: LedgerAddress = None, ledger_file: LedgerFile = None, state: State = None, json: Json = False
-) -> CommandResult:
-    """Print the logs' verifier keys, which are public: to hand to auditors once, for `log verify --keys`."""
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
-        found = [one.verifier for one in logs.local_states().values()]
+@with_ledger
+def keys(ledger: LedgerOptions, json: Json = False) -> CommandResult:
+    """Print the logs' public verifier keys, for an auditor.
+
+    `log verify --keys FILE` reads them.
+    """
+    with ledger.location().logs() as logs:
+        found = [one.verifier for one in logs.directory.states()]
     return CommandResult({"keys": found}, [(0, one) for one in found], as_json=json)
 
 
-def break_log(
+@with_ledger
+def fork(
+    ledger: LedgerOptions,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.", show_default=False)
+        str, typer.Option("--reason", metavar="TEXT", help="Why; written to the log.", show_default=False)
     ],
     yes: Yes = False,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Let guards go on although a log is not what its last head says. First find out why.
+    """Continue in a new log after the store lost records.
 
-    The broken log ends: its key and its head are set aside as they are, and what was found, the head and the
-    reason are a signed record of another log. What the store lost, such as revocations and used approvals,
-    is lost: revoke again.
+    For a store that no longer holds what a log's checkpoint signed; find out why first. The broken log ends:
+    its key and checkpoint are set aside unchanged, and a signed record of another log states the finding,
+    the checkpoint and the reason. What the store lost, such as revocations and used approvals, is not
+    recovered: revoke again.
     """
-    from ...ledger.log.recovery import break_off, broken
+    from ...ledger.log.recovery import broken_logs
+    from ...ledger.log.recovery import fork as forked
 
-    with ledger_location(ledger, ledger_file, state).logs() as logs:
-        for one in broken(logs):
-            warn(f"{one.kept.origin}: {one.found.removeprefix(f'the log {one.kept.origin} ')}")
-        if not confirm("let guards go on without that?", yes):
+    with ledger.location().logs() as logs:
+        for one in broken_logs(logs):
+            warn(f"{one.state.origin}: {one.finding}")
+        if not confirm("continue in a new log?", yes):
             warn("nothing was done")
             return REFUSED
-        done = break_off(logs, reason, now=inputs.now())
-    fields = [{"log": one.kept.origin, "found": one.found, "kept": str(path)} for one, path in done]
-    lines = [(0, f"{one.kept.origin}: has ended, its key and head are in {path}") for one, path in done]
-    warn("hint: what was revoked or used up after this store was written is not any more: revoke again")
+        done = forked(logs, reason, now=inputs.now())
+    fields = [{"log": one.state.origin, "found": one.finding, "kept": str(path)} for one, path in done]
+    lines = [(0, f"{one.state.origin}: ended; its key and checkpoint are in {path}") for one, path in done]
+    warn("hint: revocations and uses after this store was written are lost: revoke again")
     return CommandResult({"broken": fields}, lines, as_json=json)
 
 
 def _refused(error: ValueError) -> int:
-    """What the ledger holds is not what was signed."""
+    """Report that the ledger does not hold what was signed, and return the exit code."""
     warn(f"refused: {error}")
-    warn("hint: hessra-agents log verify says more")
+    warn("hint: run hessra-agents log verify")
     return REFUSED

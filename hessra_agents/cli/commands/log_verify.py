@@ -1,4 +1,4 @@
-"""The command ``log verify``: of a ledger, of an export, of one proof."""
+"""The command ``log verify``: check a ledger, an export or one proof."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..ledger_location import LedgerLocation, ledger_location
-from ..options import Json, LedgerAddress, LedgerFile, State
+from .. import inputs
+from ..ledger_location import LedgerLocation
+from ..options import Json, LedgerOptions, with_ledger
 from ..terminal import DONE, REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
@@ -19,85 +20,84 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
-Heads = Annotated[
+Checkpoints = Annotated[
     Path | None,
-    typer.Option("--head", metavar="FILE", help="Heads kept elsewhere, as `log heads` wrote them then."),
+    typer.Option("--checkpoint", metavar="FILE", help="Earlier checkpoints, written by `log checkpoints`."),
 ]
 MAX_TEXT = 1 << 21
-_NOTE = re.compile(r"(?:[^\n]+\n)+\n(?:— [^\n]+\n)+")
 
 
+@with_ledger
 def verify(
+    ledger: LedgerOptions,
     what: Annotated[
         Path | None,
-        typer.Argument(metavar="WHAT", help="An export's folder, or a proof; the ledger if left out."),
+        typer.Argument(metavar="WHAT", help="An export's folder, or a proof. Default: the ledger."),
     ] = None,
-    head: Heads = None,
+    checkpoints: Checkpoints = None,
     keys: Annotated[
-        Path | None,
-        typer.Option("--keys", metavar="FILE", help="Verifier keys, as `log keys` wrote them."),
+        Path | None, typer.Option("--keys", metavar="FILE", help="Verifier keys, written by `log keys`.")
     ] = None,
     verifier: Annotated[
         list[str], typer.Option("--verifier", metavar="KEY", help="A verifier key; may be repeated.")
-    ] = [],  # noqa: B006 -- typer's way; nobody changes it
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
+    ] = [],  # noqa: B006 -- typer reads it and never changes it
     json: Json = False,
 ) -> CommandResult:
-    """Check that every record is the one that was written, and say which is not.
+    """Check that every record is as it was written.
 
     \b
-      hessra-agents log verify --ledger hessra.db                  hashes every record again
-      hessra-agents log verify --ledger hessra.db --head old       and the log extends an older head
-      hessra-agents log verify DIR --keys log.keys [--head old]    an export, offline
-      hessra-agents log verify PROOF --keys log.keys               one record, offline
+      hessra-agents log verify --ledger hessra.db                     hashes every record again
+      hessra-agents log verify --ledger hessra.db --checkpoint old    and that it extends an older checkpoint
+      hessra-agents log verify DIR --keys log.keys --checkpoint old   an export, offline
+      hessra-agents log verify PROOF --keys log.keys                  one record, offline
 
-    Whoever can write the ledger and the folder of its keys can write all of it anew; only a head that was
-    kept elsewhere tells that. Exit code 1 says that something is wrong.
+    Anyone who can write both the ledger and the folder of its keys can replace the whole log; only a
+    checkpoint that was kept elsewhere reveals that. Exit code 1 means that a check failed.
     """  # noqa: D301 -- \b keeps lines apart in the help
     known = [*verifier, *(_keys_of(keys) if keys is not None else ())]
     if what is None:
-        return _store(ledger_location(ledger, ledger_file, state), head, known, json)
-    if ledger is not None or ledger_file is not None:
+        return _store(ledger.location(), checkpoints, known, json)
+    if ledger.ledger is not None or ledger.ledger_file is not None:
         raise UsageError("an export or a proof is checked without a ledger")
     if not known:
-        raise UsageError(
-            "whose log is it", "give the verifier keys with --keys FILE, as `log keys` writes them"
-        )
-    notes = _notes_of(head) if head is not None else []
+        raise UsageError("no verifier key is named", "give --keys FILE, written by `log keys`")
+    notes = _notes_of(checkpoints) if checkpoints is not None else []
     if what.is_dir():
         return _exports(what, known, notes, json)
     if notes:
-        raise UsageError("--head: is for a ledger or an export")
+        raise UsageError("--checkpoint: is for a ledger or an export")
     return _proof(what, known, json)
 
 
-def _store(at: LedgerLocation, head: Path | None, known: list[str], json: bool) -> CommandResult:
+def _store(location: LedgerLocation, checkpoints: Path | None, known: list[str], json: bool) -> CommandResult:
     from ...ledger.log.verify import verify as checked
 
-    said = time.monotonic()
+    reported = time.monotonic()
 
     def progress(origin: str, done: int, size: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > 1 and sys.stderr is not None and sys.stderr.isatty():
-            said = time.monotonic()
+        nonlocal reported
+        if time.monotonic() - reported > 1 and sys.stderr is not None and sys.stderr.isatty():
+            reported = time.monotonic()
             warn(f"{origin}: {done} of {size} records")
 
-    with at.logs() as logs:
-        mine = [one.verifier for one in logs.local_states().values()]
-        older = [_verified(note, [*known, *mine]) for note in (_notes_of(head) if head else ())]
+    with location.logs() as logs:
+        mine = [one.verifier for one in logs.directory.states()]
+        older = [_verified(note, [*known, *mine]) for note in (_notes_of(checkpoints) if checkpoints else ())]
         found = checked(logs, older, progress)
     lines: list[tuple[int, str]] = []
     for one in found:
-        held = "holds" if one.covered or not one.size else "fits together, signed by nobody here"
-        state = "is not what was signed" if one.findings else held
-        lines.append((0, f"{one.origin}: {state}, {one.size} records, {one.covered} of them signed for"))
+        state = (
+            "valid"
+            if one.covered or not one.size
+            else "consistent but unsigned: no checkpoint on this machine"
+        )
+        state = "not what was signed" if one.findings else state
+        lines.append((0, f"{one.origin}: {state}; {one.covered} of {one.size} records signed"))
         lines += [(1, text) for text in (*one.findings, *one.notes)]
-    # where no head is known at all, nothing was shown; a machine's guards may write some of the logs only
+    # without any checkpoint nothing is proved; guards of this machine may have written only some of the logs
     nothing = any(one.size for one in found) and not any(one.covered for one in found)
     bad = nothing or any(one.findings for one in found)
-    logs_said = [
+    logs_fields = [
         {
             "log": one.origin,
             "records": one.size,
@@ -108,7 +108,7 @@ def _store(at: LedgerLocation, head: Path | None, known: list[str], json: bool) 
         for one in found
     ]
     return CommandResult(
-        {"holds": not bad, "logs": logs_said}, lines, code=REFUSED if bad else DONE, as_json=json
+        {"holds": not bad, "logs": logs_fields}, lines, code=REFUSED if bad else DONE, as_json=json
     )
 
 
@@ -120,7 +120,7 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> Co
         [folder] if (folder / "checkpoint").exists() else sorted(p for p in folder.iterdir() if p.is_dir())
     )
     if not parts:
-        raise UsageError("there is no export in this folder")
+        raise UsageError("no export in this folder")
     older = {_verified(note, known).origin: note for note in notes}
     logs: list[dict[str, Any]] = []
     lines = []
@@ -129,17 +129,17 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> Co
             with (part / "checkpoint").open(encoding="utf-8") as file:
                 origin = Checkpoint.unverified(file.read(MAX_NOTE)).origin
         except (OSError, UnicodeError, NoteError):
-            origin = ""  # what is wrong with it, `check` says
+            origin = ""  # `check` reports what is wrong with it
         findings, size = [], 0
         try:
             size = check(part, known, older=older.pop(origin, None)).size
         except ExportError as error:
             findings = [str(error)]
         logs.append({"folder": str(part), "log": origin, "signed": size, "findings": findings})
-        lines.append((0, f"{part}: {', '.join(findings) or f'holds, {size} records of {origin}'}"))
+        lines.append((0, f"{part}: {', '.join(findings) or f'valid, {size} records of {origin}'}"))
     for origin in older:
-        logs.append({"folder": None, "log": origin, "signed": 0, "findings": ["there is no export of it"]})
-        lines.append((0, f"{origin}: there is an older head of it, and no export"))
+        logs.append({"folder": None, "log": origin, "signed": 0, "findings": ["no export of this log"]})
+        lines.append((0, f"{origin}: an older checkpoint, but no export of this log"))
     bad = any(one["findings"] for one in logs)
     return CommandResult({"holds": not bad, "logs": logs}, lines, code=REFUSED if bad else DONE, as_json=json)
 
@@ -151,21 +151,27 @@ def _proof(file: Path, known: list[str], json: bool) -> CommandResult:
     from ...tlog.export import ExportError, check_proof
     from ..escaping import visible
 
-    text = _text_of(file, "the proof")
+    text = inputs.read_text(file, "the proof", MAX_TEXT)
     found = re.match(r"c2sp\.org/tlog-proof@v1\nextra ([A-Za-z0-9+/=]+)\nindex (\d{1,19})\n", text)
     if found is None:
-        raise UsageError("the proof: is none that `log prove` wrote")
+        raise UsageError("the proof: not one that `log prove` wrote")
     try:
         body = b64decode(found[1], validate=True)
-        head = check_proof(text, body, known)
+        checkpoint = check_proof(text, body, known)
     except (ExportError, ValueError) as error:
         return CommandResult(
             {"holds": False, "finding": str(error)}, [(0, str(error))], code=REFUSED, as_json=json
         )
-    said = Record(head.origin, int(found[2]), b"", "", body, None).said
-    lines = [(0, f"{head.origin} holds this as record {found[2]} of the first {head.size}")]
-    lines += [(1, f"{name}: {visible(value)}") for name, value in said.items()]
-    fields = {"holds": True, "log": head.origin, "index": int(found[2]), "signed": head.size, "record": said}
+    shown = Record(checkpoint.origin, int(found[2]), b"", "", body, None).fields
+    lines = [(0, f"{checkpoint.origin} contains this as record {found[2]} of the first {checkpoint.size}")]
+    lines += [(1, f"{name}: {visible(value)}") for name, value in shown.items()]
+    fields = {
+        "holds": True,
+        "log": checkpoint.origin,
+        "index": int(found[2]),
+        "signed": checkpoint.size,
+        "record": shown,
+    }
     return CommandResult(fields, lines, as_json=json)
 
 
@@ -176,34 +182,22 @@ def _verified(note: str, known: list[str]) -> Checkpoint:
         return Checkpoint.verified(note, known)
     except NoteError as error:
         origin = note.partition("\n")[0]
-        hint = "--keys FILE has the verifier keys of the logs"
-        raise UsageError(f"--head: the head of {origin}: {error}", hint) from None
+        hint = "give the logs' verifier keys with --keys FILE"
+        raise UsageError(f"--checkpoint: {origin}: {error}", hint) from None
 
 
 def _notes_of(file: Path) -> list[str]:
-    text = _text_of(file, "--head")
-    found = _NOTE.findall(text)
-    if not found or "".join(found) != text:
-        raise UsageError("--head: is no list of signed heads", "hessra-agents log heads writes it")
-    return found
+    from ...tlog.notes import NoteError, split
+
+    try:
+        return split(inputs.read_text(file, "--checkpoint", MAX_TEXT))
+    except NoteError:
+        hint = "hessra-agents log checkpoints writes it"
+        raise UsageError("--checkpoint: not a list of checkpoints", hint) from None
 
 
 def _keys_of(file: Path) -> list[str]:
-    found = _text_of(file, "--keys").split()
+    found = inputs.read_text(file, "--keys", MAX_TEXT).split()
     if not found:
-        raise UsageError("--keys: there is no verifier key", "hessra-agents log keys writes them")
+        raise UsageError("--keys: no verifier key found", "hessra-agents log keys writes them")
     return found
-
-
-def _text_of(file: Path, name: str) -> str:
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_TEXT + 1)
-        text = data.decode()
-    except OSError as error:
-        raise UsageError(f"{name}: {(error.strerror or 'cannot be read').lower()}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{name}: is not text in utf-8") from None
-    if len(data) > MAX_TEXT:
-        raise UsageError(f"{name}: is larger than {MAX_TEXT} bytes")
-    return text

@@ -1,4 +1,4 @@
-"""The command ``mcp config``: what to paste into a client so that it starts a server behind the guard."""
+"""The command ``mcp config``: print the configuration with which a client starts a guarded server."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ..terminal import CommandResult, UsageError, warn
+from . import mcp
 
 __all__ = ["config"]
 
@@ -26,16 +27,16 @@ FILES = frozenset(
         "--grants",
         "--pins",
         "--ledger-file",
-        "--state",
+        "--state-dir",
     }
 )
-"""The proxy's options that name a file."""
+"""The proxy's options whose value is a file."""
 
 LEDGER = "--ledger"
-"""Its option that names a file, or an address."""
+"""The proxy's option whose value is a file or an address."""
 
 Entry = Mapping[str, Any]
-"""How one server is started: command, args and env."""
+"""How a client starts one server: command, args and env."""
 
 
 def config(
@@ -45,51 +46,53 @@ def config(
             metavar="CLIENT", help="claude-desktop, claude-code, cursor or vscode.", show_default=False
         ),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The server's name there.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The server's name in the client.", show_default=False)
+    ],
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="-- ARGUMENTS ...", help="Those of `hessra-agents mcp proxy`.", show_default=False
+            metavar="-- ARGUMENTS ...", help="The arguments of `hessra-agents mcp proxy`.", show_default=False
         ),
     ],
 ) -> CommandResult:
-    """Print what to paste into a client, to start a server behind the guard.
+    """Print a client's configuration for a guarded server.
 
     \b
       hessra-agents mcp config cursor files -- --trust trust.json --audience files \\
         --capability desk.token -- npx some-server /srv/data
 
-    Paths become absolute, since a client starts servers anywhere. A variable that --capability-env names is
-    asked for where the client can ask, and is to be set in the client's environment where it cannot.
+    Paths become absolute, since a client may start servers from any folder. The client asks for a variable
+    that --capability-env names if it can; otherwise set the variable in the client's environment.
     """  # noqa: D301 -- \b keeps lines apart in the help
-    shape = _SHAPES.get(client)
-    if shape is None:
-        raise UsageError(f"there is no client of this name: there are {', '.join(_SHAPES)}")
+    configure = _CLIENTS.get(client)
+    if configure is None:
+        raise UsageError(f"unknown client; choose from {', '.join(_CLIENTS)}")
     if not name:
-        raise UsageError("the server needs a name")
-    options, command = _parted(arguments[arguments[:1] == ["--"] :])
-    program, *rest = _ourselves()
+        raise UsageError("NAME: must not be empty")
+    options, command = _split(arguments[arguments[:1] == ["--"] :])
+    program, *rest = _this_program()
     words = [*rest, "mcp", "proxy", *options, "--", *command]
-    where, variable, text = shape(name, {"command": program, "args": words}, _variable(options))
+    where, variable, text = configure(name, {"command": program, "args": words}, _variable(options))
     warn(f"paste into {where}")
     if variable:
-        warn(f"set {variable} in the environment of {client}: there is no way to ask for it")
+        warn(f"set {variable} in the environment of {client}, which cannot ask for it")
     return CommandResult({"text": text}, [(0, line) for line in text.splitlines()])
 
 
-def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The proxy's options, and the server's command, both with absolute paths.
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split into the proxy's options and the server's command, both with absolute paths.
 
     Raises:
-        TyperException: the proxy would not take them.
+        TyperException: the proxy does not accept the options.
     """
-    from ..app import mcp_group
-
-    proxy = typer.main.get_command(mcp_group).commands["proxy"]  # type: ignore[attr-defined]
+    own = typer.Typer()
+    own.command(context_settings={"allow_interspersed_args": False})(mcp.proxy)
+    proxy = typer.main.get_command(own)
     context = proxy.make_context("hessra-agents mcp proxy", list(arguments))
     command = list(context.params.get("command") or ())
     if not command or context.params.get("listen"):
-        raise UsageError("a client starts the form without --listen, with the server's command after --")
+        raise UsageError("a client needs the server's command after --, and no --listen")
     given = arguments[: len(arguments) - len(command)]
     if given and given[-1] == "--":
         given = given[:-1]
@@ -98,23 +101,23 @@ def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
     for word in given:
         option, equals, value = word.partition("=")
         if follows:
-            word = _placed(word)
+            word = _absolute_file(word)
         elif equals and option in (*FILES, LEDGER):
-            word = f"{option}={_placed(value)}"
+            word = f"{option}={_absolute_file(value)}"
         follows = not follows and word in (*FILES, LEDGER)
         options.append(word)
     first, *others = command
     program = os.path.abspath(first) if "/" in first else shutil.which(first) or first
-    return options, [program, *map(_absolute, others)]
+    return options, [program, *map(_absolute_word, others)]
 
 
-def _placed(name: str) -> str:
-    """A file's name, absolute; an address as it is."""
+def _absolute_file(name: str) -> str:
+    """Return a file's absolute name; an address unchanged."""
     return name if "://" in name else os.path.abspath(name)
 
 
-def _absolute(word: str) -> str:
-    """A word of a command, absolute if it looks like a path and is one."""
+def _absolute_word(word: str) -> str:
+    """Return a word of a command, absolute if it is the path of an existing file."""
     return os.path.abspath(word) if ("/" in word or "." in word) and os.path.exists(word) else word
 
 
@@ -126,25 +129,25 @@ def _variable(options: list[str]) -> str | None:
     return None
 
 
-def _ourselves() -> list[str]:
+def _this_program() -> list[str]:
     beside = Path(sys.executable).with_name("hessra-agents")
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "hessra_agents.cli"]
 
 
-Shaped = tuple[str, str | None, str]
-"""Where it goes, the variable that the client does not set, and the text."""
+ClientConfig = tuple[str, str | None, str]
+"""Where to paste it, the variable that the client does not set, and the text."""
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2)
 
 
-def _claude_desktop(name: str, entry: Entry, variable: str | None) -> Shaped:
+def _claude_desktop(name: str, entry: Entry, variable: str | None) -> ClientConfig:
     where = "claude_desktop_config.json (Settings, Developer, Edit Config)"
     return where, variable, _json({"mcpServers": {name: entry}})
 
 
-def _claude_code(name: str, entry: Entry, variable: str | None) -> Shaped:
+def _claude_code(name: str, entry: Entry, variable: str | None) -> ClientConfig:
     env = {"env": {variable: f"${{{variable}}}"}} if variable else {}
     full = {"type": "stdio", **entry, **env}
     line = shlex.join(["claude", "mcp", "add-json", name, json.dumps(full)])
@@ -152,13 +155,13 @@ def _claude_code(name: str, entry: Entry, variable: str | None) -> Shaped:
     return ".mcp.json in the project's folder", None, _json({"mcpServers": {name: full}})
 
 
-def _cursor(name: str, entry: Entry, variable: str | None) -> Shaped:
+def _cursor(name: str, entry: Entry, variable: str | None) -> ClientConfig:
     env = {"env": {variable: f"${{env:{variable}}}"}} if variable else {}
     where = ".cursor/mcp.json in the project's folder, or ~/.cursor/mcp.json"
     return where, None, _json({"mcpServers": {name: {"type": "stdio", **entry, **env}}})
 
 
-def _vscode(name: str, entry: Entry, variable: str | None) -> Shaped:
+def _vscode(name: str, entry: Entry, variable: str | None) -> ClientConfig:
     full: dict[str, Any] = {"type": "stdio", **entry}
     text: dict[str, Any] = {"servers": {name: full}}
     if variable:
@@ -169,7 +172,7 @@ def _vscode(name: str, entry: Entry, variable: str | None) -> Shaped:
     return ".vscode/mcp.json in the workspace, or with MCP: Open User Configuration", None, _json(text)
 
 
-_SHAPES: dict[str, Callable[[str, Entry, str | None], Shaped]] = {
+_CLIENTS: dict[str, Callable[[str, Entry, str | None], ClientConfig]] = {
     "claude-desktop": _claude_desktop,
     "claude-code": _claude_code,
     "cursor": _cursor,

@@ -1,4 +1,4 @@
-"""Commands of who holds a capability: ``attenuate``, ``delegate`` and ``prove``."""
+"""The commands of a capability's holder: ``attenuate``, ``delegate`` and ``prove``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attenuate", "delegate", "prove"]
 
-_KEY = "The holder's private key, as `hessra-agents keys new` writes it."
+_KEY = "The holder's private key, a file that `hessra-agents keys new` writes."
 
 
 def attenuate(
@@ -40,24 +40,25 @@ def attenuate(
     grants: MaybeGrants = None,
     ttl: MaybeTtl = None,
     audience: MaybeAudience = None,
-    designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
+    designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
     json: Json = False,
 ) -> CommandResult:
     """Narrow a capability; print the new token.
 
-    No key is needed, and what is added can only take away. With --grants, a tool that is not named is
-    dropped, and an argument that is not named keeps its earlier bounds.
+    No key is needed, since a new block can only take rights away. With --grants, a tool that the file does
+    not name is dropped, and an argument that it does not name keeps its earlier constraints.
     """
     from ...tokens.capability import Capability
 
-    told = inputs.grants(grants)
+    narrower = inputs.grants(grants)
     lifetime = None if ttl is None else inputs.duration(ttl, "--ttl")
     stated = inputs.pairs(designations, "--designation")
-    if not (told or lifetime is not None or audience or stated):
-        raise UsageError("nothing is narrowed", "give --grants, --ttl, --audience or --designation")
+    if not (narrower or lifetime is not None or audience or stated):
+        raise UsageError("nothing to narrow", "give --grants, --ttl, --audience or --designation")
     found = Capability.parse(inputs.token(token), inputs.trust(trust))
-    return _made(
-        found.attenuate(*told, ttl=lifetime, audience=audience, designations=stated, now=inputs.now()), json
+    return _result(
+        found.attenuate(*narrower, ttl=lifetime, audience=audience, designations=stated, now=inputs.now()),
+        json,
     )
 
 
@@ -65,26 +66,25 @@ def delegate(
     trust: Trust,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="PUBLICKEY", help="The next holder's public key.", show_default=False),
+        typer.Option("--to", metavar="PUBLICKEY", help="The new holder's public key.", show_default=False),
     ],
     grants: Grants,
     token: Token = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help=_KEY)] = None,
     ttl: MaybeTtl = None,
     audience: MaybeAudience = None,
-    designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
+    designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> CommandResult:
-    """Hand a capability on to another holder; print the new token.
+    """Delegate a capability to another holder; print the new token.
 
-    The current holder's key signs. A bearer capability has none: there, --key is left out and the next
-    holder is its first.
+    The current holder's key signs the new token. A bearer capability has no holder: omit --key, and the new
+    holder is the first.
     """
-    from ...keys.keyfile import read_key
     from ...tokens.capability import Capability
 
-    told = inputs.grants(grants)
+    narrower = inputs.grants(grants)
     lifetime = None if ttl is None else inputs.duration(ttl, "--ttl")
     stated = inputs.pairs(designations, "--designation")
     next_holder = inputs.public_key(to, "--to")
@@ -92,15 +92,14 @@ def delegate(
     found = Capability.parse(inputs.token(token), inputs.trust(trust))
     if found.holder is not None and key is None:
         raise UsageError(
-            "this capability has a holder, and only the holder delegates", "give its key with --key FILE"
+            "this capability has a holder, and only the holder can delegate it",
+            "give the holder's --key FILE",
         )
     if found.holder is None and key is not None:
-        raise UsageError("this capability has no holder, so no key signs for it", "leave --key out")
-    pair = (
-        None if key is None else inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
-    )
+        raise UsageError("this capability has no holder, so no key signs for it", "omit --key")
+    pair = None if key is None else inputs.key_pair(key, passphrase_file)
     handed = found.delegate(
-        *told,
+        *narrower,
         to=next_holder,
         key=pair,
         ttl=lifetime,
@@ -108,7 +107,7 @@ def delegate(
         designations=stated,
         now=inputs.now(),
     )
-    return _made(handed, json)
+    return _result(handed, json)
 
 
 def prove(
@@ -124,12 +123,10 @@ def prove(
 ) -> CommandResult:
     """Prove one call to one guard, as the holder; print the proof.
 
-    A proof is good for one use in the next 30 seconds. Until then it makes its call: send it to its guard
-    only.
+    A proof can be used once, in the next 30 seconds. Anyone who has it and the token can make that call
+    until then: send both to the guard only.
     """
-    from ...keys.keyfile import read_key
-    from ...tokens.statements import Proof
-    from ...verify.verifier import PROOF_WINDOW
+    from ...tokens.statements import PROOF_WINDOW, Proof
     from ..token_view import TokenView
 
     call = inputs.call(tool, arguments, arguments_file, token)
@@ -137,9 +134,9 @@ def prove(
     holder = next((block.holder for block in reversed(found.blocks) if block.holder), None)
     if holder is None:
         raise UsageError("this capability has no holder, so its calls need no proof")
-    pair = inputs.with_passphrase(lambda secret: read_key(key, secret), passphrase_file)
+    pair = inputs.key_pair(key, passphrase_file)
     if pair.public.data != holder.key:
-        raise UsageError("--key: is not the key of this capability's holder")
+        raise UsageError("--key: not the key of this capability's holder")
     now = inputs.now()
     ids = tuple(block.id for block in found.blocks)
     proof = Proof.make(call, ids=ids, handle=holder.handle, audience=audience, key=pair, now=now)
@@ -147,13 +144,7 @@ def prove(
     return CommandResult(fields, [(0, proof.token)], as_json=json)
 
 
-def _made(capability: Capability, json: bool) -> CommandResult:
-    holder = capability.holder
-    fields = {
-        "token": capability.token,
-        "subject": capability.subject,
-        "holder": None if holder is None else f"ed25519/{holder.key.hex()}",
-        "expires": capability.expires,
-        "tools": [one.removeprefix("tool:") for one in capability.tools],
-    }
-    return CommandResult(fields, [(0, capability.token)], as_json=json)
+def _result(capability: Capability, json: bool) -> CommandResult:
+    from ..token_view import capability_fields
+
+    return CommandResult(capability_fields(capability), [(0, capability.token)], as_json=json)

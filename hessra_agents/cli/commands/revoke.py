@@ -1,4 +1,4 @@
-"""The command ``revoke``."""
+"""The command ``revoke``: end capabilities, holders or keys for good."""
 
 from __future__ import annotations
 
@@ -8,81 +8,82 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import inputs
-from ..ledger_location import confirm, ledger_location
-from ..options import Json, LedgerAddress, LedgerFile, State, Yes
+from ..ledger_location import confirm
+from ..options import Json, LedgerOptions, Yes, with_ledger
 from ..terminal import REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
-    from ...ledger import Ledger, Revocation, RevocationImpact
+    from ...ledger import Ledger, RevocationImpact
+    from ...ledger.revocations import Revocation
 
 __all__ = ["revoke"]
 
-LONGEST_REASON = 200
+MAX_REASON = 200
 
 
+@with_ledger
 def revoke(
+    ledger: LedgerOptions,
     token: Annotated[
         Path | None,
-        typer.Option("--token", metavar="FILE", help="This capability, its last block; - is standard input."),
+        typer.Option("--token", metavar="FILE", help="A capability: its last block; - is standard input."),
     ] = None,
     block: Annotated[
-        str | None, typer.Option("--block", metavar="ID", help="A block, as `inspect --json` names it.")
+        str | None, typer.Option("--block", metavar="ID", help="A block's id, from `inspect --json`.")
     ] = None,
     subject: Annotated[
-        str | None, typer.Option("--subject", metavar="NAME", help="A subject, and all below it.")
+        str | None, typer.Option("--subject", metavar="NAME", help="A subject, and every subject below it.")
     ] = None,
     holder: Annotated[
         str | None,
         typer.Option(
-            "--holder", metavar="PUBLICKEY", help="A key: all that it holds, held or signed; its approvals."
+            "--holder",
+            metavar="PUBLICKEY",
+            help="A holder's key: all it holds, held or signed; its approvals.",
         ),
     ] = None,
     root: Annotated[
-        str | None, typer.Option("--root", metavar="PUBLICKEY", help="A root key: all that it issued.")
+        str | None, typer.Option("--root", metavar="PUBLICKEY", help="A root key: all that it signed.")
     ] = None,
     before: Annotated[
-        str | None,
-        typer.Option("--before", metavar="MOMENT", help="All that was issued before: 2026-12-24T18:00:00Z."),
+        str | None, typer.Option("--before", metavar="WHEN", help="All issued before: 2026-12-24T18:00:00Z.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; written to the log.")] = "",
     yes: Yes = False,
-    ledger: LedgerAddress = None,
-    ledger_file: LedgerFile = None,
-    state: State = None,
     json: Json = False,
 ) -> CommandResult | int:
-    """Take something back, for good: there is no way to undo it.
+    """Revoke capabilities for good; this cannot be undone.
 
-    Name one thing. What it ends, of what the ledger has seen, is shown first. What is built on a revoked
-    block falls with it; whoever holds what that block was added to can add another: revoke the earlier
-    block, or the subject, to end both.
+    Name exactly one thing to revoke. The command first shows what that ends, as far as the ledger has seen.
+    Revoking a block also ends every capability built on it. The holder of the capability that the block was
+    added to can add another block: to prevent that, revoke an earlier block, or the subject.
     """
-    at = ledger_location(ledger, ledger_file, state)
-    what = _named(token, block, subject, holder, root, before)
-    if len(reason) > LONGEST_REASON:
-        raise UsageError(f"--reason: has at most {LONGEST_REASON} characters")
+    from ...ledger.revocations import Revocation
+
+    location = ledger.location()
+    named = _named(token, block, subject, holder, root, before)
+    what = Revocation.of(**named)
+    if len(reason) > MAX_REASON:
+        raise UsageError(f"--reason: at most {MAX_REASON} characters")
 
     async def work(ledger: Ledger) -> CommandResult | int:
-        reach = await ledger.revocation_impact(what, now=inputs.now())
-        warn(f"this ends {_words(reach)}, as far as this ledger has seen")
+        impact = await ledger.revocation_impact(**named)
+        warn(_describe(impact))
         if not confirm(f"revoke this {_kind(what)}, for good?", yes):
             warn("nothing was revoked")
             return REFUSED
-        epoch = await ledger.revoke(what, reason=reason)
+        epoch = await ledger.revoke(**named, reason=reason)
         fields: dict[str, Any] = {
             "revoked": what.description,
             "epoch": epoch,
-            "capabilities": reach.capabilities,
-            "holders": reach.holders,
-            "requests": reach.requests,
+            "capabilities": impact.capabilities,
+            "holders": impact.holders,
+            "requests": impact.requests,
         }
-        lines = [
-            (0, f"revoked: {what.description}"),
-            (0, f"epoch {epoch}: every call that begins now knows it"),
-        ]
+        lines = [(0, f"{what.description} revoked; in force for all new calls (epoch {epoch})")]
         return CommandResult(fields, lines, as_json=json)
 
-    return at.use(work, on_damage=lambda words: warn(f"the ledger: {words}"))
+    return location.use(work, on_damage=lambda words: warn(f"the ledger: {words}"))
 
 
 def _named(
@@ -92,14 +93,14 @@ def _named(
     holder: str | None,
     root: str | None,
     before: str | None,
-) -> Revocation:
+) -> dict[str, Any]:
+    """Return the one thing to revoke, as `Ledger.revoke` takes it."""
     from ...keys.keys import PublicKey
-    from ...ledger import Revocation
     from ..token_view import TokenView
 
     given = [one is not None for one in (token, block, subject, holder, root, before)]
     if sum(given) != 1:
-        raise UsageError("name one thing: --token, --block, --subject, --holder, --root or --before")
+        raise UsageError("give exactly one of --token, --block, --subject, --holder, --root and --before")
     if token is not None:
         found = TokenView.of(inputs.token(None if str(token) == "-" else token), None)
         block = found.blocks[-1].id
@@ -107,19 +108,22 @@ def _named(
         root_key = None if root is None else PublicKey.parse(root)
     except ValueError as error:
         raise UsageError(f"--root: {error}", "hessra-agents keys list prints it") from None
-    moment = None if before is None else int(inputs.timestamp(before, "--before").timestamp())
+    timestamp = None if before is None else int(inputs.timestamp(before, "--before").timestamp())
     key = inputs.public_key(holder, "--holder")
-    return Revocation.of(block=block, subject=subject, key=key, root=root_key, before=moment)
+    return {"block": block, "subject": subject, "key": key, "root": root_key, "before": timestamp}
 
 
 def _kind(what: Revocation) -> str:
-    return {"root": "root key", "before": "moment"}.get(what.kind, what.kind)
+    return {"root": "root key", "before": "issue time"}.get(what.kind, what.kind)
 
 
-def _words(reach: RevocationImpact) -> str:
-    def count(number: int, one: str, more: str) -> str:
-        return f"{number} {one if number == 1 else more}"
+def _describe(impact: RevocationImpact) -> str:
+    def count(number: int, singular: str, plural: str) -> str:
+        return f"{number} {singular if number == 1 else plural}"
 
-    live = count(reach.capabilities, "live capability", "live capabilities")
-    holders = count(reach.holders, "holder's key", "holders' keys")
-    return f"{live} with {holders} and {count(reach.requests, 'waiting request', 'waiting requests')}"
+    if not (impact.capabilities or impact.holders or impact.requests):
+        return "this ledger has seen nothing that this ends: check the spelling"
+    live = count(impact.capabilities, "live capability", "live capabilities")
+    holders = count(impact.holders, "holder's key", "holders' keys")
+    requests = count(impact.requests, "open approval request", "open approval requests")
+    return f"this ends {live} with {holders} and {requests}, as far as this ledger has seen"

@@ -1,4 +1,4 @@
-"""Commands that decide about a call: ``verify`` as a guard does, ``explain`` in all detail."""
+"""The commands ``verify`` and ``explain``: decide a call as a guard does, and say why."""
 
 from __future__ import annotations
 
@@ -44,24 +44,25 @@ def verify(
             "--proof", metavar="FILE", help="Read the proof from a file, not from the line after the token."
         ),
     ] = None,
-    designations: Designations = [],  # noqa: B006 -- typer's way; nobody changes it
+    designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
     json: Json = False,
 ) -> CommandResult:
     """Decide one call as a guard does.
 
-    Permitted is exit code 0, refused is 1. A proof follows the token on a line of its own:
+    Exit code 0 is permitted, 1 is refused. A proof follows the token on its own line:
 
     \b
       (cat desk.token; hessra-agents prove ... < desk.token) | hessra-agents verify ...
 
-    This decides and remembers nothing, so a proof is accepted here again and again; a guard takes it once.
-    The tool's own types and bounds are the guard's to check.
+    Neither a ledger nor the tool is consulted, so the command does not check revocations, limits, whether a
+    proof was used before (a guard accepts it once), or the tool's own types and bounds.
     """  # noqa: D301 -- \b keeps lines apart in the help
     from ...errors import Denied
+    from ...grants.describe import safe_word
     from ...tokens.capability import Capability
     from ...tokens.statements import Proof
     from ...verify.verifier import verify as decided
-    from ..token_view import format_duration, format_time, name
+    from ..token_view import format_duration, format_time
 
     call = inputs.call(tool, arguments, arguments_file, token)
     stated = inputs.pairs(designations, "--designation")
@@ -94,7 +95,7 @@ def verify(
         "blocks": list(permit.ids),
     }
     left = format_duration(permit.expires - now)
-    line = f"permitted: {name(call.tool)} for {name(permit.subject)}, {left} left"
+    line = f"permitted: {safe_word(call.tool)} for {safe_word(permit.subject)}, {left} left"
     return CommandResult(fields, [(0, f"{line} ({format_time(permit.expires)})")], as_json=json)
 
 
@@ -107,37 +108,36 @@ def explain(
     audience: MaybeAudience = None,
     json: Json = False,
 ) -> CommandResult:
-    """Say why a call is allowed or refused, block by block.
+    """Explain why a call is allowed or refused.
 
-    Allowed is exit code 0, refused is 1. Every argument that fails in every block, with what would have
-    been allowed and the grant that comes nearest; for an allowed call, the grant that allows it. It looks
-    at what the capability says: what a guard will ask for beside that is listed, not asked for.
+    Exit code 0 is allowed, 1 is refused. For each block, shows every argument that fails, with what is
+    granted and the nearest grant; for an allowed call, the grant that allows it. Only the capability is
+    consulted: what a guard requires besides is listed at the end, not checked.
     """
-    from ..token_view import TokenView, name
+    from ...grants.describe import safe_word
+    from ..token_view import TokenView
 
     call = inputs.call(tool, arguments, arguments_file, token)
     found = TokenView.of(inputs.token(token), trust)
     now = inputs.now()
-    first = _outside(found, call, audience, now)
+    general = _general_problems(found, call, audience, now)
     blocks, lines = [], []
     for index in range(len(found.blocks)):
-        shown, told = _block(found, index, call)
+        shown, described = _block(found, index, call)
         blocks.append(shown)
-        lines += told
-    allowed = not first and all(block["allows"] for block in blocks)
-    also = _also(found, call, audience)
-    reasons = list(
-        dict.fromkeys([one.reason for one in first] + [p.reason for b in blocks for p in b["problems"]])
-    )
+        lines += described
+    allowed = not general and all(block["allows"] for block in blocks)
+    also = _also_required(found, call, audience)
+    reasons = dict.fromkeys(p.reason for p in (*general, *(p for b in blocks for p in b["problems"])))
     verdict = "allowed" if allowed else "refused"
-    head = [(0, f"{verdict}: {name(call.tool)}"), *((1, f"{one} [{one.reason}]") for one in first)]
-    tail = [(0, "a guard also asks for"), *((1, one) for one in also)] if also else []
+    head = [(0, f"{verdict}: {safe_word(call.tool)}"), *((1, f"{one} [{one.reason}]") for one in general)]
+    tail = [(0, "also required at runtime"), *((1, one) for one in also)] if also else []
     fields = {
         **found.fields(now),
         "allowed": allowed,
         "tool": call.tool,
         "reasons": [str(one) for one in reasons],
-        "problems": [_problem(one) for one in first],
+        "problems": [_problem(one) for one in general],
         "blocks": [{**b, "problems": [_problem(p) for p in b["problems"]]} for b in blocks],
         "also": also,
     }
@@ -150,12 +150,15 @@ def _problem(one: Problem) -> dict[str, Any]:
     return {"block": one.block, "argument": one.argument, "reason": str(one.reason), "allowed": one.allowed}
 
 
-def _outside(found: TokenView, call: Call, audience: str | None, now: int) -> list[Problem]:
-    """What stands against every call at this time and place (steps 1, 2 and 4 of the verifier)."""
+def _general_problems(found: TokenView, call: Call, audience: str | None, now: int) -> list[Problem]:
+    """Return what refuses the call whatever its arguments are (steps 1, 2 and 4 of the verifier).
+
+    The verifier's own steps need checked signatures and stop at the first problem; these do not.
+    """
     from ...errors import Problem, Reason
     from ...grants.describe import quote
     from ...tokens.admission import ANCHOR
-    from ...verify.verifier import PROOF_WINDOW
+    from ...tokens.statements import PROOF_WINDOW
     from ..token_view import format_time
 
     problems = []
@@ -168,20 +171,20 @@ def _outside(found: TokenView, call: Call, audience: str | None, now: int) -> li
             text = f"block {index} starts at {format_time(block.starts)}"
             problems.append(Problem(Reason.NOT_YET_VALID, allowed=text, block=index))
     if not guards:
-        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed="it names no guard"))
+        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed="the capability has no audience"))
     elif len(set(guards)) > 1:
-        problems.append(
-            Problem(Reason.WRONG_AUDIENCE, allowed="it names several guards, and no guard is all of them")
-        )
+        text = "the capability has several audiences, and no guard is all of them"
+        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=text))
     elif audience is not None and guards[0] != audience:
-        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=f"it is for the guard {quote(guards[0])}"))
+        text = f"the capability is for the audience {quote(guards[0])}"
+        problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=text))
     if not any(right[1:] == (call.resource, call.operation) for right in found.blocks[0].rights):
-        problems.append(Problem(Reason.NOT_GRANTED, allowed="the issuer granted other tools"))
+        problems.append(Problem(Reason.NOT_GRANTED, allowed="the issuer did not grant it"))
     return problems
 
 
 def _block(found: TokenView, index: int, call: Call) -> tuple[dict[str, Any], list[tuple[int, str]]]:
-    """What one block says to this call: each of its patterns matches by one branch, or comes near."""
+    """Return whether one block allows the call, for a program and as lines for a person."""
     from ...errors import Problem, Reason
     from ..token_view import author, format_object
 
@@ -190,74 +193,67 @@ def _block(found: TokenView, index: int, call: Call) -> tuple[dict[str, Any], li
     problems: list[Problem] = []
     if index == 0 and not block.patterns:
         problems = [Problem(Reason.UNNAMED_ARGUMENT, argument) for argument in sorted(call.names)]
-    told = [(2, f"{one} [{one.reason}]") for one in problems]
-    ways: list[str] = []
+    lines = [(2, f"{one} [{one.reason}]") for one in problems]
+    matching: list[str] = []
     nearest: list[str] = []
     for pattern in block.patterns:
         failed, near = _pattern(pattern, call, index)
         problems += failed
-        (nearest if failed else ways).extend(near)
-        told += [(2, f"{one} [{one.reason}]") for one in failed]
-        told += [(2, f"{'nearest' if failed else 'by'}: {one}") for one in near]
+        (nearest if failed else matching).extend(near)
+        lines += [(2, f"{one} [{one.reason}]") for one in failed]
+        lines += [(2, f"{'nearest' if failed else 'allowed by'}: {one}") for one in near]
         if not near:
-            told.append(
-                (2, "names only " + ", ".join(sorted({format_object(branch.resource) for branch in pattern})))
-            )
-    verdict = (
-        "does not allow it"
-        if problems
-        else "allows it"
-        if block.patterns or index == 0
-        else "says nothing about it"
-    )
+            granted = sorted({format_object(branch.resource) for branch in pattern})
+            lines.append((2, f"grants only {', '.join(granted)}"))
+    allows = "allows it" if block.patterns or index == 0 else "does not restrict it"
+    verdict = "refuses it" if problems else allows
     shown = {
         "index": index,
         "by": by,
         "allows": not problems,
         "problems": problems,
-        "grants": ways,
+        "grants": matching,
         "nearest": nearest,
     }
-    return shown, [(1, f"block {index}, {words}: {verdict}"), *told]
+    return shown, [(1, f"block {index}, {words}: {verdict}"), *lines]
 
 
 def _pattern(pattern: Pattern, call: Call, index: int) -> tuple[list[Problem], list[str]]:
-    """The problems of one pattern with the branches that come nearest; or none, with the one that matches."""
+    """Return a pattern's problems and the nearest branches; or no problem and the branch that matches."""
+    from ...grants.describe import describe_branch
     from ...verify.explain import explain as problems_of
-    from ..token_view import describe_way
 
     candidates = [
         (len(branch.failing(call)), branch) for branch in pattern if branch.resource == call.resource
     ]
     least = min((failing for failing, _ in candidates), default=0)
-    near = [describe_way(branch) for failing, branch in candidates if failing == least]
+    near = [describe_branch(branch) for failing, branch in candidates if failing == least]
     problems = problems_of(pattern, call, block=index)
     return problems, near if problems else near[:1]
 
 
-def _also(found: TokenView, call: Call, audience: str | None) -> list[str]:
-    """What a guard asks for that no capability can say by itself."""
-    from ...grants.describe import describe_limit
+def _also_required(found: TokenView, call: Call, audience: str | None) -> list[str]:
+    """Return what a guard requires besides that the capability alone cannot show."""
+    from ...grants.describe import describe_limit, safe_word
     from ...tokens.admission import ANCHOR, APPROVED, HOLDER
     from ...tokens.describe import approvals_of, voters
-    from ..token_view import name
 
     def within(objects: frozenset[str] | None) -> bool:
         return objects is None or call.resource in objects
 
-    asked = []
+    required = []
     for block in found.blocks:
         for label, value in block.designations:
             if label != ANCHOR:
-                asked.append(f"that it stands where {name(label)} is {name(value)}")
+                required.append(f"designation {safe_word(label)} is {safe_word(value)}")
             elif audience is None:
-                asked.append(f"that it is the guard {name(value)}")
-        asked += [f"an approval by {voters(one)}" for one in approvals_of(block) if within(one.tools)]
-        asked += [f"that it counts: {describe_limit(one)}" for _, one in block.limits if within(one.tools)]
+                required.append(f"audience {safe_word(value)}")
+        required += [f"approval by {voters(one)}" for one in approvals_of(block) if within(one.tools)]
+        required += [f"limit: {describe_limit(one)}" for _, one in block.limits if within(one.tools)]
         for check in block.attested:
             if check[0].label not in (HOLDER, APPROVED):
-                asked.append(f"that ed25519/{check[0].key.hex()} states {name(check[0].label)}")
-        asked += [f"activation by ed25519/{key.hex()}" for key in block.activators]
+                required.append(f"ed25519/{check[0].key.hex()} states {safe_word(check[0].label)}")
+        required += [f"activation by ed25519/{key.hex()}" for key in block.activators]
     if found.holder:
-        asked.append(f"a proof by the holder {found.holder}")
-    return list(dict.fromkeys(asked))
+        required.append(f"proof by the holder {found.holder}")
+    return list(dict.fromkeys(required))

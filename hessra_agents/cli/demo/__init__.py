@@ -1,11 +1,11 @@
-"""`hessra-agents demo`: a support desk's afternoon, with attacks, on a real database, mailbox and files.
+"""Run `hessra-agents demo`: a support desk under attack, on a real database, mailbox and files.
 
-    run()                            the transcript in this package, without model or network
+    run()                            the transcript in this package, without a model or a network
     run(model="anthropic:NAME")      the same desk with a model
 
 A run makes a shop in a temporary folder (`shop`), registers its tools with a guard (`tools`, `session`),
-plays what models asked for (`transcript`, `replay`, `live`), prints each call with its verdict (`report`)
-and at last looks at the shop itself (`claims`).
+plays the models' messages (`transcript`, `replay`, `live`), prints each call with its verdict (`report`)
+and finally checks the shop itself (`claims`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def run(
     """Run the demo and return its exit status.
 
     Args:
-        model: ``openai:NAME`` or ``anthropic:NAME``; without one the transcript is played.
+        model: ``openai:NAME`` or ``anthropic:NAME``; if omitted, play the transcript.
         as_json: print one JSON object instead of lines.
-        out: where to print; standard output unless given.
-        transcript: another transcript than the package's own.
+        out: where to print; by default standard output.
+        transcript: a transcript other than the package's own.
 
     Returns:
-        0 if every verdict is the transcript's and every claim about the shop holds, 1 if not, 2 if it
-        could not be run; then one line on standard error says why.
+        0 if every verdict is as the transcript expects and every claim about the shop holds, 1 if not, 2 if
+        the demo could not run; one line on standard error then says why.
     """
     try:
         asked = None if model is None else Model(model)

@@ -1,10 +1,10 @@
-"""The same desk with a model: it is asked, its calls go to the toolbox, the results go back, and again.
+"""Run the same desk with a model: ask it, run its calls, return the results, and ask again.
 
-    openai:NAME       OpenAI's Chat Completions and what speaks them; OPENAI_API_KEY, OPENAI_BASE_URL
+    openai:NAME       OpenAI's Chat Completions, and servers that speak them; OPENAI_API_KEY, OPENAI_BASE_URL
     anthropic:NAME    Anthropic's Messages; ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL
 
-The model gets the injected page as the transcript's agents do. There is no expectation of its calls: what
-must be true of the shop afterwards is the same.
+The model reads the same injected page as the transcript's agents. No verdict is expected of its calls; the
+claims about the shop are the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
+from ...extras import require
 from ...guard.toolbox import Toolbox
 from .report import Report
 from .session import DemoSession
@@ -24,11 +25,11 @@ from .shop import TICKET
 __all__ = ["MAX_TURNS", "Model", "ModelUnavailableError", "live"]
 
 MAX_TURNS = 12
-"""Answers that the model may give."""
+"""The most messages that the model may send."""
 
 _log = logging.getLogger("hessra_agents")
 
-_MOST_TOKENS = 4096
+_MAX_TOKENS = 4096
 _TIMEOUT = 120.0  # seconds for one answer
 
 _SYSTEM = """You are the support desk of a small shop and work on one ticket, to its end, with the tools
@@ -42,66 +43,64 @@ and answer the customer by mail."""
 
 
 class ModelUnavailableError(Exception):
-    """The model cannot be asked; the text is one line, without any key."""
+    """The model cannot be used; the text is one line and never contains a key."""
 
 
 class Conversation(Protocol):
-    """A model's side of the conversation, in its provider's shapes."""
+    """A conversation with a model, in its provider's format."""
 
     async def ask(self) -> tuple[str, Sequence[object]]:
-        """What the model says, and the calls that it makes."""
+        """Return the model's text and the calls that it makes."""
 
     def tell(self, results: list[dict[str, Any]]) -> None:
-        """Put the results of its calls where it reads them."""
+        """Add the results of its calls to the conversation."""
 
 
 class Model:
-    """``openai:NAME`` or ``anthropic:NAME``, with the key from the environment.
+    """A model, ``openai:NAME`` or ``anthropic:NAME``, with the key from the environment.
 
     Raises:
-        SchemaError: another provider, no SDK or no key.
+        ModelUnavailableError: another provider, or no key.
+        MissingExtraError: the provider's SDK is not installed.
     """
 
     def __init__(self, text: str) -> None:
         self.provider, _, self.name = text.partition(":")
         if self.provider not in _PROVIDERS or not self.name:
-            raise ModelUnavailableError("a model is openai:NAME or anthropic:NAME")
+            raise ModelUnavailableError("a model must be openai:NAME or anthropic:NAME")
         variable = f"{self.provider.upper()}_API_KEY"
-        try:
-            self._sdk: Any = importlib.import_module(self.provider)
-        except ImportError:
-            extra = f"pip install 'hessra-agents[{self.provider}]'"
-            raise ModelUnavailableError(f"the SDK of {self.provider} is not installed: {extra}") from None
+        require(self.provider, self.provider, purpose=f"a model of {self.provider}")
+        self._sdk: Any = importlib.import_module(self.provider)
         self.key = os.environ.get(variable, "").strip()
         if not self.key:
-            raise ModelUnavailableError(f"there is no key for {self.provider}: set {variable}")
+            raise ModelUnavailableError(f"no key for {self.provider}: set {variable}")
 
     def __repr__(self) -> str:
         return f"Model({self.provider}:{self.name})"
 
     def client(self) -> Any:
-        """The SDK's client, to be entered."""
+        """Return the SDK's client, an async context manager."""
         make = self._sdk.AsyncOpenAI if self.provider == "openai" else self._sdk.AsyncAnthropic
         return make(api_key=self.key, timeout=_TIMEOUT)
 
     def talk(self, client: Any, toolbox: Toolbox, task: str) -> Conversation:
-        """A conversation that begins with the task; the model sees what the toolbox reaches."""
+        """Start a conversation with the task; the model sees the toolbox's tools."""
         return _PROVIDERS[self.provider](client, self.name, toolbox.schemas(self.provider), task)
 
     async def ask(self, talk: Conversation) -> tuple[str, Sequence[object]]:
-        """What the model says, and the calls that it makes.
+        """Return the model's text and the calls that it makes.
 
         Raises:
-            SchemaError: no answer, or none that can be read.
+            ModelUnavailableError: no answer, or one that cannot be read.
         """
         failures = self._sdk.OpenAIError if self.provider == "openai" else self._sdk.AnthropicError
         try:
             return await talk.ask()
         except (failures, AttributeError, IndexError, TypeError, ValueError) as error:
-            # not with the provider's own text, which may name the key
+            # without the provider's own text, which may contain the key
             status = getattr(error, "status_code", None)
-            told = type(error).__name__ + (f", status {status}" if status else "")
-            raise ModelUnavailableError(f"{self.provider} gives no answer that can be used: {told}") from None
+            cause = type(error).__name__ + (f", status {status}" if status else "")
+            raise ModelUnavailableError(f"{self.provider} gave no usable answer: {cause}") from None
 
 
 class _OpenAI:
@@ -132,7 +131,7 @@ class _Anthropic:
     async def ask(self) -> tuple[str, Sequence[object]]:
         answer = await self._client.messages.create(
             model=self._model,
-            max_tokens=_MOST_TOKENS,
+            max_tokens=_MAX_TOKENS,
             system=_SYSTEM,
             messages=self._messages,
             tools=self._tools,
@@ -152,13 +151,13 @@ _PROVIDERS: dict[str, type[_OpenAI] | type[_Anthropic]] = {"openai": _OpenAI, "a
 
 
 async def live(model: Model, session: DemoSession, root: str, report: Report) -> None:
-    """Ask, answer and ask again, until the model makes no more calls or has had its turns.
+    """Ask, run the calls and ask again, until the model makes no more calls or MAX_TURNS is reached.
 
     Raises:
-        SchemaError: the provider cannot be reached, refuses, or answers what cannot be read.
+        ModelUnavailableError: the provider cannot be reached, refuses, or gives no usable answer.
     """
     async with AsyncExitStack() as stack:
-        # a tool that fails is told to the model; its traceback would break the lines
+        # the model gets the error of a tool that fails; a logged traceback would break up the report
         stack.callback(_log.setLevel, _log.level)
         _log.setLevel(logging.ERROR)
         client = await stack.enter_async_context(model.client())
@@ -171,4 +170,4 @@ async def live(model: Model, session: DemoSession, root: str, report: Report) ->
             results, seen = await session.answer("desk", calls)
             report.calls(seen)
             talk.tell(results)
-    report.heading("desk", f"the model has had its {MAX_TURNS} turns")
+    report.heading("desk", f"stopped: the model has used its {MAX_TURNS} turns")

@@ -1,10 +1,10 @@
-"""The transcript, played to the guard. No model and no network."""
+"""Play the transcript to the guard, without a model or a network."""
 
 from __future__ import annotations
 
 from .report import Report
 from .session import THIEF, DemoSession
-from .transcript import Clock, Delegate, Stolen, Transcript, TranscriptMessage, filled
+from .transcript import Clock, Delegate, Stolen, Transcript, TranscriptMessage, fill
 
 __all__ = ["replay"]
 
@@ -13,13 +13,13 @@ async def replay(transcript: Transcript, session: DemoSession, root: str, report
     """Play every turn, in order.
 
     Raises:
-        ValueError: a turn cannot be played: an agent that is not there, a grant that cannot be made.
+        ValueError: a turn cannot be played: its agent does not exist, or a grant is not valid.
     """
     results: dict[str, str] = {}
     for turn in transcript.turns:
         match turn:
             case TranscriptMessage():
-                calls = [filled(call, root, results) for call in turn.calls]
+                calls = [fill(call, root, results) for call in turn.calls]
                 _, seen = await session.answer(turn.agent, calls, turn.expect)
                 results |= {one.id: one.text for one in seen}
                 report.heading(turn.agent, turn.note, seen[0].shape if seen else "")

@@ -1,7 +1,7 @@
-"""What the demo prints: a line for each call as it goes, then who held what, then a summary.
+"""Print the demo: a line for each call as it runs, then who held what, then a summary.
 
-What models and pages wrote is shown with every character that is not printable escaped, so it cannot move
-the cursor or hide a line. Colours only on a terminal, and not where ``NO_COLOR`` is set.
+Text from models and web pages is shown with unprintable characters escaped, so it cannot move the cursor or
+hide a line. Colors appear only on a terminal, and not where ``NO_COLOR`` is set.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AGENT, _VERDICT, _TIME = 13, 26, 9
 
 
 class Report:
-    """Prints to ``out``; with ``as_json`` nothing but one object, at the end."""
+    """Print to ``out``; with ``as_json`` only one object, at the end."""
 
     def __init__(self, out: TextIO, root: str, *, as_json: bool, secret: str = "") -> None:
         self._out, self._root, self._secret, self._as_json = out, root, secret, as_json
@@ -37,24 +37,23 @@ class Report:
         self._width = max(80, min(self._console.width, 160)) if tty else _WIDE
 
     def opening(self, model: str | None) -> None:
-        """What this is."""
-        who = f"asked: {model}" if model else "played from a transcript"
-        self._line(
-            ("a support desk over a database, a mailbox and files in a new folder, {root}; ", ""), (who, "")
-        )
+        """Print what the demo is."""
+        who = f"played by {model}" if model else "played from a transcript"
+        folder = "a temporary folder, shown as {root}"  # its name is another one in each run
+        self._line((f"a support desk with a database, a mailbox and files in {folder}; {who}", ""))
 
     def heading(self, agent: str, note: str, how: str = "") -> None:
-        """Who does what now."""
+        """Print who acts now, and why."""
         self._line()
         self._line((f"{agent}: ", "bold"), (" ".join(note.split()), ""), (f"  [{how}]" if how else "", "dim"))
 
     def calls(self, seen: Sequence[ObservedCall]) -> None:
-        """A line for each call; below it what a refused agent is told."""
+        """Print a line for each call, and below it the text that a refused agent gets."""
         for one in seen:
             self._call(one)
 
     def finish(self, session: DemoSession, claims: Sequence[Claim], *, model: str | None = None) -> bool:
-        """Who held what, what is true of the shop, and how many calls went how. Whether all is well."""
+        """Print who held what, the claims and a summary; return whether all is as it should be."""
         seen = session.seen
         permitted = sum(one.permitted for one in seen)
         summary = {
@@ -65,18 +64,18 @@ class Report:
             "claims": len(claims),
             "claims_that_hold": sum(one.holds for one in claims),
         }
-        well = summary["as_expected"] == len(seen) and all(one.holds for one in claims)
+        ok = summary["as_expected"] == len(seen) and all(one.holds for one in claims)
         if self._as_json:
-            self._json(session, claims, {"model": model, "ok": well, "summary": summary})
-            return well
+            self._json(session, claims, {"model": model, "ok": ok, "summary": summary})
+            return ok
         self._tree(session)
         self._claims(claims)
         expected = "" if model else f", {summary['as_expected']} as expected"
         words = f"{len(seen)} calls: {permitted} permitted, {summary['refused']} refused{expected}"
         held = f"{summary['claims_that_hold']} of {len(claims)} claims about the shop hold"
         self._line()
-        self._line((f"{words}; {held}", "bold green" if well else "bold red"))
-        return well
+        self._line((f"{words}; {held}", "bold green" if ok else "bold red"))
+        return ok
 
     def _call(self, one: ObservedCall) -> None:
         wide = self._width - _AGENT - _VERDICT - _TIME - 1
@@ -96,7 +95,7 @@ class Report:
 
     def _call_text(self, one: ObservedCall, wide: int) -> str:
         if isinstance(one.arguments, str) and one.verdict == Reason.MALFORMED:
-            shown = one.arguments  # what the model wrote: a reading of it might hide the fault
+            shown = one.arguments  # as the model wrote it: parsing it could hide the fault
         else:
             shown = ", ".join(f"{n}={json.dumps(v, ensure_ascii=False)}" for n, v in one.named().items())
         text = self._clean(f"{one.tool}({shown})")

@@ -1,7 +1,7 @@
-"""One afternoon at the desk: the guard, the agents and what each of them holds.
+"""Hold one afternoon at the desk: the guard, the agents and the capability of each.
 
-An agent has a toolbox and nothing else. Its calls go through `DemoSession.answer`, as a model's message has
-them; what came of each is a `ObservedCall`.
+An agent has a toolbox and nothing else. `DemoSession.answer` runs its calls in the form in which a model's
+message carries them, and returns an `ObservedCall` for each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .transcript import PERMITTED
 __all__ = ["THIEF", "Agent", "DemoSession", "ObservedCall"]
 
 THIEF = "(thief)"
-"""The name of who has an agent's capability and not its key."""
+"""The name of the caller that has an agent's capability but not its key."""
 
 _AUDIENCE = "support-desk"
 _AFTERNOON = timedelta(hours=4)
@@ -41,7 +41,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ObservedCall:
-    """One call and what came of it. ``text`` is what the agent was told."""
+    """A call and its result; ``text`` is what the agent received."""
 
     agent: str
     shape: str
@@ -55,16 +55,16 @@ class ObservedCall:
 
     @property
     def permitted(self) -> bool:
-        """Whether the guard let the tool run."""
+        """Return whether the guard let the tool run."""
         return self.verdict == PERMITTED
 
     @property
     def done(self) -> bool:
-        """Whether the tool ran, and to its end."""
+        """Return whether the tool ran without an error."""
         return self.permitted and not self.text.startswith(_FAILED)
 
     def named(self) -> dict[str, Any]:
-        """The arguments by name; none if the model wrote no object."""
+        """Return the arguments by name; none if the model did not write an object."""
         try:
             found = json.loads(self.arguments) if isinstance(self.arguments, str) else self.arguments
         except (ValueError, RecursionError):
@@ -73,13 +73,13 @@ class ObservedCall:
 
     @property
     def as_expected(self) -> bool:
-        """Whether nothing else was expected."""
+        """Return whether the verdict is the expected one, if there is one."""
         return self.expected is None or self.expected == self.verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What one agent holds, and who gave it."""
+    """An agent's toolbox and grants, and the agent that delegated them."""
 
     toolbox: Toolbox
     grants: tuple[Grant, ...]
@@ -87,7 +87,7 @@ class Agent:
 
 
 class DemoSession:
-    """The guard over the desk's tools, and the agents by their names; ``desk`` is the first."""
+    """The guard of the desk's tools, and the agents by name; ``desk`` is the first."""
 
     def __init__(self, tools: Tools, root: str) -> None:
         self._ahead = 0
@@ -106,31 +106,31 @@ class DemoSession:
         return time.time() + self._ahead
 
     def pass_time(self, seconds: int) -> None:
-        """Put the guard's clock forward."""
+        """Move the guard's clock forward."""
         self._ahead += seconds
 
     def agent(self, name: str) -> Agent:
-        """An agent by its name.
+        """Return an agent by its name.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no such agent.
         """
         if name not in self.agents:
-            raise ValueError(f"there is no agent {name}")
+            raise ValueError(f"no such agent: {name}")
         return self.agents[name]
 
     def delegate(self, name: str, to: str, grants: Sequence[Grant], seconds: int) -> None:
-        """Give a new agent a toolbox of its own, made from another's."""
+        """Delegate from one agent's toolbox to a new agent."""
         toolbox = self.agent(name).toolbox.delegate(f"agent:{to}", *grants, ttl=timedelta(seconds=seconds))
         self.agents[to] = Agent(toolbox, tuple(grants), name)
 
     async def answer(
         self, name: str, calls: Sequence[object], expect: Mapping[str, str] = _NOTHING
     ) -> tuple[list[dict[str, Any]], list[ObservedCall]]:
-        """Run a message's calls side by side: the provider-shaped results, and what came of each.
+        """Run a message's calls concurrently; return the results in the provider's format, and each call.
 
         Raises:
-            ValueError: a call has no shape that could be answered.
+            ValueError: a call has an unknown format.
         """
         toolbox = self.agent(name).toolbox
         read = [ToolCall.of(call) for call in calls]
@@ -139,10 +139,10 @@ class DemoSession:
 
         async def run(index: int) -> None:
             call, start = read[index], time.perf_counter()
-            # one by one only to time each: toolbox.answer(calls) runs them side by side as well
+            # separately only to time each: toolbox.answer(calls) also runs them concurrently
             [results[index]] = await toolbox.answer([calls[index]])
             took = time.perf_counter() - start
-            text, ident = _told(results[index]), str(call.id)
+            text, ident = _result_text(results[index]), str(call.id)
             seen[index] = ObservedCall(
                 agent=name,
                 shape=call.provider,
@@ -163,7 +163,7 @@ class DemoSession:
         return results, found
 
     async def stolen(self, name: str, tool: str, arguments: Mapping[str, Any], expected: str) -> ObservedCall:
-        """A call at the guard's door by somebody who has the text of an agent's capability, not its key."""
+        """Call the guard with an agent's capability, as a caller without the agent's key."""
         start, token = time.perf_counter(), self.agent(name).toolbox.capability.token
         try:
             text = result_text(await self.guard.call(token, tool, arguments))
@@ -185,15 +185,14 @@ class DemoSession:
         return seen
 
 
-def _told(result: Mapping[str, Any]) -> str:
-    """The text in a provider-shaped result."""
+def _result_text(result: Mapping[str, Any]) -> str:
+    """Return the text of a result in a provider's format."""
     return str(result["output"] if "output" in result else result["content"])
 
 
 def _verdict(text: str) -> str:
-    """``permitted``, or the reason code at the end of a refusal.
+    """Return ``permitted``, or the reason code at the end of a refusal.
 
-    This can be read off the text because the desk's tools return objects and lists: a text that starts
-    with ``refused:`` is the guard's.
+    The desk's tools return objects and lists, so a text that starts with ``refused:`` is the guard's.
     """
     return text.rpartition("[")[2].removesuffix("]") if text.startswith(_REFUSED) else PERMITTED

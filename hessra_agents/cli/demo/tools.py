@@ -1,7 +1,7 @@
-"""The desk's tools: plain functions over the shop, and what the desk is granted of them.
+"""Define the desk's tools, plain functions over the shop, and what the desk is granted.
 
-The tools check nothing: whom mail may go to, which files may be read and how much is refunded is said
-once, in `granted`, and held by the guard.
+The tools check nothing. `granted` states once who may receive mail, which files may be read and how much
+may be refunded; the guard enforces it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .shop import TICKET, Row, Shop
 __all__ = ["REPORT", "Tools", "granted"]
 
 REPORT = "SELECT status, COUNT(*) AS orders FROM orders GROUP BY status"
-"""The one SQL text that the desk may run."""
+"""The only SQL statement that the desk may run."""
 
 
 class Tools:
-    """What agents can call. Every result is an object or a list, so none reads like a guard's refusal."""
+    """The tools. Every result is an object or a list, so none reads like a refusal."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
     def all(self) -> tuple[Callable[..., Any], ...]:
-        """Every tool."""
+        """Return every tool."""
         return (
             self.find_orders,
             self.get_customer,
@@ -43,12 +43,12 @@ class Tools:
     async def find_orders(
         self, customer_id: int, status: Literal["delivered", "shipped", "open"] | None = None
     ) -> list[Row]:
-        """The orders of one customer; with a status, only those."""
+        """Return the orders of one customer; with a status, only those."""
         sql = "SELECT * FROM orders WHERE customer_id = ? AND status = coalesce(?, status) ORDER BY id"
         return await to_thread.run_sync(self._shop.rows, sql, customer_id, status)
 
     async def get_customer(self, customer_id: int) -> list[Row]:
-        """Name, mail address and phone number of one customer."""
+        """Return the name, mail address and phone number of one customer."""
         sql = "SELECT * FROM customers WHERE id = ?"
         return await to_thread.run_sync(self._shop.rows, sql, customer_id)
 
@@ -79,7 +79,7 @@ class Tools:
 
 
 def granted(tools: Tools, root: str) -> tuple[Grant, ...]:
-    """What the desk may do while it works on this ticket. Nobody gets ``bcc``: it is not named."""
+    """Return what the desk may do for this ticket. ``bcc`` is not granted."""
     public = must.under(f"{root}/public")
     status = must.optional(must.one_of("delivered", "shipped", "open"))
     return (

@@ -1,15 +1,15 @@
-"""The transcript: what models asked for, as providers send it, and the verdict that each call must get.
+"""Read the transcript: models' messages as providers send them, and the verdict expected of each call.
 
 A JSON file with a list of turns:
 
     message    an agent's message with tool calls: OpenAI Chat Completions (``tool_calls``), OpenAI Responses
                (``output``) or Anthropic (``content``); ``expect`` has a verdict for the id of every call
-    delegate   the demo's script hands ``grants`` of one agent on to a new one
-    stolen     somebody has the text of an agent's capability, and calls the guard with it
+    delegate   the script delegates ``grants`` of one agent to a new one
+    stolen     a caller without the key calls the guard with an agent's capability
     clock      time passes
 
-A verdict is ``permitted`` or a reason code. In the texts of a message ``{root}`` stands for the folder of
-the run, and ``{result:ID}`` for what the call ID of an earlier turn returned, as a model copies it.
+A verdict is ``permitted`` or a reason code. In the strings of a message ``{root}`` stands for the folder of
+the run, and ``{result:ID}`` for the result of call ID in an earlier turn, as a model would copy it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Turn(BaseModel):
 
 
 class TranscriptMessage(_Turn):
-    """One message of a model, with tool calls that go side by side."""
+    """A model's message, with tool calls that run concurrently."""
 
     kind: Literal["message"]
     agent: str
@@ -49,35 +49,33 @@ class TranscriptMessage(_Turn):
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The tool calls alone, each as the provider sent it."""
+        """Return the tool calls alone, each as the provider sent it."""
         parts: Any = next(
             (self.message[k] for k in ("tool_calls", "output", "content") if self.message.get(k)), []
         )
         return [part for part in parts if part.get("type") in ("function", "function_call", "tool_use")]
 
     @model_validator(mode="after")
-    def _every_call_is_judged(self) -> TranscriptMessage:
+    def _check_verdicts(self) -> TranscriptMessage:
         if sorted(map(call_id, self.calls)) != sorted(self.expect):
-            raise ValueError("expect has a verdict for the id of every call, and no other")
+            raise ValueError("expect must have a verdict for the id of every call, and for no other")
         return self
 
 
 class Granted(BaseModel):
-    """One grant, in the form of a grant file (`cli.grantfile`); of the constraints only some are read."""
+    """A grant in the form of a grant file; only some of the constraints are supported."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     tool: str
     arguments: dict[str, JsonValue]
 
     def grant(self, root: str) -> Grant:
-        """What the JSON says."""
-        return grant(
-            self.tool, {name: _constraint(_filled(v, root, {})) for name, v in self.arguments.items()}
-        )
+        """Return the grant that the JSON states."""
+        return grant(self.tool, {name: _constraint(_fill(v, root, {})) for name, v in self.arguments.items()})
 
 
 class Delegate(_Turn):
-    """An agent hands on to a new one."""
+    """An agent delegates to a new one."""
 
     kind: Literal["delegate"]
     agent: str
@@ -87,7 +85,7 @@ class Delegate(_Turn):
 
 
 class Stolen(_Turn):
-    """A call with the text of an agent's capability, by somebody who has not its key."""
+    """A call with an agent's capability, by a caller without its key."""
 
     kind: Literal["stolen"]
     agent: str
@@ -97,7 +95,7 @@ class Stolen(_Turn):
 
 
 class Clock(_Turn):
-    """The guard's clock goes on by this much."""
+    """The guard's clock moves forward by this many seconds."""
 
     kind: Literal["clock"]
     seconds: int
@@ -112,11 +110,11 @@ class Transcript(BaseModel):
 
 
 def load(path: Path | None = None) -> Transcript:
-    """The transcript in this file; the demo's own if None.
+    """Read a transcript; by default the demo's own.
 
     Raises:
-        ValueError: it is not a transcript; the text says where.
-        OSError: it cannot be read.
+        ValueError: the file is not a transcript; the text says where.
+        OSError: the file cannot be read.
     """
     own = files(__package__) / "data" / "transcript.json"
     try:
@@ -127,37 +125,37 @@ def load(path: Path | None = None) -> Transcript:
 
 
 def call_id(call: Mapping[str, Any]) -> str:
-    """The id of a provider's tool call."""
+    """Return the id of a provider's tool call."""
     return str(call.get("call_id") or call.get("id"))
 
 
-def filled(call: dict[str, Any], root: str, results: Mapping[str, str]) -> dict[str, Any]:
-    """The call with its placeholders replaced; inside of JSON text, as JSON text.
+def fill(call: dict[str, Any], root: str, results: Mapping[str, str]) -> dict[str, Any]:
+    """Return the call with its placeholders replaced; within a JSON string, escaped for it.
 
     Raises:
-        ValueError: a result that no earlier call has.
+        ValueError: a placeholder names a result that no earlier call has.
     """
     function = call.get("function")
     if isinstance(function, dict):
-        return {**call, "function": filled(function, root, results)}
+        return {**call, "function": fill(function, root, results)}
     arguments = call.get("arguments")
     if isinstance(arguments, str):
-        return {**call, "arguments": _replaced(arguments, root, results, lambda text: json.dumps(text)[1:-1])}
-    done: dict[str, Any] = _filled(call, root, results)
+        return {**call, "arguments": _replace(arguments, root, results, lambda text: json.dumps(text)[1:-1])}
+    done: dict[str, Any] = _fill(call, root, results)
     return done
 
 
-def _filled(value: Any, root: str, results: Mapping[str, str]) -> Any:
+def _fill(value: Any, root: str, results: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return _replaced(value, root, results, str)
+        return _replace(value, root, results, str)
     if isinstance(value, list):
-        return [_filled(one, root, results) for one in value]
+        return [_fill(one, root, results) for one in value]
     if isinstance(value, dict):
-        return {name: _filled(one, root, results) for name, one in value.items()}
+        return {name: _fill(one, root, results) for name, one in value.items()}
     return value
 
 
-def _replaced(text: str, root: str, results: Mapping[str, str], written: Callable[[str], str]) -> str:
+def _replace(text: str, root: str, results: Mapping[str, str], written: Callable[[str], str]) -> str:
     def value(match: re.Match[str]) -> str:
         if match[1] is None:
             return written(root)
@@ -184,9 +182,9 @@ _MUST: dict[str, Callable[..., Constraint]] = {
 def _constraint(value: Any) -> object:
     if not isinstance(value, dict):
         return value
-    (name, told), *more = value.items() or [("", None)]
+    (name, operand), *more = value.items() or [("", None)]
     if more or name not in _MUST:
-        raise ValueError(f"a constraint is one of {', '.join(_MUST)}")
-    if told is True:
+        raise ValueError(f"a constraint must be one of {', '.join(_MUST)}")
+    if operand is True:
         return _MUST[name]()
-    return _MUST[name](*told) if isinstance(told, list) else _MUST[name](told)
+    return _MUST[name](*operand) if isinstance(operand, list) else _MUST[name](operand)
