@@ -14,7 +14,9 @@ desk = guard.toolbox(capability)
 await desk.call("send_email", {"to": "ana@acme.com", "body": "hi"})
 """
 
-from .authority import Authority
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .call.call import Call
 from .errors import Denied, Reason
 from .grants.approvals import approved_by
@@ -28,9 +30,12 @@ from .guard.session import Session
 from .guard.toolbox import Toolbox
 from .keys.keys import KeyPair, PublicKey
 from .keys.trust import Trust
-from .ledger import Ledger
 from .tokens.capability import Capability
 from .tokens.statements import Approval, Proof
+
+if TYPE_CHECKING:
+    from .authority import Authority
+    from .ledger import Ledger
 
 __all__ = [
     "Approval",
@@ -55,3 +60,17 @@ __all__ = [
     "limit",
     "must",
 ]
+
+_LOADED_ON_USE = {"Authority": ".authority", "Ledger": ".ledger"}
+
+if not TYPE_CHECKING:  # else a type checker would believe in every name
+
+    def __getattr__(name: str) -> object:
+        """Load what a guard does not need: the issuing side, and the stores and logs of a ledger."""
+        if name not in _LOADED_ON_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LOADED_ON_USE[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
