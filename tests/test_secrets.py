@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hessra_agents import Capability, Denied, KeyPair, grant
+from hessra_agents.guard.enforcement import Presented
 from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +64,7 @@ async def test_nothing_secret_is_printed(
     await attempt(lambda: key.sign("text"))  # type: ignore[arg-type]
     for value in (key, thief, root, held, proof, world.guard, world.authority, world.authority.trust):
         shown.extend((repr(value), str(value), f"{value}"))
-    shown.append(held.describe())
+    shown.extend((held.describe(), repr(Presented.of(held.token, proof.token, [proof.token]))))
     shown.append(caplog.text)
     shown.extend(capfd.readouterr())
 

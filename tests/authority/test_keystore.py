@@ -90,10 +90,10 @@ def test_a_key_without_its_file_is_told_and_can_be_replaced(tmp_path: Path) -> N
     path = tmp_path / "keys"
     rotated(path, "prepare")
     (path / "capability-4.pem").unlink()
-    with pytest.raises(KeyFileError, match=r"capability-4\.pem: is named by keyring\.json and not there"):
+    with pytest.raises(KeyFileError, match=r"capability-4\.pem: does not exist, but keyring\.json names it"):
         rotated(path, "activate")
     (path / "capability-1.pem").unlink()
-    with pytest.raises(KeyFileError, match=r"capability-1\.pem: is named by keyring\.json and not there"):
+    with pytest.raises(KeyFileError, match=r"capability-1\.pem: does not exist, but keyring\.json names it"):
         opened(path).issue("agent:desk", MAIL, ttl=TTL)
     root = opened(path)
     root.rotate("prepare", kind="capability")
@@ -142,7 +142,7 @@ def test_private_keys_without_a_keyring_are_not_taken_for_garbage(tmp_path: Path
     path = tmp_path / "keys"
     opened(path)
     (path / "keyring.json").unlink()
-    with pytest.raises(KeyFileError, match="bring that back"):
+    with pytest.raises(KeyFileError, match="restore that file"):
         opened(path)
     assert len(files(path)) == 3
 
@@ -152,8 +152,8 @@ def test_the_waits_of_a_folder_are_fixed_when_it_is_made(tmp_path: Path) -> None
     path, hour = tmp_path / "keys", timedelta(hours=1)
     assert Authority.open(path, max_ttl=hour).max_ttl == hour
     assert Authority.open(path).max_ttl == hour
-    for options in ({"longest_ttl": timedelta(hours=24)}, {"publish": hour}):
-        with pytest.raises(ValueError, match="was made with"):
+    for options in ({"max_ttl": timedelta(hours=24)}, {"propagation_delay": hour}):
+        with pytest.raises(ValueError, match="was created with"):
             Authority.open(path, **options)  # type: ignore[arg-type]
 
 

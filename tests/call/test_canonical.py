@@ -50,7 +50,7 @@ NUMBERS = """
 
 @pytest.mark.parametrize(("bits", "text"), re.findall(r"(\S+) +(\S+)", NUMBERS))
 def test_doubles_print_as_in_javascript(bits: str, text: str) -> None:
-    """And a text that is a double prints as the same double does."""
+    """And a string that is a double prints as the same double does."""
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
     assert encode(to_json(value)).decode() == text
     assert encode(parse(repr(value))).decode() == text
@@ -133,7 +133,7 @@ def test_deep_text_does_not_reach_the_recursive_decoder() -> None:
     with contextlib.ExitStack() as after:
         after.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         sys.setrecursionlimit(10**8)
-        with pytest.raises(MalformedError, match="inside each other"):
+        with pytest.raises(MalformedError, match="nested lists"):
             parse("[" * MAX_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""Shapes: a fact is stated only about a text that has one reading."""
+"""Formats: a fact is stated only about a string that has one reading."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ REFUSED_COMMANDS: dict[str, list[Any]] = {
     "no canonical path": [["/tmp/../bin/ls"], ["//bin/ls"], ["/bin/ls/"], ["/"], ["/bin/%2e%2e/ls"]],
     "no list of texts": [[], None, "/bin/ls", ("/bin/ls",), {"0": "/bin/ls"}, ["/bin/ls", 1]],
     "words inside words": [[["/bin/ls"]], ["/bin/ls", ["-l"]]],
-    "a text that may answer otherwise": [[type("Text", (str,), {})("/bin/ls")]],
+    "a string that may answer otherwise": [[type("Text", (str,), {})("/bin/ls")]],
     "control characters": [["/bin/ls", "a\nb"], ["/bin/ls", "\t"], ["/bin/ls", "\0"], ["/bin/ls\n"]],
     "line separators, no text": [["/bin/ls", "\u2028"], ["/bin/ls", "\ud800"]],
 }

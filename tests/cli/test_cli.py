@@ -105,7 +105,7 @@ def test_an_authority_issues_and_a_guard_decides(shell: Shell) -> None:
         permitted: send_email for agent:desk, ... left (... UTC)
         $ hessra-agents verify --trust trust.json --audience mail \
             send_email '{"to": "eve@evil.example", "body": "hi"}' < desk.token
-        refused: send_email: argument 'to' is not allowed, granted: one mail address at 'acme.com' ...
+        refused: send_email: argument 'to' is not allowed, granted: one email address at 'acme.com' ...
         [1]
         $ hessra-agents verify --trust trust.json --audience files --token desk.token \
             send_email '{"to": "ana@acme.com", "body": "hi"}'
@@ -122,23 +122,23 @@ def test_commands_pipe(shell: Shell) -> None:
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail | \
             hessra-agents attenuate --trust trust.json --grants ana.toml --ttl 1m | \
             hessra-agents inspect --trust trust.json
-        the signatures hold, from a trusted root key
-        agent:desk, for whoever has the token, expires in ... (... UTC)
-        reaches send_email
+        signatures valid, from a trusted root key
+        agent:desk, usable by any bearer, expires in ... (... UTC)
+        allows send_email
         block 0, by the issuer
         grants send_email, read_file
         issued ... UTC
-        until ... UTC
-        at the guard mail
-        only send_email(to: one mail address at 'acme.com'; body: at most 2000 long)
+        expires ... UTC
+        audience mail
+        only send_email(to: one email address at 'acme.com'; body: length at most 2000)
         or read_file(path: a path under /srv/data)
-        block 1, narrowed by somebody who had it, signed by nobody
+        block 1, added by a bearer, not signed
         drops read_file
-        until ... UTC
-        only send_email(to: exactly 'ana@acme.com', the rest as before)
+        expires ... UTC
+        only send_email(to: exactly 'ana@acme.com', other arguments unchanged)
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail | \
             hessra-agents inspect | sed -n 1p
-        signatures were not checked, so anybody may have written this: give --trust FILE
+        signatures not checked, so anyone may have written this: give --trust FILE
         """)
 
 
@@ -172,11 +172,11 @@ def test_only_the_holder_delegates_and_proves(shell: Shell) -> None:
         refused: send_email: the call needs a proof by the capability's holder [not_holder]
         [1]
         $ hessra-agents prove --key desk/key.pem --audience mail send_email < mailer.token
-        2| hessra-agents: --key: is not the key of this capability's holder
+        2| hessra-agents: --key: not the key of this capability's holder
         [2]
         $ hessra-agents delegate --trust trust.json --to $(cat desk.pub) --grants ana.toml < mailer.token
-        2| hessra-agents: this capability has a holder, and only the holder delegates
-        2| hessra-agents: hint: give its key with --key FILE
+        2| hessra-agents: this capability has a holder, and only the holder can delegate it
+        2| hessra-agents: hint: give the holder's --key FILE
         [2]
         """)
 
@@ -191,32 +191,32 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         $ hessra-agents explain --trust trust.json \
             send_email '{"to": "bo@acme.com", "body": "hi", "bcc": "x"}' < desk.token
         refused: send_email
-        block 0, by the issuer: does not allow it
-        argument 'bcc' is not named [unnamed_argument]
-        nearest: send_email(to: one mail address at 'acme.com'; body: at most 2000 long)
-        block 1, narrowed by somebody who had it, signed by nobody: does not allow it
+        block 0, by the issuer: refuses it
+        argument 'bcc' is not granted [unnamed_argument]
+        nearest: send_email(to: one email address at 'acme.com'; body: length at most 2000)
+        block 1, added by a bearer, not signed: refuses it
         argument 'to' is not allowed, granted: exactly 'ana@acme.com' [constraint]
-        nearest: send_email(to: exactly 'ana@acme.com', the rest as before)
-        a guard also asks for
-        that it is the guard mail
-        the signatures hold, from a trusted root key
+        nearest: send_email(to: exactly 'ana@acme.com', other arguments unchanged)
+        also required at runtime
+        audience mail
+        signatures valid, from a trusted root key
         [1]
         $ hessra-agents explain --audience mail send_email '{"to": "ana@acme.com", "body": "hi"}' < desk.token
         allowed: send_email
         block 0, by the issuer: allows it
-        by: send_email(to: one mail address at 'acme.com'; body: at most 2000 long)
-        block 1, narrowed by somebody who had it, signed by nobody: allows it
-        by: send_email(to: exactly 'ana@acme.com', the rest as before)
-        signatures were not checked, so anybody may have written this: give --trust FILE
+        allowed by: send_email(to: one email address at 'acme.com'; body: length at most 2000)
+        block 1, added by a bearer, not signed: allows it
+        allowed by: send_email(to: exactly 'ana@acme.com', other arguments unchanged)
+        signatures not checked, so anyone may have written this: give --trust FILE
         $ hessra-agents explain --audience files read_file '{"path": "/srv/data/a"}' < desk.token
         refused: read_file
-        it is for the guard 'mail' [wrong_audience]
+        the capability is for the audience 'mail' [wrong_audience]
         block 0, by the issuer: allows it
-        by: read_file(path: a path under /srv/data)
-        block 1, narrowed by somebody who had it, signed by nobody: does not allow it
-        the capability does not name this tool [not_granted]
-        names only send_email
-        signatures were not checked, so anybody may have written this: give --trust FILE
+        allowed by: read_file(path: a path under /srv/data)
+        block 1, added by a bearer, not signed: refuses it
+        the capability does not grant this [not_granted]
+        grants only send_email
+        signatures not checked, so anyone may have written this: give --trust FILE
         [1]
         """)
 
@@ -231,23 +231,23 @@ def test_limits_and_approvals_stand_in_the_file_of_grants(shell: Shell) -> None:
         $ printf '[[limit]]\\ncalls = 1\\n[[approval]]\\nkeys = ["%s"]\\n' $(cat boss.pub) > once.toml
         $ hessra-agents issue roots agent:desk --grants counted.toml --ttl 10m --audience mail > desk.token
         $ hessra-agents attenuate --trust trust.json --grants once.toml < desk.token > once.token
-        $ hessra-agents inspect --token once.token | grep -e block -e most -e approved
+        $ hessra-agents inspect --token once.token | grep -e block -e most -e approval
         block 0, by the issuer
         at most 50 calls in any 3600 s
-        only send_email(to: one mail address at 'acme.com'; body: at most 2000 long)
-        block 1, narrowed by somebody who had it, signed by nobody
-        each call approved by ed25519/...
+        only send_email(to: one email address at 'acme.com'; body: length at most 2000)
+        block 1, added by a bearer, not signed
+        each call requires approval by ed25519/...
         at most 1 call
         $ hessra-agents explain --audience mail --token once.token \
             read_file '{"path": "/srv/data/a"}' | tail -5
-        a guard also asks for
-        that it counts: at most 50 calls in any 3600 s
-        an approval by ed25519/...
-        that it counts: at most 1 call
-        signatures were not checked, so anybody may have written this: give --trust FILE
+        also required at runtime
+        limit: at most 50 calls in any 3600 s
+        approval by ed25519/...
+        limit: at most 1 call
+        signatures not checked, so anyone may have written this: give --trust FILE
         $ printf '[[limit]]\\ncalls = 1\\nof = ["send_mail"]\\n' > typo.toml
         $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
-        2| hessra-agents: no grant names tool:send_mail, so nothing of it can be limited, ...
+        2| hessra-agents: tool:send_mail is not granted, so no condition can be about it
         [2]
         $ printf '[[limit]]\\ncall = 1\\n' > typo.toml
         $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
@@ -259,7 +259,7 @@ def test_limits_and_approvals_stand_in_the_file_of_grants(shell: Shell) -> None:
 def test_root_keys_rotate_in_steps_whose_waits_are_kept(shell: Shell) -> None:
     """Prepare, then wait until every guard can know the key."""
     shell.play("""
-        $ hessra-agents keys init roots --no-passphrase --publish 1h --longest-ttl 2h > roots.txt
+        $ hessra-agents keys init roots --no-passphrase --propagation-delay 1h --max-ttl 2h > roots.txt
         $ hessra-agents keys rotate roots prepare --kind capability
         capability	1	active	...
         identity	2	active	...
@@ -274,7 +274,7 @@ def test_root_keys_rotate_in_steps_whose_waits_are_kept(shell: Shell) -> None:
         context	3	active
         capability	4	prepared
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 3h --audience mail
-        2| hessra-agents: ttl is at most 2:00:00, the longest of this authority
+        2| hessra-agents: ttl must be at most 2:00:00, the longest of this authority
         [2]
         """)
 
@@ -284,15 +284,15 @@ def test_a_passphrase_comes_from_a_file(shell: Shell) -> None:
     shell.play("""
         $ umask 077; echo correct horse > pass; echo wrong > other
         $ hessra-agents keys init roots
-        2| hessra-agents: there is no terminal to ask for a passphrase
-        2| hessra-agents: hint: --passphrase-file FILE, or --no-passphrase for a private key in the clear
+        2| hessra-agents: no terminal to ask for a passphrase
+        2| hessra-agents: hint: give --passphrase-file FILE, or --no-passphrase for an unencrypted key
         [2]
         $ hessra-agents keys init roots --passphrase-file pass > roots.txt
         $ grep -l ENCRYPTED roots/*.pem | wc -l
         3
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail
         2| hessra-agents: roots/capability-1.pem: is sealed: give its passphrase
-        2| hessra-agents: hint: --passphrase-file FILE, where there is no terminal
+        2| hessra-agents: hint: where there is no terminal, give --passphrase-file FILE
         [2]
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail \
             --passphrase-file other
@@ -300,10 +300,10 @@ def test_a_passphrase_comes_from_a_file(shell: Shell) -> None:
         [2]
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail \
             --passphrase-file pass | hessra-agents inspect | sed -n 3p
-        reaches read_file, send_email
+        allows read_file, send_email
         $ chmod 644 pass; hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m \
             --audience mail --passphrase-file pass > desk.token
-        2| hessra-agents: --passphrase-file: other users can read this file
+        2| hessra-agents: --passphrase-file: other users can read this file: run chmod 600 on it
         """)
 
 
@@ -311,14 +311,14 @@ def test_nobody_makes_an_authority_by_a_slip(shell: Shell) -> None:
     """Only ``keys init`` makes one; a folder's name with a typing error is an error."""
     shell.play("""
         $ hessra-agents issue rots agent:desk --grants desk.toml --ttl 10m --audience mail
-        2| hessra-agents: rots: is no authority
-        2| hessra-agents: hint: to make one: hessra-agents keys init rots
+        2| hessra-agents: rots: not an authority
+        2| hessra-agents: hint: hessra-agents keys init rots makes one
         [2]
         $ ls -d rots
         2| ls: cannot access 'rots': No such file or directory
         [2]
         $ hessra-agents keys init roots --no-passphrase > roots.txt
         $ hessra-agents keys init roots --no-passphrase
-        2| hessra-agents: roots: is an authority already
+        2| hessra-agents: roots: already an authority
         [2]
         """)

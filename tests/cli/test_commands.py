@@ -22,7 +22,6 @@ from hessra_agents import Authority, KeyPair, grant, must
 from hessra_agents.cli import inputs, main, terminal
 from hessra_agents.cli import token_view as reading
 from hessra_agents.grants.grant_file.reader import _READERS
-from hessra_agents.keys.keyfile import write_key
 
 NOW = 1_800_000_000
 PASSPHRASE = "canary-passphrase"
@@ -64,18 +63,18 @@ class Line:
         patch.chdir(folder)
         patch.setattr(inputs, "now", lambda: NOW)
         patch.setattr(inputs, "_ask", lambda prompt: None)
-        tell = terminal.tell
+        tell = terminal.report
 
         def told(error: BaseException) -> int:
             self.errors.append(error)
             return tell(error)
 
-        patch.setattr(terminal, "tell", told)
+        patch.setattr(terminal, "report", told)
         self.authority = Authority.open("roots", clock=lambda: NOW)
         self.authority.trust.save("trust.json")
         self.holder, self.other = KeyPair.generate(), KeyPair.generate()
-        write_key("hold/key.pem", self.holder)
-        write_key("hold/sealed.pem", self.holder, PASSPHRASE.encode())
+        self.holder.save("hold/key.pem")
+        self.holder.save("hold/sealed.pem", passphrase=PASSPHRASE.encode())
         bounds = grant("send_email", to=must.email("acme.com"), body=must.max_length(2000))
         issued: dict[str, Any] = {"ttl": timedelta(minutes=10), "audience": "mail"}
         bearer = self.authority.issue("agent:desk", bounds, **issued)
@@ -185,17 +184,17 @@ def test_the_fields_of_a_refusal(line: Line) -> None:
         "permitted": False,
         "tool": "send_email",
         "reason": "missing_argument",
-        "text": "argument 'to' is not allowed, granted: one mail address at 'acme.com'; "
-        "argument 'body' is missing, granted: at most 2000 long",
-        "detail": "narrowed by block 0",
+        "text": "argument 'to' is not allowed, granted: one email address at 'acme.com'; "
+        "argument 'body' is missing, granted: length at most 2000",
+        "detail": "refused by block 0",
         "problems": [
             {
                 "block": 0,
                 "argument": "to",
                 "reason": "constraint",
-                "allowed": "one mail address at 'acme.com'",
+                "allowed": "one email address at 'acme.com'",
             },
-            {"block": 0, "argument": "body", "reason": "missing_argument", "allowed": "at most 2000 long"},
+            {"block": 0, "argument": "body", "reason": "missing_argument", "allowed": "length at most 2000"},
         ],
     }
 
@@ -237,6 +236,46 @@ def test_the_help_of_issue_has_every_constraint(line: Line) -> None:
     text = line("issue --help").out
 
     assert [name for name in _READERS if name not in text] == []
+
+
+@pytest.mark.parametrize("group", ["", "keys", "log", "mcp"])
+def test_the_help_of_a_group_cuts_no_sentence(line: Line, group: str) -> None:
+    """Each command is a whole line, in 80 columns."""
+    line.patch.setenv("COLUMNS", "80")
+    _, commands = line(f"{group} --help").out.split("Commands:\n")
+
+    assert [text for text in commands.splitlines() if not text.endswith(".") or "..." in text] == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "keys init new --publish 5m",
+        "keys init new --longest-ttl 1h",
+        "log list --state x",
+        "log tail --most 5",
+        "log verify --head x",
+        "mcp proxy --refusals error",
+        "mcp proxy --bearer-over-http",
+        "log heads",
+        "log break --reason x",
+    ],
+)
+def test_a_former_name_is_an_error_that_names_the_new_one(line: Line, typed: str) -> None:
+    """Of an option or a command: the new one is there."""
+    done = line(typed)
+    former, today = done.said[0].removeprefix("hessra-agents: ").split(" is now ")
+
+    assert (done.code, terminal.RENAMED[former]) == (2, today)
+    above = typed.split(f" {former}")[0]
+    words = above.split(" ")[:2] if former.startswith("--") else [above]
+    assert today in line(f"{' '.join(words)} --help").out
+
+
+def test_a_former_name_of_another_command_is_not_explained(line: Line) -> None:
+    """``issue`` never had it, and has not the new one."""
+    done = line("issue keys agent:desk --longest-ttl 1h")
+    assert (done.code, "is now" in done.said[0]) == (2, False)
 
 
 def test_help_loads_no_more_than_it_needs() -> None:

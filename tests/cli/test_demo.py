@@ -23,7 +23,7 @@ from hessra_agents.cli.demo.claims import claims
 from hessra_agents.cli.demo.live import MAX_TURNS
 from hessra_agents.cli.demo.shop import CANARY, TICKET, Shop
 from hessra_agents.cli.demo.tools import Tools
-from hessra_agents.cli.demo.transcript import Stolen, TranscriptMessage, filled, load
+from hessra_agents.cli.demo.transcript import Stolen, TranscriptMessage, fill, load
 from hessra_agents.tools.provider_messages import ToolCall, result_text
 
 KEY = "sk-test-0123456789abcdef"
@@ -134,11 +134,11 @@ def test_a_verdict_that_is_not_the_transcripts_makes_the_status_1(tmp_path: Path
         (lambda turns: turns[0]["expect"].pop("call_01"), "a verdict for the id of every call"),
         (lambda turns: turns[0]["expect"].update(more="permitted"), "a verdict for the id of every call"),
         (expecting("call_01", "perhaps"), "expect/call_01"),
-        (lambda turns: turns[0].update(agent="desk:nobody"), "there is no agent desk:nobody"),
+        (lambda turns: turns[0].update(agent="desk:nobody"), "no such agent: desk:nobody"),
         (lambda turns: turns[0].update(more=1), "Extra inputs"),
         (
             lambda turns: turns[2]["grants"][0]["arguments"].update(cents={"most": 1}),
-            "a constraint is one of",
+            "a constraint must be one of",
         ),
         (lambda turns: turns[5]["message"]["content"][0]["input"].update(url="{result:call_9}"), "call_9"),
     ],
@@ -167,7 +167,7 @@ shop_send, shop_read = Shop.send, Shop.read
 @pytest.mark.parametrize(
     ("method", "cheat", "claim"),
     [
-        ("send", also_mails, "nobody got mail"),
+        ("send", also_mails, "mail went only"),
         ("send", lambda shop, *_: "", "the mailbox holds"),
         ("refund", lambda shop, *_: None, "the database holds"),
         ("read", also_tells, "the key file's text"),
@@ -193,7 +193,7 @@ async def unguarded(shop: Shop) -> dict[str, str]:
     results: dict[str, str] = {}
     for turn in load().turns:
         calls = turn.calls if isinstance(turn, TranscriptMessage) else []
-        wanted = [ToolCall.of(filled(call, str(shop.root), results)) for call in calls]
+        wanted = [ToolCall.of(fill(call, str(shop.root), results)) for call in calls]
         if isinstance(turn, Stolen):
             wanted = [ToolCall("direct", "stolen", turn.tool, turn.arguments)]
         for call in wanted:
@@ -369,7 +369,7 @@ def test_a_model_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch, name:
     with provider(monkeypatch, name, [[("c", "get_customer", {"customer_id": 7})]]) as server:
         status, text = played(model=f"{name}:m")
     assert (status, len(server.asked)) == (0, MAX_TURNS)
-    assert f"the model has had its {MAX_TURNS} turns" in text
+    assert f"the model has used its {MAX_TURNS} turns" in text
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -381,24 +381,21 @@ def test_a_provider_that_refuses_is_told_in_one_line_without_the_key(
     [line] = capsys.readouterr().err.splitlines()
     assert status == 2
     assert KEY not in text
-    assert line.endswith(f"{name} gives no answer that can be used: AuthenticationError, status 401")
+    assert line.endswith(f"{name} gave no usable answer: AuthenticationError, status 401")
 
 
 @pytest.mark.parametrize("model", ["openai", "openai:", "mistral:large", ""])
 def test_a_model_of_another_form_is_refused(capsys: pytest.CaptureFixture[str], model: str) -> None:
     assert played(model=model) == (2, "")
-    assert capsys.readouterr().err == "hessra-agents: a model is openai:NAME or anthropic:NAME\n"
+    assert capsys.readouterr().err == "hessra-agents: a model must be openai:NAME or anthropic:NAME\n"
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_a_missing_sdk_or_key_is_told_in_one_line(
+def test_a_missing_key_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.delenv(f"{name.upper()}_API_KEY", raising=False)
     monkeypatch.setitem(sys.modules, name, object())
     assert played(model=f"{name}:m") == (2, "")
-    monkeypatch.setitem(sys.modules, name, None)
-    assert played(model=f"{name}:m") == (2, "")
-    key, sdk = capsys.readouterr().err.splitlines()
-    assert key == f"hessra-agents: there is no key for {name}: set {name.upper()}_API_KEY"
-    assert sdk.endswith(f"is not installed: pip install 'hessra-agents[{name}]'")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"hessra-agents: no key for {name}: set {name.upper()}_API_KEY"

@@ -75,7 +75,7 @@ def test_explain_knows_the_time(line: Line) -> None:
 
     line.patch.setattr(inputs, "now", lambda: NOW + 600)
     assert "block 0 expired at 2027-01-15 08:10:00 UTC [expired]" in line("explain ping --token later").out
-    assert "has expired (2027-01-15 08:10:00 UTC)" in line("inspect --token bearer").out
+    assert "expired (2027-01-15 08:10:00 UTC)" in line("inspect --token bearer").out
     assert line(f"verify --trust trust.json --audience mail --token bearer {CALL}").code == 1
 
 
@@ -86,10 +86,10 @@ def test_explain_lists_what_a_guard_asks_for(line: Line) -> None:
     done = line("explain ping --token held")
 
     assert done.code == 0
-    assert done.out.split("a guard also asks for\n")[1].splitlines()[:3] == [
-        "  that it stands where tenant is acme",
-        "  that it is the guard mail",
-        f"  a proof by the holder {line.holder.public}",
+    assert done.out.split("also required at runtime\n")[1].splitlines()[:3] == [
+        "  designation tenant is acme",
+        "  audience mail",
+        f"  proof by the holder {line.holder.public}",
     ]
 
 
@@ -117,20 +117,18 @@ def test_what_other_keys_must_say_is_told(line: Line) -> None:
     explained = line("explain ping", "token")
 
     assert "    grants ping, get prompt:hello\n" in inspected
-    assert f"    each call approved by ed25519/{one.hex()} or ed25519/{two.hex()}\n" in inspected
-    assert f"    activated by ed25519/{two.hex()}\n" in inspected
+    assert f"    each call requires approval by ed25519/{one.hex()} or ed25519/{two.hex()}\n" in inspected
+    assert f"    requires activation by ed25519/{two.hex()}\n" in inspected
     assert f"  block 1, added by ed25519/{one.hex()}\n" in inspected
-    assert f"    where ed25519/{two.hex()} states team desk\n" in inspected
-    assert (
-        "  block 2, narrowed by somebody who had it, signed by nobody\n    takes nothing away\n" in inspected
-    )
+    assert f"    only where ed25519/{two.hex()} states that team is desk\n" in inspected
+    assert "  block 2, added by a bearer, not signed\n    adds no restriction\n" in inspected
     assert explained.code == 0
-    assert "says nothing about it\n" in explained.out
-    assert explained.out.split("a guard also asks for\n")[1].splitlines()[:4] == [
-        "  that it is the guard mail",
-        f"  an approval by ed25519/{one.hex()} or ed25519/{two.hex()}",
+    assert "does not restrict it\n" in explained.out
+    assert explained.out.split("also required at runtime\n")[1].splitlines()[:4] == [
+        "  audience mail",
+        f"  approval by ed25519/{one.hex()} or ed25519/{two.hex()}",
         f"  activation by ed25519/{two.hex()}",
-        f"  that ed25519/{two.hex()} states team",
+        f"  ed25519/{two.hex()} states team",
     ]
 
 
@@ -167,9 +165,9 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
     assert {
         "issued 2027-01-15 08:00:00 UTC",
         "not before 2027-01-15 08:05:00 UTC",
-        f"each call of pay approved by {ana} or {bo}",
-        "at most 50 calls, given back if the tool fails",
-        "at most 500 as the sum of amount in any 86400 s of pay",
+        f"each call of pay requires approval by {ana} or {bo}",
+        "at most 50 calls, refunded if the tool fails",
+        "sum of amount at most 500 in any 86400 s of pay",
     } <= {*said}
 
 
@@ -185,13 +183,15 @@ def test_inspect_tells_what_only_a_session_knows(line: Line) -> None:
 
     assert block["clear_of"] == [{"labels": "PII:*", "of": ["pay"]}]
     assert block["grants"] == [[f"pay(to: {value})"]]
-    assert {"each call of pay while nothing of PII:* has been seen", f"only pay(to: {value})"} <= {*said}
+    assert {"no call of pay once the session has seen anything labeled PII:*", f"only pay(to: {value})"} <= {
+        *said
+    }
 
 
 @pytest.fixture
 def bank(line: Line) -> tuple[Guard, str]:
-    """A guard, and a token that ``issue`` made of the grant file in docs/sessions.md."""
-    page = Path(__file__).parents[2] / "docs" / "sessions.md"
+    """A guard, and a token that ``issue`` made of the grant file in docs/concepts/sessions.md."""
+    page = Path(__file__).parents[2] / "docs" / "concepts" / "sessions.md"
     (text,) = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
     Path("bank.toml").write_text(text)
     done = line("issue roots agent:desk --grants bank.toml --ttl 1h --audience mail")
@@ -242,9 +242,13 @@ def test_a_first_block_without_bounds_takes_no_arguments(line: Line) -> None:
     first = Block("00", None, rights=(("a", "tool:ping", "invoke"),), expires=NOW + 60)
     several = Block("01", None, designations=((ANCHOR, "mail"), (ANCHOR, "files")))
     for blocks, call, text in (
-        ((first, several), "ping", "it names several guards, and no guard is all of them [wrong_audience]"),
-        ((first,), "ping", "it names no guard [wrong_audience]"),
-        ((first,), """ping '{"a": 1}'""", "argument 'a' is not named [unnamed_argument]"),
+        (
+            (first, several),
+            "ping",
+            "the capability has several audiences, and no guard is all of them [wrong_audience]",
+        ),
+        ((first,), "ping", "the capability has no audience [wrong_audience]"),
+        ((first,), """ping '{"a": 1}'""", "argument 'a' is not granted [unnamed_argument]"),
     ):
         line.patch.setattr(reading.TokenView, "of", lambda *_, found=blocks: reading.TokenView(found))
         done = line(f"explain {call}", "token")

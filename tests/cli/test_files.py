@@ -43,7 +43,7 @@ def test_an_argument_that_is_no_text_is_told(line: Line, given: list[str]) -> No
 
     where = next(number for number, one in enumerate(given, 1) if "\udcff" in one)
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"hessra-agents: argument {where}: is not text in utf-8\n"
+    assert done.err == f"hessra-agents: argument {where}: not valid UTF-8\n"
     assert sorted(line.folder.rglob("*")) == before
 
 
@@ -75,7 +75,7 @@ def test_a_file_without_end_is_not_read_to_its_end(line: Line, typed: str) -> No
     tracemalloc.stop()
 
     assert done.code == 2
-    assert "is larger than" in done.err
+    assert "larger than" in done.err
     assert most < 1 << 26
 
 
@@ -102,7 +102,7 @@ def test_trust_is_written_over_regular_files_only(line: Line) -> None:
     before = {path: path.lstat().st_mode for path in line.folder.iterdir()}
     for name in ("pipe", "folder", "link", "dangling"):
         done = line(f"trust roots --out {name}")
-        assert (done.code, done.said) == (2, ["hessra-agents: --out: is there and is no regular file"])
+        assert (done.code, done.said) == (2, ["hessra-agents: --out: is there and is not a regular file"])
     assert {path: path.lstat().st_mode for path in line.folder.iterdir()} == before
 
 
@@ -121,7 +121,7 @@ def test_a_trust_file_is_written_by_its_owner_and_read_by_all(line: Line, mask: 
     assert stat.S_IMODE(Path("fresh.json").stat().st_mode) == 0o644
     assert Trust.load("fresh.json") == line.authority.trust
     assert Path("victim").read_text() == "kept"
-    assert list(line.folder.glob(".trust-*")) == []
+    assert list(line.folder.glob(".fresh.json.????????????????")) == []
 
 
 def test_a_trust_file_that_cannot_be_written_leaves_nothing(line: Line) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hessra_agents.keys.keyfile import write_key
 from tests.cli.test_commands import CALL, Line
 
 
@@ -23,35 +22,50 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
     "an option without value": ("inspect --token", "", 2, "option '--token' requires an argument"),
     "a missing option": ("issue roots a --ttl 1m --audience x", "", 2, "missing option '--grants'"),
     "an unknown step": ("keys rotate roots forward", "", 2, "invalid value for 'STEP'"),
-    "no token": ("inspect", "", 2, "standard input: there is no token"),
-    "only blanks": ("inspect", "\n \n", 2, "standard input: there is no token"),
-    "two tokens": ("inspect", "a\nb\n", 2, "standard input: there are 2 lines"),
-    "binary": ("inspect", b"\xff\xfe\x00", 2, "standard input: is not text in utf-8"),
-    "huge": ("inspect", "A" * (1 << 20), 2, "standard input: is larger than 65536 bytes"),
+    "no token": ("inspect", "", 2, "standard input: no token found"),
+    "only blanks": ("inspect", "\n \n", 2, "standard input: no token found"),
+    "two tokens": ("inspect", "a\nb\n", 2, "standard input: 2 lines found"),
+    "binary": ("inspect", b"\xff\xfe\x00", 2, "standard input: not valid UTF-8"),
+    "huge": ("inspect", "A" * (1 << 20), 2, "standard input: larger than 65536 bytes"),
     "too large a token": ("inspect", "A" * 40_000, 1, "refused: a capability is at most"),
     "the same, with trust": ("inspect --trust trust.json", "A" * 40_000, 1, "refused: a capability is at"),
     "garbage": ("inspect", "not a token", 1, "refused: the capability is not base64url"),
     "letters": ("inspect", "ünïcödé", 1, "refused: the capability is not base64url"),
     "garbage in base64": ("inspect", "AAAA", 1, "refused: the call, capability or statement"),
     "the same, with trust ": ("inspect --trust trust.json", "AAAA", 1, "refused: the call, capability"),
-    "a foreign root": ("inspect --trust trust.json --token foreign", "", 1, "refused: the signatures"),
+    "a foreign root": (
+        "inspect --trust trust.json --token foreign",
+        "",
+        1,
+        "refused: the capability's signature is not",
+    ),
     "a foreign root, narrowed": (
         "attenuate --trust trust.json --ttl 1m --token foreign",
         "",
         1,
-        "refused: the signatures",
+        "refused: the capability's signature is not",
     ),
     "no such file": ("inspect --token nowhere", "", 2, "--token: no such file or directory"),
     "a folder": ("inspect --token roots", "", 2, "--token: is a directory"),
     "no such trust": ("inspect --trust nowhere", "AAAA", 2, "--trust: no such file or directory"),
-    "trust that is grants": ("inspect --trust grants.toml", "AAAA", 2, "grants.toml is no file of trusted"),
+    "trust that is grants": (
+        "inspect --trust grants.toml",
+        "AAAA",
+        2,
+        "grants.toml is not a file of trusted",
+    ),
     "trust that is huge": (
         "inspect --trust huge",
         "AAAA",
         2,
-        "huge is no file of trusted keys: it is larger than",
+        "huge is not a file of trusted keys: it is larger than",
     ),
-    "trust that is a key": ("inspect --trust hold/key.pem", "AAAA", 2, "hold/key.pem is no file of trusted"),
+    "trust that is a key": (
+        "inspect --trust hold/key.pem",
+        "AAAA",
+        2,
+        "hold/key.pem is not a file of trusted",
+    ),
     "grants that are a token": (
         "issue roots a --ttl 1m --audience x --grants bearer",
         "",
@@ -62,7 +76,7 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "issue roots a --ttl 1m --audience x --grants bytes",
         "",
         2,
-        "--grants: is not",
+        "--grants: not valid UTF-8",
     ),
     "grants that are a key": (
         "issue roots a --ttl 1m --audience x --grants hold/key.pem",
@@ -75,26 +89,31 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "issue roots a --grants grants.toml --ttl 10 --audience x",
         "",
         2,
-        "--ttl: is no length of time",
+        "--ttl: not a duration",
     ),
-    "no time at all": ("attenuate --trust trust.json --ttl '' --token bearer", "", 2, "--ttl: is no length"),
+    "no time at all": (
+        "attenuate --trust trust.json --ttl '' --token bearer",
+        "",
+        2,
+        "--ttl: not a duration",
+    ),
     "a time of nothing": (
         "attenuate --trust trust.json --ttl 0s --token bearer",
         "",
         2,
-        "ttl is at least one second",
+        "ttl must be at least one second",
     ),
     "a moment without zone": (
         "issue roots a --grants grants.toml --ttl 1m --audience x --not-before 2026-01-01",
         "",
         2,
-        "--not-before: is no moment with a time zone",
+        "--not-before: not a timestamp with a time zone",
     ),
     "a moment that is none": (
         "issue roots a --grants grants.toml --ttl 1m --audience x --not-before soon",
         "",
         2,
-        "--not-before: is",
+        "--not-before: not a timestamp",
     ),
     "a key that is none": (
         "issue roots a --grants grants.toml --ttl 1m --audience x --holder ana",
@@ -106,13 +125,13 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         f"issue roots a --grants grants.toml --ttl 1m --audience x --holder ed25519/{'0' * 64}",
         "",
         2,
-        "--holder: a public key that anybody can sign for",
+        "--holder: a public key that anyone can sign for",
     ),
     "a designation without value": (
         "attenuate --trust trust.json --designation tenant --token bearer",
         "",
         2,
-        "--designation: is written",
+        "--designation: must be written",
     ),
     "a designation given twice": (
         "attenuate --trust trust.json --designation a=1 --designation a=2 --token bearer",
@@ -126,8 +145,8 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         2,
         "the label 'holder' is",
     ),
-    "nothing to narrow": ("attenuate --trust trust.json --token bearer", "", 2, "nothing is narrowed"),
-    "a call that is no JSON": ("explain t {to:1} --token bearer", "", 2, "the call: not json text"),
+    "nothing to narrow": ("attenuate --trust trust.json --token bearer", "", 2, "nothing to narrow"),
+    "a call that is no JSON": ("explain t {to:1} --token bearer", "", 2, "the call: not JSON text"),
     "a call that is a list": (
         "explain t [] --token bearer",
         "",
@@ -151,7 +170,7 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "verify --trust trust.json --audience mail t",
         "a\nb\nc",
         2,
-        "standard input: there are 3",
+        "standard input: 3 lines",
     ),
     "a proof for a bearer": (
         f"prove --key hold/key.pem --audience mail {CALL} --token bearer",
@@ -169,7 +188,7 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         f"prove --key hold/text --audience mail {CALL} --token held",
         "",
         2,
-        "hold/text: is no PEM file",
+        "hold/text: is not a PEM file",
     ),
     "a key file that others read": (
         f"prove --key hold/open.pem --audience mail {CALL} --token held",
@@ -217,13 +236,13 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "keys new hold/a.pem --no-passphrase --passphrase-file pass",
         "",
         2,
-        "--passphrase-file and --no-pass",
+        "give either --passphrase-file or",
     ),
     "an empty passphrase": (
         "keys new hold/a.pem --passphrase-file empty",
         "",
         2,
-        "--passphrase-file: is not one",
+        "--passphrase-file: must be one line",
     ),
     "a passphrase of two lines": (
         "keys new hold/a.pem --passphrase-file grants.toml",
@@ -231,7 +250,7 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         2,
         "--passphrase-file",
     ),
-    "an authority that is none": ("keys list hold", "", 2, "hold: is no authority"),
+    "an authority that is none": ("keys list hold", "", 2, "hold: not an authority"),
     "an authority that others reach": ("keys list open", "", 2, "open: others can reach it"),
     "a place that cannot be written": (
         "trust roots --out no/where",
@@ -239,7 +258,12 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         2,
         "--out: no such file or directory",
     ),
-    "a place that is a folder": ("trust roots --out hold", "", 2, "--out: is there and is no regular file"),
+    "a place that is a folder": (
+        "trust roots --out hold",
+        "",
+        2,
+        "--out: is there and is not a regular file",
+    ),
     "arguments twice": (
         f"explain {CALL} --arguments call.json --token bearer",
         "",
@@ -250,13 +274,13 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "explain send_email --arguments -",
         "{}",
         2,
-        "--arguments: standard input is for the token",
+        "--arguments: standard input carries the token",
     ),
     "arguments that are huge": (
         "explain send_email --arguments huge --token bearer",
         "",
         2,
-        "--arguments: is larger than",
+        "--arguments: larger than",
     ),
     "arguments that are binary": (
         "explain send_email --arguments bytes --token bearer",
@@ -281,11 +305,12 @@ def spoil(line: Line) -> None:
     Path("huge").write_text(" " * ((1 << 20) + 1))
     Path("bytes").write_bytes(b"\xff\xfe")
     Path("empty").write_text("")
+    Path("empty").chmod(0o600)
     Path("open").mkdir(0o755)
     Path("open/keyring.json").write_text("{}")
     Path("hold/text").write_text("no key")
     Path("hold/text").chmod(0o600)
-    write_key("hold/open.pem", line.holder)
+    line.holder.save("hold/open.pem")
     Path("hold/open.pem").chmod(0o644)
     Path("hold/link.pem").symlink_to("key.pem")
 

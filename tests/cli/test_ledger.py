@@ -18,9 +18,10 @@ from mcp import Client
 
 from hessra_agents import Denied, KeyPair, Ledger, approved_by, grant, must
 from hessra_agents.cli.escaping import visible
-from hessra_agents.keys.keyfile import write_key
 from tests.cli.test_cli import Shell
 from tests.cli.test_cli import shell as shell
+from tests.cli.test_commands import Line
+from tests.cli.test_commands import line as line
 from tests.cli.test_mcp import Place, listening, text_of
 from tests.cli.test_mcp import place as place
 from tests.cli.test_terminal import typed_at
@@ -108,7 +109,7 @@ def test_what_happened_is_looked_up(called: Shell) -> None:
         $ hessra-agents log search --since 2126-01-01T00:00:00Z
         $ hessra-agents log search -n 1
         ... UTC	...	4	refused: constraint	agent:desk	send_email
-        2| hessra-agents: 3 records were found, these are the last 1: --most N shows more
+        2| hessra-agents: 3 records found, showing the last 1: --limit N shows more
         $ hessra-agents log show $(hessra-agents log list | cut -f1) 2 | grep -v -e ' [bc][la]' -e op
         hessra-agents/... 2: permitted, done
         ... UTC
@@ -119,7 +120,7 @@ def test_what_happened_is_looked_up(called: Shell) -> None:
         object: "tool:send_email"
         subject: "agent:desk"
         verdict: "permitted"
-        its arguments are kept as keyed hashes only
+        arguments stored as keyed hashes only
         $ hessra-agents log show x 2
         2| hessra-agents: there is no such log
         [2]
@@ -137,19 +138,19 @@ def test_a_call_without_an_outcome_is_told_as_that(called: Shell) -> None:
 
 
 def test_an_auditor_checks_a_proof_and_an_export_offline(called: Shell) -> None:
-    """With the verifier keys, and a head that was kept."""
+    """With the verifier keys, and a checkpoint that was kept."""
     called.play("""
-        $ hessra-agents log keys > log.keys; hessra-agents log heads > heads
+        $ hessra-agents log keys > log.keys; hessra-agents log checkpoints > checkpoints
         $ hessra-agents log prove $(hessra-agents log list | cut -f1) 4 > proof
         $ hessra-agents log export out
         out/...: 5 records of hessra-agents/...
-        $ export -n HESSRA_LEDGER; hessra-agents log verify proof --keys log.keys | grep -e holds -e verdict
-        hessra-agents/... holds this as record 4 of the first 5
+        $ export -n HESSRA_LEDGER; hessra-agents log verify proof --keys log.keys | grep -e cont -e verdict
+        hessra-agents/... contains this as record 4 of the first 5
         verdict: "constraint"
-        $ hessra-agents log verify out --keys log.keys --head heads
-        out/...: holds, 5 records of hessra-agents/...
+        $ hessra-agents log verify out --keys log.keys --checkpoint checkpoints
+        out/...: valid, 5 records of hessra-agents/...
         $ hessra-agents log verify out/* --verifier $(cat log.keys)
-        out/...: holds, 5 records of hessra-agents/...
+        out/...: valid, 5 records of hessra-agents/...
         $ sed -i s/^index.4/index\\ 3/ proof; hessra-agents log verify proof --keys log.keys
         the proof: does not show that the log holds this record: the proof is too short
         [1]
@@ -158,50 +159,49 @@ def test_an_auditor_checks_a_proof_and_an_export_offline(called: Shell) -> None:
         out/...: tile/entries/000.p/5: record 4 is not the one whose hash is in ...
         [1]
         $ hessra-agents log verify out
-        2| hessra-agents: whose log is it
-        2| hessra-agents: hint: give the verifier keys with --keys FILE, as `log keys` writes them
+        2| hessra-agents: no verifier key is named
+        2| hessra-agents: hint: give --keys FILE, written by `log keys`
         [2]
         """)
 
 
 def test_verify_tells_which_record_was_changed(called: Shell) -> None:
-    """In the store itself; and an older head tells of one that was written anew."""
+    """In the store itself; and an older checkpoint tells of one that was written anew."""
     called.play("""
-        $ hessra-agents log heads > heads; hessra-agents log verify --head heads
-        hessra-agents/...: holds, 5 records, 5 of them signed for
+        $ hessra-agents log checkpoints > checkpoints; hessra-agents log verify --checkpoint checkpoints
+        hessra-agents/...: valid; 5 of 5 records signed
         $ hessra-agents log verify --json | cut -c -20
         {"holds": true, "log
-        $ sed s/^5$/4/ heads > lie; hessra-agents log verify --head lie
-        2| hessra-agents: --head: the head of hessra-agents/...: a signature that claims a known ...
-        2| hessra-agents: hint: --keys FILE has the verifier keys of the logs
+        $ sed s/^5$/4/ checkpoints > lie; hessra-agents log verify --checkpoint lie
+        2| hessra-agents: --checkpoint: hessra-agents/...: a signature that claims a known ...
+        2| hessra-agents: hint: give the logs' verifier keys with --keys FILE
         [2]
         """)
     with sqlite3.connect(called.folder / "hessra.db") as db:
         db.execute("update entry set body = cast(replace(cast(body as text), 'done', 'fail') as blob)")
     called.play("""
         $ hessra-agents log verify
-        hessra-agents/...: is not what was signed, 5 records, 0 of them signed for
-        its head covers other 5 records than these: one of the records 0 to 4 was changed, or all ...
+        hessra-agents/...: not what was signed; 0 of 5 records signed
+        its checkpoint covers 5 records that differ from these: one of the records 0 to 4 was changed, or ...
         [1]
         $ hessra-agents log prove $(hessra-agents log list | cut -f1) 1
         2| hessra-agents: refused: the proof: does not show that the log holds this record: ...
-        2| hessra-agents: hint: hessra-agents log verify says more
+        2| hessra-agents: hint: run hessra-agents log verify
         [1]
         $ hessra-agents revoke --subject agent:desk --yes
         2| hessra-agents: the ledger: the log hessra-agents/... does not hold the 5 records that ...
         [2]
-        $ hessra-agents log break --reason 'a test' --yes
-        hessra-agents/...: has ended, its key and head are in hessra.db.log/broken-1
-        2| hessra-agents: hessra-agents/...: does not hold the 5 records that its head covers
-        2| hessra-agents: hint: what was revoked or used up after this store was written is not any more: ...
+        $ hessra-agents log fork --reason 'a test' --yes
+        hessra-agents/...: ended; its key and checkpoint are in hessra.db.log/broken-1
+        2| hessra-agents: hessra-agents/...: does not hold the 5 records that its checkpoint covers
+        2| hessra-agents: hint: revocations and uses after this store was written are lost: revoke again
         $ hessra-agents revoke --subject agent:desk --yes 2>/dev/null
-        revoked: subject agent:desk
-        epoch 1: every call that begins now knows it
+        subject agent:desk revoked; in force for all new calls (epoch 1)
         $ hessra-agents log search --since 2020-01-01T00:00:00Z | cut -f 4,6 | grep -v send | sort
-        a log was broken off	hessra-agents/...
+        a log was forked	hessra-agents/...
         revoked	subject agent:desk
         $ hessra-agents log verify | sort
-        it was broken off, and what it has may be anything: a test
+        it was forked, and its records may be anything: a test
         hessra-agents/...: ...
         hessra-agents/...: ...
         hessra-agents/...: ...
@@ -211,16 +211,16 @@ def test_verify_tells_which_record_was_changed(called: Shell) -> None:
 def test_what_is_erased_is_gone_and_the_log_holds(called: Shell) -> None:
     called.play("""
         $ hessra-agents log erase $(hessra-agents log list | cut -f1) 2
-        2| hessra-agents: there is no terminal to ask on, so nothing was done
-        2| hessra-agents: hint: --yes does it
+        2| hessra-agents: no terminal to ask for confirmation, so nothing was done
+        2| hessra-agents: hint: --yes confirms
         [2]
         $ hessra-agents log erase $(hessra-agents log list | cut -f1) 2 --yes
         hessra-agents/... 2: erased
         $ hessra-agents log search --argument 'body=mail 1'
         $ hessra-agents log show $(hessra-agents log list | cut -f1) 2 | tail -n 1
-        its arguments are erased
+        arguments erased
         $ hessra-agents log verify
-        hessra-agents/...: holds, 5 records, 5 of them signed for
+        hessra-agents/...: valid; 5 of 5 records signed
         """)
 
 
@@ -231,9 +231,9 @@ def test_what_a_revocation_ends_is_shown_before_it_happens(called: Shell) -> Non
     """Without a terminal nothing happens without --yes; afterwards the token is refused."""
     called.play("""
         $ hessra-agents revoke --token token
-        2| hessra-agents: this ends 1 live capability with 0 holders' keys and 0 waiting requests, ...
-        2| hessra-agents: there is no terminal to ask on, so nothing was done
-        2| hessra-agents: hint: --yes does it
+        2| hessra-agents: this ends 1 live capability with 0 holders' keys and 0 open approval requests, ...
+        2| hessra-agents: no terminal to ask for confirmation, so nothing was done
+        2| hessra-agents: hint: --yes confirms
         [2]
         $ hessra-agents log tail | grep -c revoked
         0
@@ -245,11 +245,16 @@ def test_what_a_revocation_ends_is_shown_before_it_happens(called: Shell) -> Non
         "holders": 0
         "requests": 0}
         $ hessra-agents revoke --token token --yes 2>/dev/null | grep epoch
-        epoch 1: every call that begins now knows it
+        block ... revoked; in force for all new calls (epoch 1)
         $ hessra-agents log tail | cut -f 4 | tail -n 1
         revoked
         $ hessra-agents revoke --subject agent --root x --yes
-        2| hessra-agents: name one thing: --token, --block, --subject, --holder, --root or --before
+        2| hessra-agents: give exactly one of --token, --block, --subject, --holder, --root and --before
+        [2]
+        $ hessra-agents revoke --subject agent:nobody
+        2| hessra-agents: this ledger has seen nothing that this ends: check the spelling
+        2| hessra-agents: no terminal to ask for confirmation, so nothing was done
+        2| hessra-agents: hint: --yes confirms
         [2]
         $ hessra-agents unrevoke
         2| hessra-agents: no such command 'unrevoke'...
@@ -274,17 +279,18 @@ EVERY = {
 }
 
 
-@pytest.mark.parametrize("what", ["a record", "the head"])
+@pytest.mark.parametrize("what", ["a record", "the checkpoint"])
 def test_a_damaged_log_keeps_nobody_from_revoking(shell: Shell, what: str) -> None:
     """While the guard runs whose log it is: nobody else may start, and what it permits must have an end."""
-    where, head = shell.folder / "hessra.db", shell.folder / "hessra.db.log/0/checkpoint"
+    where, checkpoint = shell.folder / "hessra.db", shell.folder / "hessra.db.log/0/checkpoint"
 
     async def use(world: World) -> None:
         held = world.issue()
         await world.call(held)
-        await until(head.exists)
-        if what == "the head":
-            head.write_text("nonsense")
+        # the checkpoint covers both records of the call: the guard has no reason to write it again
+        await until(lambda: checkpoint.exists() and checkpoint.read_text().splitlines()[1] == "2")
+        if what == "the checkpoint":
+            checkpoint.write_text("nonsense")
         else:
             with closing(sqlite3.connect(where)) as db, db:
                 db.execute("update entry set body = x'7b7d' where idx = 0")
@@ -330,7 +336,7 @@ def test_everything_that_can_be_named_is_revoked(shell: Shell, what: str) -> Non
     (root,) = before.authority.trust.capability.values()
     named = EVERY[what].format(root=root, holder=holder.public, block=held.ids[0])
     said = shell.run(f"hessra-agents revoke {named} --yes --ledger hessra.db")
-    assert "2| hessra-agents: this ends 1 live capability with 1 holder's key" in said[2]
+    assert "2| hessra-agents: this ends 1 live capability with 1 holder's key" in said[1]
     assert guarded(where, reuse) == "revoked"
 
 
@@ -340,37 +346,37 @@ def test_everything_that_can_be_named_is_revoked(shell: Shell, what: str) -> Non
 def test_an_approver_sees_the_call_and_approves_it_once(shell: Shell) -> None:
     """With the approver's own key, for this very call."""
     key, where = KeyPair.generate(), shell.folder / "hessra.db"
-    write_key(shell.folder / "keys" / "bo.pem", key)
-    write_key(shell.folder / "keys" / "eve.pem", KeyPair.generate())
+    key.save(shell.folder / "keys" / "bo.pem")
+    KeyPair.generate().save(shell.folder / "keys" / "eve.pem")
     request, world, token = waiting(where, key, MAIL)
     shell.environment |= {"HESSRA_LEDGER": "hessra.db", "R": request}
     shell.play("""
         $ hessra-agents approvals
-        ...	"agent:desk"	call "send_email"	...	0 of 1 asked
+        ...	"agent:desk"	call "send_email"	...	0 of 1 approvers
         $ hessra-agents approvals $R
         request ..., open, ... left (until ... UTC)
-        "agent:desk" asks to call "send_email"
+        "agent:desk" wants to call "send_email"
         "body": "hi"
         "to": "ana@acme.com"
         digest ...
-        asked: ed25519/..., no vote yet
+        approver ed25519/...: no vote yet
         $ hessra-agents approve $R --key keys/eve.pem --yes 2>&1 | tail -n 1
         hessra-agents: this request does not ask this key
         [2]
         $ hessra-agents approve $R --key keys/bo.pem 2>&1 | tail -n 2
-        hessra-agents: there is no terminal to ask on, so nothing was done
-        hessra-agents: hint: --yes does it
+        hessra-agents: no terminal to ask for confirmation, so nothing was done
+        hessra-agents: hint: --yes confirms
         [2]
         $ hessra-agents approve $R --key keys/bo.pem --yes
         approved: request ...
         2| hessra-agents: request ..., open, ...
-        2| hessra-agents: "agent:desk" asks to call "send_email"
+        2| hessra-agents: "agent:desk" wants to call "send_email"
         2| hessra-agents:   "body": "hi"
         2| hessra-agents:   "to": "ana@acme.com"
         2| hessra-agents: digest ...
-        2| hessra-agents: asked: ed25519/..., no vote yet
+        2| hessra-agents: approver ed25519/...: no vote yet
         $ hessra-agents approvals $R | tail -n 1
-        asked: ed25519/..., approves
+        approver ed25519/...: approves
         """)
     assert again(where, world, token, {**MAIL, "body": "other"}) == "not_approved"
     assert again(where, world, token, MAIL) == f"sent to {ANA}"
@@ -380,7 +386,7 @@ def test_an_approver_sees_the_call_and_approves_it_once(shell: Shell) -> None:
 
 def test_one_rejection_ends_a_request(shell: Shell) -> None:
     key, where = KeyPair.generate(), shell.folder / "hessra.db"
-    write_key(shell.folder / "keys" / "bo.pem", key)
+    key.save(shell.folder / "keys" / "bo.pem")
     request, world, token = waiting(where, key, MAIL)
     shell.environment |= {"HESSRA_LEDGER": "hessra.db", "R": request}
     shell.play("""
@@ -391,8 +397,8 @@ def test_one_rejection_ends_a_request(shell: Shell) -> None:
         hessra-agents: this request is over
         [2]
         $ hessra-agents approvals 0123456789abcdef
-        2| hessra-agents: there is no such request
-        2| hessra-agents: hint: hessra-agents approvals lists those that wait
+        2| hessra-agents: no such request
+        2| hessra-agents: hint: hessra-agents approvals lists the open requests
         [2]
         """)
     assert again(where, world, token, MAIL) == "not_approved"
@@ -401,7 +407,7 @@ def test_one_rejection_ends_a_request(shell: Shell) -> None:
 def test_nothing_in_a_call_is_hidden_from_its_approver(shell: Shell) -> None:
     """Neither what cannot be seen, nor what is long or has the shape of a secret."""
     key, long = KeyPair.generate(), "A1" * 3000
-    write_key(shell.folder / "keys" / "bo.pem", key)
+    key.save(shell.folder / "keys" / "bo.pem")
     request, _, _ = waiting(shell.folder / "hessra.db", key, {"to": ODD, "body": long})
     for typed in (f"approvals {request}", f"approve {request} --key keys/bo.pem"):
         said = "\n".join(shell.run(f"hessra-agents {typed} --ledger hessra.db"))
@@ -422,7 +428,7 @@ def test_an_escape_is_not_taken_for_what_it_spells() -> None:
 # Where the ledger is
 
 
-def test_a_password_in_an_argument_is_refused_and_not_repeated(shell: Shell) -> None:
+def test_a_password_in_an_argument_is_refused_and_not_repeated(line: Line) -> None:
     for address in (
         f"postgresql://hessra:{PASSWORD}@127.0.0.1/x",
         f"postgresql://127.0.0.1/x?user=a&password={PASSWORD}",
@@ -431,12 +437,13 @@ def test_a_password_in_an_argument_is_refused_and_not_repeated(shell: Shell) -> 
         f"postgres://[{PASSWORD}",
     ):
         for command in ("log list", "revoke --subject a --yes", "mcp proxy --trust t --audience a"):
-            said = shell.run(f"hessra-agents {command} --ledger '{address}'")
-            assert said[0] == (
-                "2| hessra-agents: --ledger: has a password, which other programs can read there: change it"
+            done = line(f"{command} --ledger '{address}'")
+            assert done.said[0] == (
+                "hessra-agents: --ledger: contains a password, which other programs can read there: "
+                "change the password"
             )
-            assert said[-1] == "[2]"
-            assert PASSWORD not in "".join(said)
+            assert done.code == 2
+            assert PASSWORD not in done.out + done.err
 
 
 def test_a_password_is_in_no_message(shell: Shell, dsn: str) -> None:
@@ -460,20 +467,19 @@ def test_postgresql_is_named_by_a_file_or_the_environment(shell: Shell, dsn: str
     (shell.folder / "address").write_text(dsn + "\n")
     shell.environment["HESSRA_LEDGER"] = dsn
     shell.play("""
-        $ hessra-agents log tail --state state | cut -f 4
+        $ hessra-agents log tail --state-dir state | cut -f 4
         permitted, done
         permitted, done
         refused: constraint
-        $ hessra-agents log verify --state state
-        hessra-agents/...: holds, 5 records, 5 of them signed for
-        $ hessra-agents revoke --subject agent:desk --yes --state state 2>/dev/null
-        revoked: subject agent:desk
-        epoch 1: every call that begins now knows it
-        $ export -n HESSRA_LEDGER; hessra-agents log list --ledger-file address --state state | wc -l
+        $ hessra-agents log verify --state-dir state
+        hessra-agents/...: valid; 5 of 5 records signed
+        $ hessra-agents revoke --subject agent:desk --yes --state-dir state 2>/dev/null
+        subject agent:desk revoked; in force for all new calls (epoch 1)
+        $ export -n HESSRA_LEDGER; hessra-agents log list --ledger-file address --state-dir state | wc -l
         1
-        2| hessra-agents: --ledger-file: other users can read this file
-        $ hessra-agents log verify --ledger-file address --state other 2>/dev/null | tail -n 1
-        no signed head of it is kept here: its records fit together, that is all
+        2| hessra-agents: --ledger-file: other users can read this file: run chmod 600 on it
+        $ hessra-agents log verify --ledger-file address --state-dir other 2>/dev/null | tail -n 1
+        no checkpoint of it is kept here: all that is known is that its records fit together
         [1]
         """)
 
@@ -488,7 +494,7 @@ FIELDS = {
     "log verify out --keys keys": "holds logs",
     "log verify prove --keys keys": "holds log index signed record",
     "log export out": "exports",
-    "log heads": "heads",
+    "log checkpoints": "checkpoints",
     "log keys": "keys",
     "log erase $O 0 --yes": "log index erased",
     "approvals": "requests",
@@ -508,24 +514,24 @@ def test_with_json_every_answer_is_one_object(called: Shell) -> None:
 
 
 MISTAKES = {
-    "log list": "there is no ledger",
-    "log list --ledger none.db": "the ledger: there is no such file",
-    "revoke --subject a --yes --ledger none.db": "the ledger: there is no such file",
-    "approvals --ledger ''": "there is no ledger",
+    "log list": "no ledger is named",
+    "log list --ledger none.db": "the ledger: no such file",
+    "revoke --subject a --yes --ledger none.db": "the ledger: no such file",
+    "approvals --ledger ''": "no ledger is named",
     "log list --ledger mysql://host/x": "the ledger: a ledger is the path of a file, or a postgresql:...",
-    "log list --ledger desk.toml": "the ledger: desk.toml: others can read it: chmod go= desk.toml",
+    "log list --ledger desk.toml": "the ledger: desk.toml: others can reach it (mode 0644): run ...",
     "log list --ledger-file none": "--ledger-file: no such file or directory",
-    "log list --ledger-file desk.toml": "--ledger-file: is not one line with the address of a ledger",
-    "log list --ledger x --ledger-file y": "--ledger and --ledger-file exclude each other",
-    "log list --state x": "--state is about a ledger, and none is named",
+    "log list --ledger-file desk.toml": "--ledger-file: must be one line with the address of a ledger",
+    "log list --ledger x --ledger-file y": "give either --ledger or --ledger-file, not both",
+    "log list --state-dir x": "--state-dir requires a ledger, and none is named",
     "log verify none --keys desk.toml": "the proof: no such file or directory",
-    "log verify desk.toml --keys desk.toml": "the proof: is none that `log prove` wrote",
-    "log search --since yesterday --ledger x": "--since: is no moment with a time zone",
-    "log search --argument x --ledger x": "--argument: is written label=value",
+    "log verify desk.toml --keys desk.toml": "the proof: not one that `log prove` wrote",
+    "log search --since yesterday --ledger x": "--since: not a timestamp with a time zone",
+    "log search --argument x --ledger x": "--argument: must be written label=value",
     "revoke --holder x --ledger x": "--holder: ...",
     "revoke --root x --ledger x": "--root: ...",
     "revoke --block x --ledger x": "a block is named by 64 or 128 lower-case hex digits",
-    "revoke --ledger x": "name one thing: --token, ...",
+    "revoke --ledger x": "give exactly one of --token, ...",
 }
 
 
@@ -580,7 +586,7 @@ async def test_a_proxy_that_serves_http_signs_its_log_when_it_ends(place: Place,
 
 def test_a_server_does_not_see_where_the_ledger_is(place: Place, dsn: str) -> None:
     spy = ["sh", "-c", "env >seen; cat /proc/$$/cmdline /proc/$PPID/cmdline >>seen; cat >>seen"]
-    options = ["--state", "proxy-state"]
+    options = ["--state-dir", "proxy-state"]
     done = place.run(*place.proxy(*options, command=spy), HESSRA_LEDGER=dsn)
     assert done.returncode == 0, done.stderr
     seen = (place.folder / "seen").read_text()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
+from hessra_agents import KeyPair
 from hessra_agents.cli import app
-from hessra_agents.keys.keyfile import read_key
 from tests.cli.test_commands import COMMANDS, PASSPHRASE, Line
 from tests.cli.test_inputs import MISTAKES, spoil
 
@@ -91,7 +91,7 @@ def test_a_secret_is_in_no_message_and_no_hint(line: Line, form: list[str], secr
 
 def test_a_message_still_names_what_is_wrong(line: Line) -> None:
     """Names and paths of an ordinary length are repeated."""
-    assert line("keys list no/such/folder").said == ["hessra-agents: no/such/folder: is no authority"]
+    assert line("keys list no/such/folder").said == ["hessra-agents: no/such/folder: not an authority"]
 
 
 @pytest.mark.parametrize("typed", [f"inspect {PASSPHRASE}", f"keys new hold/a.pem {PASSPHRASE}"])
@@ -99,7 +99,7 @@ def test_a_passphrase_in_the_wrong_place_is_not_repeated(line: Line, typed: str)
     """An argument too many is counted, not shown."""
     done = line(typed)
 
-    assert done.said == ["hessra-agents: one argument too many"]
+    assert done.said == ["hessra-agents: too many arguments"]
     assert PASSPHRASE not in done.err + done.out
 
 
@@ -111,7 +111,7 @@ def canaries(line: Line) -> list[str]:
         body = path.read_text().splitlines()[1:-1]
         found += body
         if path.stat().st_mode & 0o077 == 0 and "ENCRYPTED" not in path.read_text():
-            pairs.append(read_key(path))
+            pairs.append(KeyPair.load(path))
     for pair in pairs:
         secret = pair.private.private_bytes_raw()
         found += [secret.hex(), repr(secret)[2:-1], base64.b64encode(secret).decode()]

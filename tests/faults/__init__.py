@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 
 SOAK = bool(os.environ.get("HESSRA_SOAK"))
-
-PATIENCE = 30.0
-"""Seconds after which what should have happened will not."""
 
 COUNTED: Counter[str] = Counter()
 """How often each kind of fault was put in, for the last lines of a run."""
@@ -26,6 +24,20 @@ SAID: list[str] = []
 def times(short: int, soak: int) -> int:
     """So many in ``make test``, so many in ``make soak``."""
     return soak if SOAK else short
+
+
+def hand_over(session: pytest.Session) -> None:
+    """What this process put in, for the one that prints it."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["faults"] = (dict(COUNTED), SAID)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What another process put in. One that crashed has nothing to say."""
+    counted, said = getattr(node, "workeroutput", {}).get("faults", ({}, []))
+    COUNTED.update(counted)
+    SAID.extend(said)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

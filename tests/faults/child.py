@@ -20,9 +20,11 @@ from typing import Any
 import anyio
 
 from hessra_agents import Call, Denied, Guard, Ledger, Trust
-from hessra_agents.ledger import LedgerError, Outcome, opening
+from hessra_agents.ledger import LedgerError, Outcome
+from hessra_agents.ledger.store import opening, writer
 from hessra_agents.ledger.store.sqlite import SQLite
 from hessra_agents.verify.permit import Permit
+from tests.support.processes import PATIENCE
 
 CALL = Call.of("pay", {"amount": 1})
 
@@ -142,6 +144,7 @@ def main(wire: int) -> None:
     for name in ("hessra_agents", "asyncio"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
+    writer.DEADLINE = PATIENCE
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
     anyio.run(Child(socket.socket(fileno=wire)).run)
 

@@ -57,7 +57,7 @@ class Filled:
         world.authority, world.guard.trust = self.world.authority, self.world.authority.trust
         pay = grant("pay", amount=must.anything())
         self.held = self.world.issue(pay, limit(sum_of="amount", at_most=10_000_000), holder=KEY.public)
-        await world.guard.revoke(self.world.issue(pay))
+        await world.guard.ledger.revoke(self.world.issue(pay))
         for number in range(calls):
             paid = {"amount": number}
             await world.call(self.held, "pay", paid, proof=world.prove(self.held, KEY, "pay", paid))

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import PATIENCE, state
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -71,9 +73,10 @@ def traced(pid: int, out: Path, *arguments: str) -> Iterator[Trace]:
             raise RuntimeError(f"strace cannot trace here: {said}")
         yield Trace(out)
     finally:
-        end = time.monotonic() + 1
+        start = time.monotonic()
         while tracer.poll() is None:  # it may not hear of a signal, or wait for a thread that was killed
-            tracer.send_signal(signal.SIGINT if time.monotonic() < end else signal.SIGKILL)
+            seconds = 0.3 if state(pid)[0] in "XZ" else PATIENCE / 2
+            tracer.send_signal(signal.SIGINT if time.monotonic() < start + seconds else signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 tracer.wait(0.1)
         tracer.stderr.close()

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hessra_agents import grant, limit, must
-from tests.faults import PATIENCE
+from tests.support.processes import PATIENCE
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ def allows(constraint: object, value: object) -> bool:
 
 
 class Size(enum.Enum):
-    """An enum whose value is a text."""
+    """An enum whose value is a string."""
 
     SMALL = "small"
 
@@ -121,10 +121,10 @@ def test_an_optional_argument_may_be_left_out() -> None:
 
 WRONG: list[tuple[str, Any]] = [
     ("an empty prefix", lambda: must.starts_with("")),
-    ("a prefix that is no text", lambda: must.starts_with(5)),  # type: ignore[arg-type]
+    ("a prefix that is not a string", lambda: must.starts_with(5)),  # type: ignore[arg-type]
     ("a range upside down", lambda: must.between(2, 1)),
     ("a range of fractions", lambda: must.between(0.5, 1)),  # type: ignore[arg-type]
-    ("a truth value as a bound", lambda: must.at_most(True)),
+    ("a boolean as a bound", lambda: must.at_most(True)),
     ("a bound past 64 bits", lambda: must.at_most(BIG)),
     ("a negative length", lambda: must.max_length(-1)),
     ("one of nothing", lambda: must.one_of()),
@@ -143,7 +143,7 @@ WRONG: list[tuple[str, Any]] = [
     ("each of an option", lambda: must.each(must.optional("a"))),
     ("each of a choice", lambda: must.each(must.email("a@x.de", "y.de"))),
     ("each of anything", lambda: must.each(must.anything())),
-    ("each of a truth value", lambda: must.each(True)),
+    ("each of a boolean", lambda: must.each(True)),
     ("each of an object", lambda: must.each({"a": 1})),
     ("a subset of mixed types", lambda: must.subset_of("a", True)),
     ("a program without its path", lambda: must.command("ls")),
@@ -183,14 +183,14 @@ def test_a_grant_is_read_in_words() -> None:
     """Grants, branches and constraints have a text for people."""
     one = grant("send", to=must.email("x.de"), n=must.optional(must.between(1, 2)), tags=must.subset_of("a"))
     assert isinstance(one, Grant)
-    assert "to: one mail address: any at x.de" in str(one)
+    assert "to: one email address: any at x.de" in str(one)
     words = [describe_branch(branch) for branch in one.branches(closed=True)]
     assert (
         words[0]
-        == "send(to: one mail address at 'x.de'; tags: at least 1 long and a list of texts out of 'a')"
+        == "send(to: one email address at 'x.de'; tags: a list of strings that are each one of 'a' (at least 1 element))"
     )
-    assert "n: a whole number of at least 1 and at most 2" in words[1]
-    assert "the rest as before" in describe_branch(one.branches(closed=False)[0])
+    assert "n: an integer of at least 1 and at most 2" in words[1]
+    assert "other arguments unchanged" in describe_branch(one.branches(closed=False)[0])
     assert str(must.one_of(*range(20))).endswith("or 12 more")
     for row in TABLE:
         if isinstance(row.constraint, Constraint):

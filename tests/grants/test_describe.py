@@ -94,7 +94,7 @@ def test_a_branch_tells_every_clause() -> None:
         text = describe_branch(Branch("tool:t", (clause,)))
         assert text.isprintable()
         assert text.startswith("t(")
-        assert text.endswith((")", ", the rest as before)", "as before)"))
+        assert text.endswith((")", ", other arguments unchanged)", "(arguments unchanged)"))
 
 
 PATHS = [
@@ -103,8 +103,8 @@ PATHS = [
     (Test("starts", "/a"), "a path that, closed by '/', starts with '/a'"),
     (Test("ends", "/c/"), "a path that ends with /c"),
     (Test("ends", "c"), "a path that, closed by '/', ends with 'c'"),
-    (Test("in", frozenset({"/a/"})), "a path out of /a"),
-    (Test("in", frozenset({"/a"})), "a path out of '/a' (which no path is)"),
+    (Test("in", frozenset({"/a/"})), "one of /a"),
+    (Test("in", frozenset({"/a"})), "one of '/a' (which matches no path)"),
 ]
 
 
@@ -115,17 +115,17 @@ def test_a_path_is_under_only_where_its_components_are(test: Test, text: str) ->
 
 
 WORDS = [
-    (Clause("arg_len", "x", None, (Test("in", frozenset({3, 4})),)), "as long as one of 3, 4"),
-    (Clause("arg_len", "x", 3), "exactly 3 long"),
-    (Clause("arg_int", "x"), "a whole number"),
-    (Clause("arg_null", "x", False), "what no value is"),
+    (Clause("arg_len", "x", None, (Test("in", frozenset({3, 4})),)), "length one of 3, 4"),
+    (Clause("arg_len", "x", 3), "length exactly 3"),
+    (Clause("arg_int", "x"), "an integer"),
+    (Clause("arg_null", "x", False), "no possible value"),
     (Clause("arg_str", "x", None, (Test("in", frozenset()),)), "one of nothing"),
-    (Clause("arg_strs", "x", None, (Test("has", "a"),)), "a list of texts with 'a'"),
-    (Clause("arg_strs", "x", None, (Test("ends", "a", 0, True),)), "a list of texts that each end with 'a'"),
+    (Clause("arg_strs", "x", None, (Test("has", "a"),)), "a list of strings with 'a'"),
+    (Clause("arg_strs", "x", None, (Test("ends", "", 0, True),)), "a list of strings that each end with ''"),
     (Clause("arg_paths", "x", None, (Test("starts", "/a/", 0, True),)), "a list of paths under /a"),
     (Clause("arg_urls", "x", None, (Test("lacks", "/a/", 1),)), "a list of URLs with none at the path /a"),
     (Clause("arg_url", "x", None, (Test("starts", "/a/", 1),)), "a URL under /a"),
-    (Clause("arg_email", "x", None, (Test("ends", "e", 1),)), "one mail address whose domain ends with 'e'"),
+    (Clause("arg_email", "x", None, (Test("ends", "e", 1),)), "one email address whose domain ends with 'e'"),
     (Clause("arg_scalar", "x", None, (Test("in", frozenset({"[1]"})),)), "one of '[1]'"),
 ]  # fmt: skip
 
@@ -140,11 +140,11 @@ def test_what_must_does_not_write_is_told(clause: Clause, text: str) -> None:
 
 HONEST = [
     (must.under("/srv/data"), "x: a path under /srv/data"),
-    (must.url("h.de"), "x: a URL of https://h.de:443"),
-    (must.command("/usr/bin/git", "log"), "x: a command of /usr/bin/git and exactly 2 long"),
+    (must.url("h.de"), "x: a URL at https://h.de:443"),
+    (must.command("/usr/bin/git", "log"), "x: a command that runs /usr/bin/git (exactly 2 elements)"),
     (must.one_of("a", None, 1), 'x: one of "a", 1, null'),
     (must.under("/srv/my data"), "x: a path under '/srv/my data'"),
-    (must.fields(force=False), "x: an object of these fields; x/force: exactly false"),
+    (must.fields(force=False), "x: an object with only these fields; x/force: exactly false"),
     (must.fields({}), "x: an object without fields"),
 ]
 
@@ -155,19 +155,19 @@ def test_honest_words_stay_readable(constraint: Any, text: str) -> None:
     (branch,) = grant("t", x=constraint).branches(closed=True)
     assert (
         describe_branch(branch)
-        .replace("at least 2 long and at most 2 long", "exactly 2 long")
+        .replace("at least 2 elements and at most 2 elements", "exactly 2 elements")
         .startswith(f"t({text}")
     )
 
 
 NAMES = [
-    ((Test("lacks", "a"),), "t(a: left out, the rest as before)"),
-    ((Test("has", "a"),), "t(a: anything, the rest as before)"),
-    ((Test("has", "a"), Test("lacks", "a")), "t(a: anything and left out, the rest as before)"),
-    ((Test("in", frozenset("ab")), Test("in", frozenset("bc"))), "t(b: anything, or left out)"),
-    ((Test("in", frozenset("a")), Test("has", "b")), "t(a: anything, or left out; b: anything and left out)"),
-    ((Test("in", frozenset("ab")), Test("lacks", "b")), "t(a: anything, or left out)"),
-    ((Test("starts", "a", 0, True),), "t(names that each start with 'a', the rest as before)"),
+    ((Test("lacks", "a"),), "t(a: omitted, other arguments unchanged)"),
+    ((Test("has", "a"),), "t(a: anything, other arguments unchanged)"),
+    ((Test("has", "a"), Test("lacks", "a")), "t(a: anything and omitted, other arguments unchanged)"),
+    ((Test("in", frozenset("ab")), Test("in", frozenset("bc"))), "t(b: anything, or omitted)"),
+    ((Test("in", frozenset("a")), Test("has", "b")), "t(a: anything, or omitted; b: anything and omitted)"),
+    ((Test("in", frozenset("ab")), Test("lacks", "b")), "t(a: anything, or omitted)"),
+    ((Test("starts", "a", 0, True),), "t(names that each start with 'a', other arguments unchanged)"),
 ]
 
 

@@ -15,7 +15,7 @@ from hessra_agents.grants.labels import compound_label, is_label, label_matches,
 def test_a_declared_label_is_plain(label: object) -> None:
     """Not empty, no conjunction that nobody checked, no pattern, nothing that cannot be printed."""
     assert plain_label("PII:email") == "PII:email"
-    with pytest.raises(ValueError, match="a label is"):
+    with pytest.raises(ValueError, match="a label has"):
         plain_label(label)  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -15,8 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hessra_agents import Denied, KeyPair, grant, must
+from hessra_agents import Denied, KeyPair, Ledger, grant, must
 from hessra_agents.guard import telemetry as tracing
+from hessra_agents.ledger.model import DeniedCall
 from tests.support.world import ANA, EVE, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +104,28 @@ async def test_a_refused_call_is_one_span(world: World) -> None:
     assert one.attributes is not None
     assert one.attributes["hessra.verdict"] == "constraint"
     assert "hessra.subject" not in one.attributes
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_refusal_that_asyncio_cancels_leaves_no_span_behind(anyio_backend: str) -> None:
+    """Its own cancellation reaches what anyio shields."""
+
+    class Recording(Ledger):
+        keeps_records = True
+
+        async def record_denial(self, denied: DeniedCall, operation_id: bytes) -> None:
+            """Never come to an end."""
+            recording.set()
+            await asyncio.sleep(3600)
+
+    world, recording = World(ledger=Recording.memory()), asyncio.Event()
+    call = asyncio.create_task(world.call(world.issue(), arguments=MAIL | {"to": EVE}))
+    await recording.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    (span,) = spans()
+    assert (span.attributes or {})["hessra.verdict"] == "constraint"
 
 
 async def test_a_span_holds_no_secret(world: World) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Denied, KeyPair, Trust, grant, limit, must
+from hessra_agents import Call, Denied, KeyPair, Trust, grant, limit, must
 from tests.support.world import ANA, BO, EVE, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -397,9 +397,13 @@ async def test_an_added_method_gets_its_object_once(world: World) -> None:
 async def test_a_root_that_is_removed_ends_what_it_signed(world: World) -> None:
     """Toolboxes that are open are read again when the guard's trust changes."""
     desk = world.guard.toolbox(world.issue())
+    block = desk.permit(Call.of("send_email", MAIL))
     kept, world.guard.trust = world.guard.trust, Trust()
     with world.refuses("unknown_root"):
         await desk.call("send_email", MAIL)
+    with world.refuses("unknown_root"):
+        async with block:
+            world.ran.append(("in the block", {}))
     world.guard.trust = kept
     assert await desk.call("send_email", MAIL)
 
@@ -546,3 +550,13 @@ async def test_a_key_is_kept_in_a_file(tmp_path: Path) -> None:
 async def test_a_token_from_a_file_ends_in_a_line_break(world: World) -> None:
     """White space at the ends is no part of a token."""
     assert await world.guard.toolbox(world.issue().token + "\n").call("send_email", MAIL)
+
+
+@pytest.mark.parametrize("odd", [None, "", 0, False])
+async def test_approvals_that_are_no_list_are_refused_even_if_they_are_nothing(
+    world: World, odd: Any
+) -> None:
+    desk = world.guard.toolbox(world.issue())
+    with world.refuses("malformed", "the approvals must be a list"):
+        await desk.call("send_email", MAIL, approvals=odd)
+    assert await desk.call("send_email", MAIL, approvals=[])

@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hessra_agents import KeyPair, PublicKey
-from hessra_agents.keys import keyfile
-from hessra_agents.keys.keyfile import KeyFileError, read_key, write_key
+from hessra_agents import KeyPair, PublicKey, files
+from hessra_agents.keys.keyfile import KeyFileError
 
 WORDS = b"correct horse battery staple"
 STRANGER = 54321
@@ -60,8 +59,8 @@ def refused(act: Callable[[], Any], *said: str, pair: KeyPair | None = None) -> 
 def test_a_key_comes_back_from_its_file(tmp_path: Path, passphrase: bytes | None) -> None:
     """What was written is read as the same key, plain or sealed."""
     pair = KeyPair.generate()
-    write_key(tmp_path / "keys" / "desk.pem", pair, passphrase)
-    found = read_key(tmp_path / "keys" / "desk.pem", passphrase)
+    pair.save(tmp_path / "keys" / "desk.pem", passphrase=passphrase)
+    found = KeyPair.load(tmp_path / "keys" / "desk.pem", passphrase=passphrase)
     assert found.public == pair.public
     assert pair.public.signed(found.sign(b"text"), b"text")
 
@@ -71,10 +70,10 @@ def test_the_format_is_the_standard_one(tmp_path: Path) -> None:
     example = b"MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC"
     put(tmp_path / "rfc.pem", b"-----BEGIN PRIVATE KEY-----\n" + example + b"\n-----END PRIVATE KEY-----\n")
     public = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"
-    assert read_key(tmp_path / "rfc.pem").public == PublicKey(bytes.fromhex(public))
+    assert KeyPair.load(tmp_path / "rfc.pem").public == PublicKey(bytes.fromhex(public))
     pair = KeyPair.generate()
     for name, passphrase in (("plain", None), ("sealed", WORDS)):
-        write_key(tmp_path / name, pair, passphrase)
+        pair.save(tmp_path / name, passphrase=passphrase)
         data = (tmp_path / name).read_bytes()
         found = serialization.load_pem_private_key(data, passphrase)
         assert isinstance(found, Ed25519PrivateKey)
@@ -99,7 +98,7 @@ def test_file_and_folder_are_private_from_their_first_moment(
     monkeypatch.setattr(os, "open", watched)
     before = os.umask(0)
     try:
-        write_key(tmp_path / "keys" / "desk.pem", KeyPair.generate())
+        KeyPair.generate().save(tmp_path / "keys" / "desk.pem")
     finally:
         os.umask(before)
     ((flags, mode),) = seen
@@ -121,18 +120,18 @@ def test_a_key_file_is_on_disk_when_write_returns(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fsync", watched)
     folder = tmp_path / "keys"
-    write_key(folder / "desk.pem", KeyPair.generate())
+    KeyPair.generate().save(folder / "desk.pem")
     assert synced == [path.stat().st_ino for path in (tmp_path, folder / "desk.pem", folder)]
 
 
 def test_a_key_file_is_never_written_over(tmp_path: Path) -> None:
     """A second key under the same name is refused, also where a link points to nothing."""
     first, second = KeyPair.generate(), KeyPair.generate()
-    write_key(tmp_path / "desk.pem", first)
-    refused(lambda: write_key(tmp_path / "desk.pem", second), "desk.pem", "never written over", pair=second)
-    assert read_key(tmp_path / "desk.pem").public == first.public
+    first.save(tmp_path / "desk.pem")
+    refused(lambda: second.save(tmp_path / "desk.pem"), "desk.pem", "never written over", pair=second)
+    assert KeyPair.load(tmp_path / "desk.pem").public == first.public
     (tmp_path / "link.pem").symlink_to(tmp_path / "elsewhere.pem")
-    refused(lambda: write_key(tmp_path / "link.pem", second), "link.pem", pair=second)
+    refused(lambda: second.save(tmp_path / "link.pem"), "link.pem", pair=second)
     assert not (tmp_path / "elsewhere.pem").exists()
 
 
@@ -146,9 +145,9 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
-        refused(lambda: write_key(tmp_path / "desk.pem", pair), "desk.pem", "No space left", pair=pair)
+        refused(lambda: pair.save(tmp_path / "desk.pem"), "desk.pem", "No space left", pair=pair)
     assert os.listdir(tmp_path) == []
-    write_key(tmp_path / "desk.pem", pair)
+    pair.save(tmp_path / "desk.pem")
 
 
 MODES = [
@@ -163,16 +162,16 @@ def test_a_key_that_others_can_reach_is_not_read(
 ) -> None:
     """Any bit for group or others, of the file or of its folder, refuses the key and says what to do."""
     pair, path = KeyPair.generate(), tmp_path / "keys" / "desk.pem"
-    write_key(path, pair)
+    pair.save(path)
     path.chmod(file)
     path.parent.chmod(folder)
     if private:
-        assert read_key(path).public == pair.public
+        assert KeyPair.load(path).public == pair.public
     else:
-        refused(lambda: read_key(path), str(path.parent), "chmod", pair=pair)
+        refused(lambda: KeyPair.load(path), str(path.parent), "chmod", pair=pair)
         path.chmod(0o600)
     if not private and folder != 0o700:
-        refused(lambda: write_key(path.parent / "new.pem", pair), "chmod 700", pair=pair)
+        refused(lambda: pair.save(path.parent / "new.pem"), "chmod 700", pair=pair)
         assert not (path.parent / "new.pem").exists()
 
 
@@ -182,15 +181,15 @@ def test_a_key_of_another_user_is_not_read(
 ) -> None:
     """A file or a folder that somebody else owns could change at any time; root could do that anyway."""
     pair, path = KeyPair.generate(), tmp_path / "keys" / "desk.pem"
-    write_key(path, pair)
+    pair.save(path)
     if os.geteuid() == 0:
         monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
-        assert read_key(path).public == pair.public  # of root
+        assert KeyPair.load(path).public == pair.public  # of root
         monkeypatch.undo()
         os.chown(path.parent / what, STRANGER, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
-    refused(lambda: read_key(path), "another user", pair=pair)
+    refused(lambda: KeyPair.load(path), "another user", pair=pair)
 
 
 def put(path: Path, data: bytes) -> None:
@@ -201,18 +200,18 @@ def put(path: Path, data: bytes) -> None:
 def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     """Links, pipes, folders and what is not there are refused, without waiting and by name."""
     pair, path = KeyPair.generate(), tmp_path / "keys" / "desk.pem"
-    write_key(path, pair)
+    pair.save(path)
     (tmp_path / "keys" / "link").symlink_to("desk.pem")
     (tmp_path / "way").symlink_to("keys")
     os.mkfifo(tmp_path / "pipe", 0o600)
     (tmp_path / "folder").mkdir(0o700)
-    refused(lambda: read_key(tmp_path / "keys" / "link"), "link", "symbolic link", pair=pair)
-    refused(lambda: read_key(tmp_path / "way" / "desk.pem"), "way", "link", pair=pair)
-    refused(lambda: read_key(tmp_path / "pipe"), "pipe", "no regular file")
-    refused(lambda: read_key(tmp_path / "folder"), "folder")
-    refused(lambda: read_key(path.parent / "other.pem"), "other.pem", "not there")
-    refused(lambda: read_key(tmp_path / "none" / "desk.pem"), "none", "not there")
-    refused(lambda: write_key(tmp_path / "none" / "of" / "desk.pem", pair), "not there", pair=pair)
+    refused(lambda: KeyPair.load(tmp_path / "keys" / "link"), "link", "symbolic link", pair=pair)
+    refused(lambda: KeyPair.load(tmp_path / "way" / "desk.pem"), "way", "link", pair=pair)
+    refused(lambda: KeyPair.load(tmp_path / "pipe"), "pipe", "not a regular file")
+    refused(lambda: KeyPair.load(tmp_path / "folder"), "folder")
+    refused(lambda: KeyPair.load(path.parent / "other.pem"), "other.pem", "not there")
+    refused(lambda: KeyPair.load(tmp_path / "none" / "desk.pem"), "none", "not there")
+    refused(lambda: pair.save(tmp_path / "none" / "of" / "desk.pem"), "not there", pair=pair)
 
 
 def pem(key: Any, form: serialization.PrivateFormat = PKCS8) -> bytes:
@@ -228,13 +227,13 @@ def foreign() -> dict[str, tuple[bytes, str]]:
         "p-256": (pem(ec.generate_private_key(ec.SECP256R1())), "only Ed25519"),
         "ed448": (pem(ed448.Ed448PrivateKey.generate()), "only Ed25519"),
         "x25519": (pem(x25519.X25519PrivateKey.generate()), "only Ed25519"),
-        "openssh": (pem(Ed25519PrivateKey.generate(), serialization.PrivateFormat.OpenSSH), "no PEM file"),
-        "two keys": (ours * 2, "no PEM file"),
-        "text before": (b"# my key\n" + ours, "no PEM file"),
-        "empty": (b"", "no PEM file"),
+        "openssh": (pem(Ed25519PrivateKey.generate(), serialization.PrivateFormat.OpenSSH), "not a PEM file"),
+        "two keys": (ours * 2, "not a PEM file"),
+        "text before": (b"# my key\n" + ours, "not a PEM file"),
+        "empty": (b"", "not a PEM file"),
         "cut": (ours[:60] + b"\n-----END PRIVATE KEY-----\n", "damaged"),
-        "mixed": (ours.replace(b"BEGIN ", b"BEGIN ENCRYPTED "), "no PEM file"),
-        "large": (ours + b"\n" * 4096, "larger than"),
+        "mixed": (ours.replace(b"BEGIN ", b"BEGIN ENCRYPTED "), "not a PEM file"),
+        "large": (ours + b"\n" * 4096, "more than the"),
     }
 
 
@@ -244,7 +243,7 @@ def test_only_one_ed25519_key_is_read(tmp_path: Path) -> None:
         put(tmp_path / name, data)
         body = data.splitlines()[1:2]
         with pytest.raises(KeyFileError, match=said) as caught:
-            read_key(tmp_path / name)
+            KeyPair.load(tmp_path / name)
         assert name in str(caught.value)
         assert not body or body[0].decode() not in told(caught.value)
 
@@ -253,14 +252,16 @@ def test_a_sealed_key_needs_its_passphrase(tmp_path: Path) -> None:
     """No passphrase, a wrong one, an empty one, or one for a file without seal: each is told apart."""
     pair = KeyPair.generate()
     sealed, plain = tmp_path / "sealed.pem", tmp_path / "plain.pem"
-    write_key(sealed, pair, WORDS)
-    write_key(plain, pair)
-    refused(lambda: read_key(sealed), "sealed.pem", "give its passphrase", pair=pair)
-    refused(lambda: read_key(sealed, b""), "sealed.pem", "give its passphrase", pair=pair)
-    refused(lambda: read_key(sealed, WORDS + b"!"), "sealed.pem", "passphrase is wrong", pair=pair)
-    refused(lambda: read_key(plain, WORDS), "plain.pem", "is not sealed", pair=pair)
+    pair.save(sealed, passphrase=WORDS)
+    pair.save(plain)
+    refused(lambda: KeyPair.load(sealed), "sealed.pem", "give its passphrase", pair=pair)
+    refused(lambda: KeyPair.load(sealed, passphrase=b""), "sealed.pem", "give its passphrase", pair=pair)
+    refused(
+        lambda: KeyPair.load(sealed, passphrase=WORDS + b"!"), "sealed.pem", "passphrase is wrong", pair=pair
+    )
+    refused(lambda: KeyPair.load(plain, passphrase=WORDS), "plain.pem", "is not sealed", pair=pair)
     for bad in (b"", WORDS * 100):
-        refused(lambda bad=bad: write_key(tmp_path / "new", pair, bad), "1 and 1,023", pair=pair)  # type: ignore[misc]
+        refused(lambda bad=bad: pair.save(tmp_path / "new", passphrase=bad), "1 and 1,023", pair=pair)  # type: ignore[misc]
     assert not (tmp_path / "new").exists()
     body = pair.private.private_bytes(PEM, PKCS8, PLAIN).splitlines()[1]
     assert body in plain.read_bytes()
@@ -269,5 +270,5 @@ def test_a_sealed_key_needs_its_passphrase(tmp_path: Path) -> None:
 
 def test_a_system_without_file_permissions_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing keeps others out of a file, no key is written."""
-    monkeypatch.setattr(keyfile, "os", SimpleNamespace(name="nt"))
-    refused(lambda: write_key(tmp_path / "desk.pem", KeyPair.generate()), "POSIX")
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt"))
+    refused(lambda: KeyPair.generate().save(tmp_path / "desk.pem"), "POSIX")

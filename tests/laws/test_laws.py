@@ -1,6 +1,6 @@
 """Laws, as properties over random capabilities, random narrowings and random calls.
 
-`HESSRA_SOAK=1` runs ten times as many cases (`make soak`).
+`HESSRA_SOAK=1` runs twenty times as many cases or more (`make soak`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from hessra_agents import (
 from hessra_agents.call.call import digest
 from hessra_agents.call.canonical import MalformedError
 from hessra_agents.call.facts import SIGNATURES
+from hessra_agents.grants.conditions import Condition
 from hessra_agents.grants.constraints import Constraint
-from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.issue import issue
 from hessra_agents.verify.permit import Permit
@@ -47,7 +47,7 @@ APPROVERS = [*KEYS[:1], *(KeyPair.generate() for _ in range(2))]
 TRUST = Trust({1: ROOT.public})
 NOW = 1_800_000_000
 CALLS_A_CHAIN = 25
-CASES = 100_000 if os.environ.get("HESSRA_SOAK") else 10_000
+CASES = 100_000 if os.environ.get("HESSRA_SOAK") else 5_000
 
 TOOLS = ("send", "pay")
 NAMES = ("a", "b", "c")
@@ -376,7 +376,6 @@ def test_any_bytes_in_a_tokens_place_are_refused(data: bytes) -> None:
 
 
 @given(chains(), st.integers(0, 1 << 20), st.integers(0, 7))
-@settings(max_examples=300)
 def test_no_flipped_bit_changes_what_a_token_says(
     chain: list[tuple[Capability, KeyPair | None]], place: int, bit: int
 ) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Session, clear_of, from_result, grant, must
 from hessra_agents.grants.clauses import Results
+from hessra_agents.grants.conditions import Condition
 from hessra_agents.grants.constraints import Constraint
 from hessra_agents.grants.exposure import NoExposure
 from hessra_agents.grants.labels import label_means
-from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.issue import issue
 from hessra_agents.verify.verifier import verify

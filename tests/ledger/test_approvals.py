@@ -46,7 +46,7 @@ def desk(world: World, *, need: int = 1, **options: Any) -> Toolbox:
 
 async def asked(world: World) -> ApprovalRequest:
     """The request that waits, once one does."""
-    while not (found := await world.guard.requests()):
+    while not (found := await world.guard.ledger.requests()):
         await anyio.lowlevel.checkpoint()
     (request,) = found
     return request
@@ -63,7 +63,7 @@ async def test_a_refused_call_names_its_request(world: World) -> None:
     """At once, without `wait`; the same call asks only once."""
     denied = await refused(desk(world))
     assert denied.reason is Reason.NOT_APPROVED
-    (request,) = await world.guard.requests()
+    (request,) = await world.guard.ledger.requests()
     assert denied.request == request.id
     assert (request.subject, dict(request.call.arguments)) == ("agent:desk", MAIL)
     assert world.ran == []
@@ -72,53 +72,49 @@ async def test_a_refused_call_names_its_request(world: World) -> None:
 async def test_a_waiting_call_runs_when_it_is_approved(world: World) -> None:
     """Two of three: it goes on after the second vote, not after the first."""
     results: list[str] = []
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
 
-            async def agent() -> None:
-                results.append(await desk(world, need=2).call("send_email", MAIL, approval_timeout=LONG))
+        async def agent() -> None:
+            results.append(await desk(world, need=2).call("send_email", MAIL, approval_timeout=LONG))
 
-            group.start_soon(agent)
-            request = await asked(world)
-            after_one = await world.guard.approve(request, key=ANN)
-            assert (len(after_one.votes), world.ran) == (1, [])
-            await world.guard.approve(request, key=BEN)
+        group.start_soon(agent)
+        request = await asked(world)
+        after_one = await world.guard.ledger.approve(request, key=ANN)
+        assert (len(after_one.votes), world.ran) == (1, [])
+        await world.guard.ledger.approve(request, key=BEN)
     assert results == [f"sent to {ANA}"]
-    assert await world.guard.requests() == []
+    assert await world.guard.ledger.requests() == []
 
 
 async def test_a_rejection_ends_the_wait(world: World) -> None:
     """Long before the deadline, and whoever had approved; asking again does not ask people again."""
     box = desk(world, need=2)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
 
-            async def people() -> None:
-                request = await asked(world)
-                await world.guard.approve(request, key=ANN)
-                await world.guard.reject(request, key=BEN)
+        async def people() -> None:
+            request = await asked(world)
+            await world.guard.ledger.approve(request, key=ANN)
+            await world.guard.ledger.reject(request, key=BEN)
 
-            group.start_soon(people)
-            denied = await refused(box, approval_timeout=LONG)
+        group.start_soon(people)
+        denied = await refused(box, approval_timeout=LONG)
     assert "rejected" in str(denied)
     assert (await refused(box)).request == denied.request
-    assert (world.ran, await world.guard.requests()) == ([], [])
+    assert (world.ran, await world.guard.ledger.requests()) == ([], [])
 
 
 async def test_a_vote_before_the_wait_is_seen(world: World) -> None:
     """Approved between the refusal and the next try: nobody waits for another vote."""
     box = desk(world)
     await refused(box)
-    await world.guard.approve(await asked(world), key=ANN)
-    with anyio.fail_after(20):
-        assert await box.call("send_email", MAIL, approval_timeout=LONG) == f"sent to {ANA}"
+    await world.guard.ledger.approve(await asked(world), key=ANN)
+    assert await box.call("send_email", MAIL, approval_timeout=LONG) == f"sent to {ANA}"
 
 
 async def test_a_wait_ends_at_its_deadline(world: World) -> None:
     """With the same refusal as without one; a deadline of nothing is none."""
     for wait in (timedelta(0), timedelta(seconds=-1), timedelta(milliseconds=150)):
-        with anyio.fail_after(20):
-            denied = await refused(desk(world), approval_timeout=wait)
+        denied = await refused(desk(world), approval_timeout=wait)
         assert denied.reason is Reason.NOT_APPROVED
         assert denied.request
 
@@ -130,7 +126,7 @@ async def test_a_cancelled_wait_is_cancelled(world: World) -> None:
         group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
         request = await asked(world)
         group.cancel_scope.cancel()
-    await world.guard.approve(request, key=CAT)
+    await world.guard.ledger.approve(request, key=CAT)
     assert world.ran == []
     assert await box.call("send_email", MAIL) == f"sent to {ANA}"
 
@@ -138,16 +134,15 @@ async def test_a_cancelled_wait_is_cancelled(world: World) -> None:
 async def test_one_approval_makes_one_call(world: World) -> None:
     """Two equal calls wait for one request: one of them runs, the other asks anew."""
     box = desk(world)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            for _ in range(2):
-                group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
-            first = await asked(world)
-            await world.guard.approve(first, key=ANN)
-            while (again := await asked(world)).id == first.id:
-                await anyio.lowlevel.checkpoint()
-            assert len(world.ran) == 1
-            await world.guard.approve(again, key=BEN)
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
+        first = await asked(world)
+        await world.guard.ledger.approve(first, key=ANN)
+        while (again := await asked(world)).id == first.id:
+            await anyio.lowlevel.checkpoint()
+        assert len(world.ran) == 1
+        await world.guard.ledger.approve(again, key=BEN)
     assert len(world.ran) == 2
 
 
@@ -157,7 +152,7 @@ async def test_votes_that_were_used_are_asked_for_again(tmp_path: Path) -> None:
     world = World(ledger=ledger)
     box = desk(world)
     first = await refused(box)
-    await world.guard.approve(await asked(world), key=ANN)
+    await world.guard.ledger.approve(await asked(world), key=ANN)
     verdicts: list[object] = []
 
     async def attempt() -> None:
@@ -180,10 +175,10 @@ async def test_a_spent_limit_is_no_missing_vote(world: World) -> None:
     """An approved call whose limit is used up is refused as that, and keeps its votes."""
     box = world.guard.toolbox(world.issue(approved_by(ANN.public, BEN.public), limit(calls=1)))
     await refused(box)
-    await world.guard.approve(await asked(world), key=ANN)
+    await world.guard.ledger.approve(await asked(world), key=ANN)
     assert await box.call("send_email", MAIL) == f"sent to {ANA}"
     await refused(box)
-    await world.guard.approve(await asked(world), key=BEN)
+    await world.guard.ledger.approve(await asked(world), key=BEN)
     assert (await refused(box)).reason is Reason.SPENT
     assert len((await asked(world)).votes) == 1
 
@@ -193,61 +188,53 @@ async def test_an_approval_that_expires_may_be_given_again(world: World) -> None
     box = desk(world)
     await refused(box)
     request = await asked(world)
-    await world.guard.ledger.vote(
-        request.id, request.approve(ANN, now=world.now, until=world.now + 5), now=world.now
-    )
+    await world.guard.ledger.vote(request.id, request.approve(ANN, now=world.now, until=world.now + 5))
     world.now += 5
     assert (await refused(box)).request == request.id
-    await world.guard.approve(request, key=ANN)
+    await world.guard.ledger.approve(request, key=ANN)
     assert await box.call("send_email", MAIL) == f"sent to {ANA}"
 
 
 async def test_a_request_that_expires_is_asked_again(world: World) -> None:
     """Whoever waits longer than a request lives waits for the next one."""
     box = desk(world, ttl=timedelta(hours=1))
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
-            first = await asked(world)
-            world.now = first.expires
-            second = await asked(world)
-            assert second.id != first.id
-            await world.guard.approve(second, key=BEN)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
+        first = await asked(world)
+        world.now = first.expires
+        second = await asked(world)
+        assert second.id != first.id
+        await world.guard.ledger.approve(second, key=BEN)
     assert len(world.ran) == 1
 
 
 async def test_a_store_that_is_away_ends_no_wait(tmp_path: Path) -> None:
     """While votes cannot be read the call waits on; the vote that comes after lets it run."""
-    ledger = Flaky(Ledger.open(tmp_path / "hessra.db", durable=False))
-    world = World(ledger=ledger)  # type: ignore[arg-type]
+    ledger = Flaky.open(tmp_path / "hessra.db", durable=False)
+    world = World(ledger=ledger)
     box = desk(world)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
-            request = await asked(world)
-            ledger.away = True
-            while ledger.refused < 2:
-                await anyio.lowlevel.checkpoint()
-            ledger.away = False
-            await world.guard.approve(request, key=ANN)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: box.call("send_email", MAIL, approval_timeout=LONG))
+        request = await asked(world)
+        ledger.away = True
+        while ledger.refused < 2:
+            await anyio.lowlevel.checkpoint()
+        ledger.away = False
+        await world.guard.ledger.approve(request, key=ANN)
     await ledger.aclose()
     assert len(world.ran) == 1
 
 
-class Flaky:
+class Flaky(Ledger):
     """A ledger whose store answers no questions for a while."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self.away, self.refused = ledger, False, 0
+    away, refused = False, 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    async def requests(self, **options: Any) -> list[ApprovalRequest]:
+    async def requests(self, id: str | None = None) -> list[ApprovalRequest]:
         if self.away:
             self.refused += 1
             raise Denied(Reason.UNAVAILABLE)
-        return await self._ledger.requests(**options)
+        return await super().requests(id)
 
 
 async def test_a_guard_without_a_ledger_asks_nobody(world: World) -> None:
@@ -261,17 +248,17 @@ async def test_a_guard_without_a_ledger_asks_nobody(world: World) -> None:
     denied = await refused(guard.toolbox(world.issue(approved_by(ANN.public))), approval_timeout=LONG)
     assert (denied.reason, denied.request) == (Reason.NOT_APPROVED, None)
     with pytest.raises(ValueError, match="keeps no ledger"):
-        await guard.requests()
+        await guard.ledger.requests()
 
 
 async def test_nobody_is_asked_about_a_call_that_could_not_run(world: World) -> None:
     """Arguments that are not granted, or not the tool's, are refused before any person is bothered."""
     box = world.guard.toolbox(world.issue(grant("pay", amount=must.anything()), approved_by(ANN.public)))
     for arguments in ({"amount": "much"}, {"amount": 1, "currency": "USD"}):
-        with anyio.fail_after(20), pytest.raises(Denied) as caught:
+        with pytest.raises(Denied) as caught:
             await box.call("pay", arguments, approval_timeout=LONG)
         assert caught.value.request is None
-    assert await world.guard.requests() == []
+    assert await world.guard.ledger.requests() == []
 
 
 async def test_who_votes_twice_for_one_request_has_approved_of_one_call(world: World) -> None:
@@ -282,7 +269,7 @@ async def test_who_votes_twice_for_one_request_has_approved_of_one_call(world: W
     request = await asked(world)
     first = request.approve(ANN, now=world.now)
     world.now += 1
-    await world.guard.approve(request, key=ANN)
+    await world.guard.ledger.approve(request, key=ANN)
     await box.call("send_email", MAIL)
     with pytest.raises(Denied) as caught:
         await world.guard.call(capability, "send_email", MAIL, approvals=[first.statement])
@@ -300,15 +287,15 @@ async def test_who_may_not_vote(world: World, who: str) -> None:
     box = world.guard.toolbox(capability, key=holder)
     await refused(box)
     request = await asked(world)
-    await world.guard.approve(request, key=ANN)
+    await world.guard.ledger.approve(request, key=ANN)
     if who == "a stranger":
         with pytest.raises(ValueError, match="does not ask this key"):
-            await world.guard.approve(request, key=CAT)
+            await world.guard.ledger.approve(request, key=CAT)
     elif who == "the requester":
-        with pytest.raises(ValueError, match="does not vote"):
-            await world.guard.approve(request, key=BEN)
+        with pytest.raises(ValueError, match="cannot vote"):
+            await world.guard.ledger.approve(request, key=BEN)
     else:
-        await world.guard.approve(request, key=ANN)
+        await world.guard.ledger.approve(request, key=ANN)
     assert (await refused(box)).reason is Reason.NOT_APPROVED
     assert world.ran == []
 
@@ -320,7 +307,7 @@ async def test_a_vote_is_for_what_was_shown(world: World) -> None:
     request = await asked(world)
     text = json.dumps({"body": "hi", "to": EVE}, separators=(",", ":")).encode()
     with pytest.raises(ValueError, match="not signed for this request"):
-        await world.guard.approve(replace(request, text=text), key=ANN)
+        await world.guard.ledger.approve(replace(request, text=text), key=ANN)
     assert (await refused(box)).reason is Reason.NOT_APPROVED
 
 
@@ -332,7 +319,7 @@ async def test_a_model_reads_what_to_do(world: World) -> None:
     request = await asked(world)
     assert request.id in waits["content"]
     assert "make the same call again" in waits["content"]
-    await world.guard.approve(request, key=ANN)
+    await world.guard.ledger.approve(request, key=ANN)
     assert await box.answer(call) == [
         {"type": "tool_result", "tool_use_id": "1", "content": f"sent to {ANA}", "is_error": False}
     ]
@@ -349,17 +336,16 @@ async def test_an_answer_may_wait(world: World) -> None:
         {"type": "tool_use", "id": "2", "name": "now", "input": {}},
     ]
     answers: list[dict[str, Any]] = []
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
 
-            async def agent() -> None:
-                answers.extend(await box.answer(calls, approval_timeout=LONG))
+        async def agent() -> None:
+            answers.extend(await box.answer(calls, approval_timeout=LONG))
 
-            group.start_soon(agent)
-            request = await asked(world)
-            while not world.ran:
-                await anyio.lowlevel.checkpoint()
-            await world.guard.approve(request, key=ANN)
+        group.start_soon(agent)
+        request = await asked(world)
+        while not world.ran:
+            await anyio.lowlevel.checkpoint()
+        await world.guard.ledger.approve(request, key=ANN)
     assert [one["content"] for one in answers] == [f"sent to {ANA}", "0"]
 
 
@@ -377,9 +363,9 @@ async def test_an_mcp_client_reads_the_request(world: World) -> None:
     async with Client(server) as client:
         (said,) = (await client.call_tool("send_email", MAIL)).content
         assert isinstance(said, TextContent)
-        (request,) = await guard.requests()
+        (request,) = await guard.ledger.requests()
         assert request.id in said.text
-        await guard.approve(request, key=ANN)
+        await guard.ledger.approve(request, key=ANN)
         (done,) = (await client.call_tool("send_email", MAIL)).content
     assert isinstance(done, TextContent)
     assert done.text == f"sent to {ANA}"
@@ -389,16 +375,15 @@ async def test_revoking_ends_the_wait(world: World) -> None:
     """Taken back while it waits: the vote that comes then lets nothing run."""
     capability: Capability = world.issue(approved_by(ANN.public))
     box = world.guard.toolbox(capability)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
 
-            async def people() -> None:
-                request = await asked(world)
-                await world.guard.revoke(capability)
-                await world.guard.approve(request, key=ANN)
+        async def people() -> None:
+            request = await asked(world)
+            await world.guard.ledger.revoke(capability)
+            await world.guard.ledger.approve(request, key=ANN)
 
-            group.start_soon(people)
-            assert (await refused(box, approval_timeout=LONG)).reason is Reason.REVOKED
+        group.start_soon(people)
+        assert (await refused(box, approval_timeout=LONG)).reason is Reason.REVOKED
     assert world.ran == []
 
 
@@ -408,12 +393,11 @@ async def test_approvals_of_one_pass_serve_every_try(world: World) -> None:
     await refused(box)
     request = await asked(world)
     vote = request.approve(ANN, now=world.now)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            given = (one for one in [vote.statement])
-            group.start_soon(lambda: box.call("send_email", MAIL, approvals=given, approval_timeout=LONG))
-            await anyio.wait_all_tasks_blocked()
-            await world.guard.approve(request, key=BEN)
+    async with anyio.create_task_group() as group:
+        given = (one for one in [vote.statement])
+        group.start_soon(lambda: box.call("send_email", MAIL, approvals=given, approval_timeout=LONG))
+        await anyio.wait_all_tasks_blocked()
+        await world.guard.ledger.approve(request, key=BEN)
     assert len(world.ran) == 1
     with world.refuses("too_large"):
         await box.call("send_email", MAIL, approvals=repeat(vote.statement))
@@ -432,7 +416,7 @@ async def test_a_rejected_call_does_not_run_with_an_approval_in_hand(world: Worl
     await refused(box)
     request = await asked(world)
     statement = request.approve(ANN, now=world.now).statement
-    await world.guard.reject(request, key=BEN)
+    await world.guard.ledger.reject(request, key=BEN)
     with world.refuses("not_approved", "rejected"):
         await world.call(capability, approvals=[statement])
 
@@ -446,5 +430,5 @@ async def test_narrowing_makes_no_room_for_more_requests(world: World) -> None:
         with pytest.raises(Denied) as caught:
             await world.call(narrowed)
         reasons.add(caught.value.text.partition(",")[0])
-    assert len(await world.guard.requests()) == 32
+    assert len(await world.guard.ledger.requests()) == 32
     assert "too many calls of this capability wait for an approval already" in reasons

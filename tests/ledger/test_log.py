@@ -1,4 +1,4 @@
-"""The log of a store, read beside its guards: found, proved, checked record by record, erased, broken off."""
+"""The log of a store, read beside its guards: found, proved, checked record by record, erased, forked."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from hessra_agents import Ledger
-from hessra_agents.ledger import LedgerError, Revocation
+from hessra_agents.ledger import LedgerError
 from hessra_agents.ledger.log.reader import Log, Logs, LogTiles
-from hessra_agents.ledger.log.recovery import break_off, broken
+from hessra_agents.ledger.log.recovery import broken_logs, fork
 from hessra_agents.ledger.log.search import NO_OUTCOME, RecordQuery, latest, search
 from hessra_agents.ledger.log.verify import verify
 from hessra_agents.tlog.export import ExportError, check, check_proof
@@ -33,11 +33,13 @@ class Place:
     where: str
     state: Path
 
-    def fill(self, count: int, *, clear: bool = False, then: Callable[[World], Any] | None = None) -> None:
+    def fill(
+        self, count: int, *, keep_arguments: bool = False, then: Callable[[World], Any] | None = None
+    ) -> None:
         """One guard, so many permitted calls (2 records each), and what else is wanted."""
 
         async def work() -> None:
-            world = World(ledger=Ledger.open(self.where, keep_arguments=clear, state_dir=self.state))
+            world = World(ledger=Ledger.open(self.where, keep_arguments=keep_arguments, state_dir=self.state))
             capability = world.issue()
             for number in range(count):
                 await world.call(capability, arguments={"to": ANA, "body": f"mail {number}"})
@@ -154,7 +156,7 @@ def test_a_log_is_read_while_it_is_written(store: Place) -> None:
 
     store.fill(0, then=beside)
     with store.logs() as logs:
-        assert len(logs.local_states()) == 1
+        assert len(logs.directory.states()) == 1
 
 
 # Proofs and exports
@@ -164,12 +166,12 @@ def test_a_record_is_proved_to_somebody_without_the_log(store: Place) -> None:
     store.fill(150)
     with store.logs() as logs:
         log = the(logs)
-        assert log.kept is not None
+        assert log.local is not None
         for index in (0, 255, 256, 299):
             body = logs.record(log, index).body
-            assert check_proof(logs.proof(log, index), body, [log.kept.verifier]) == log.checkpoint
+            assert check_proof(logs.proof(log, index), body, [log.local.verifier]) == log.checkpoint
         with pytest.raises(ExportError):
-            check_proof(logs.proof(log, 1), logs.record(log, 2).body, [log.kept.verifier])
+            check_proof(logs.proof(log, 1), logs.record(log, 2).body, [log.local.verifier])
         with pytest.raises(ValueError, match="covers 300 records"):
             logs.proof(log, 300)
 
@@ -199,12 +201,12 @@ def test_an_export_verifies_offline_and_grows(store: Place, tmp_path: Path) -> N
     out = tmp_path / "out"
     with store.logs() as logs:
         old = the(logs)
-        assert old.kept is not None
+        assert old.local is not None
         logs.export(old, out)
     store.fill(300)
     with store.logs() as logs:
         logs.export(the(logs), out)
-    assert check(out, [old.kept.verifier], older=old.kept.note).size == 610
+    assert check(out, [old.local.verifier], older=old.local.note).size == 610
 
 
 # Verifying
@@ -228,7 +230,7 @@ TAMPERED: dict[str, tuple[str, str]] = {
     ),
     "a record at the edge is changed": (
         f"{LATER} where idx = 599",
-        "covers other 600 records than these: one of the records 512 to 599 was changed",
+        "covers 600 records that differ from these: one of the records 512 to 599 was changed",
     ),
     "a record is deleted": ("delete from entry where idx = 300", "record 300: is missing"),
     "the last records are cut off": ("delete from entry where idx >= 590", "the first 590 of them"),
@@ -243,13 +245,13 @@ TAMPERED: dict[str, tuple[str, str]] = {
     "a tile is deleted": ("delete from tile where idx = 0", "tile 0/0: is missing"),
     "the row of a record is changed": (
         "update entry set op = zeroblob(16) where idx = 4",
-        "record 4: its row in the store says another operation or kind",
+        "record 4: its row in the store names another operation or kind",
     ),
     "a record is no JSON": ("update entry set body = x'00' where idx = 9", "record 9: cannot be read"),
     "the log is deleted": ("delete from log", "the store has no such log"),
     "a salt is cut": (
         "update entry set opening = x'00' where idx = 8",
-        "record 8: what opens it was changed",
+        "record 8: its salt or its arguments were changed",
     ),
 }
 
@@ -266,7 +268,7 @@ def test_verify_tells_what_was_changed(file: Place, what: str) -> None:
 
 
 def test_a_record_that_was_rewritten_with_its_tiles_is_found(file: Place) -> None:
-    """Who writes the file can make records and tiles fit together again, but not to the head."""
+    """Who writes the file can make records and tiles fit together again, but not to the checkpoint."""
     file.fill(150)
     with file.logs() as logs:
         log, tree, fresh = the(logs), Tree(), b""
@@ -276,23 +278,23 @@ def test_a_record_that_was_rewritten_with_its_tiles_is_found(file: Place) -> Non
                 fresh = tile.hashes
     file.sql(LATER.replace("1800000000", "done").replace("1800000001", "fail") + " where idx = 9")
     file.sql("update tile set hashes = ?", fresh)
-    assert ["its head covers other 300 records" in one for one in file.findings()] == [True]
+    assert ["its checkpoint covers 300 records that differ" in one for one in file.findings()] == [True]
 
 
-def test_arguments_in_clear_that_were_changed_are_found(file: Place) -> None:
+def test_kept_arguments_that_were_changed_are_found(file: Place) -> None:
     """They are not in the tree; the keyed hashes that are say what they were."""
-    file.fill(2, clear=True)
+    file.fill(2, keep_arguments=True)
     with file.logs() as logs:
         record = logs.record(the(logs), 0)
-        assert record.clear is not None
-        assert record.clear.arguments == {"to": ANA, "body": "mail 0"}
+        assert record.call is not None
+        assert record.call.arguments == {"to": ANA, "body": "mail 0"}
         assert record.opening is not None
         lie = record.opening.replace(b"mail 0", b"mail 9")
     file.sql("update entry set opening = ? where idx = 0", lie)
-    assert file.findings() == ["record 0: what opens it was changed"]
+    assert file.findings() == ["record 0: its salt or its arguments were changed"]
 
 
-def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:
+def test_an_older_checkpoint_shows_a_log_that_was_written_anew(file: Place) -> None:
     """Also by somebody who has its key: only what is kept elsewhere tells."""
     file.fill(5)
     with file.logs() as logs:
@@ -301,9 +303,9 @@ def test_an_older_head_shows_a_log_that_was_written_anew(file: Place) -> None:
     file.fill(5)
     assert file.findings(witness) == []
     lie = Checkpoint(witness.origin, 3, bytes(32))
-    assert "an older head covers other 3 records" in file.findings(lie)[0]
+    assert "an older checkpoint covers 3 records that differ" in file.findings(lie)[0]
     later = Checkpoint(witness.origin, 99, bytes(32))
-    assert "an older head covers 99 records, and the store has the first 20" in file.findings(later)[0]
+    assert "an older checkpoint covers 99 records, and the store has the first 20" in file.findings(later)[0]
 
 
 def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_path: Path) -> None:
@@ -311,14 +313,14 @@ def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_
     with Logs(store.where, state_dir=tmp_path / "elsewhere") as logs:
         (found,) = verify(logs)
     assert (found.size, found.covered, found.findings) == (4, 0, [])
-    assert "no signed head" in found.notes[0]
+    assert "no checkpoint" in found.notes[0]
 
 
 # Erasing
 
 
 def test_what_is_erased_is_found_by_nobody_and_the_log_verifies(store: Place) -> None:
-    store.fill(3, clear=True)
+    store.fill(3, keep_arguments=True)
     mail = RecordQuery(arguments=(("body", "mail 1"),))
     with store.logs() as logs:
         (found,) = search(logs, mail)
@@ -330,7 +332,7 @@ def test_what_is_erased_is_found_by_nobody_and_the_log_verifies(store: Place) ->
 
 
 def test_nothing_of_what_is_erased_is_left_in_the_file(file: Place) -> None:
-    file.fill(3, clear=True)
+    file.fill(3, keep_arguments=True)
     with file.logs() as logs:
         opening = logs.record(the(logs), 2).opening
         assert opening is not None
@@ -340,25 +342,27 @@ def test_nothing_of_what_is_erased_is_left_in_the_file(file: Place) -> None:
     assert opening[16:] not in Path(file.where).read_bytes()
 
 
-# Breaking off
+# Forking
 
 
-def test_an_old_copy_keeps_a_guard_from_starting_until_it_is_broken_off(file: Place) -> None:
+def test_an_old_copy_keeps_a_guard_from_starting_until_it_is_forked(file: Place) -> None:
     file.fill(5)
     copy = Path(file.where).read_bytes()
     file.fill(5)
     Path(file.where).write_bytes(copy)
-    with pytest.raises(LedgerError, match="has 10 records, its last head covers 20"):
+    with pytest.raises(LedgerError, match="has 10 records, its last checkpoint covers 20"):
         file.fill(1)
     with file.logs() as logs:
-        before = logs.local_states()
-        ((one, path),) = break_off(logs, "restored from backup", now=NOW)
-        assert (one.kept.origin, path.name) == (*before, "broken-1")
-        assert (path / "checkpoint").read_text() == one.kept.note
-        assert broken(logs) == []
+        before = [state.origin for state in logs.directory.states()]
+        ((one, path),) = fork(logs, "restored from backup", now=NOW)
+        assert (one.state.origin, path.name) == (*before, "broken-1")
+        assert (path / "checkpoint").read_text() == one.state.note
+        assert broken_logs(logs) == []
     file.fill(1)
     with file.logs() as logs:
-        said = [one.record.said for one in search(logs, RecordQuery()) if one.record.said["kind"] == "break"]
+        said = [
+            one.record.fields for one in search(logs, RecordQuery()) if one.record.fields["kind"] == "break"
+        ]
         assert [(one["log"], one["reason"]) for one in said] == [(*before, "restored from backup")]
         assert Checkpoint.verified(said[0]["head"], [said[0]["verifier"]]).size == 20
         assert [one.findings for one in verify(logs)] == [[]] * 3
@@ -373,51 +377,51 @@ LOST = {
 
 
 @pytest.mark.parametrize("what", LOST)
-def test_whatever_is_lost_can_be_broken_off(file: Place, what: str) -> None:
+def test_whatever_is_lost_can_be_forked(file: Place, what: str) -> None:
     file.fill(150)
     file.sql(LOST[what])
     with file.logs() as logs:
-        ((one, _),) = break_off(logs, "a test", now=NOW)
-        assert one.found
+        ((one, _),) = fork(logs, "a test", now=NOW)
+        assert one.finding
     file.fill(1)
 
 
-def test_a_head_that_was_altered_is_broken_off_too(store: Place) -> None:
+def test_a_checkpoint_that_was_altered_is_forked_too(store: Place) -> None:
     store.fill(3)
     with store.logs() as logs:
-        folder = next(iter(logs.local_states().values())).folder
+        folder = next(iter(logs.directory.states())).folder
     whole = (folder / "checkpoint").read_text()
     (folder / "checkpoint").write_text(whole.replace("\n6\n", "\n7\n"))
     with pytest.raises(LedgerError, match="not signed"):
         store.fill(1)
     with store.logs() as logs:
-        assert len(break_off(logs, "a disk was swapped", now=NOW)) == 1
+        assert len(fork(logs, "a disk was swapped", now=NOW)) == 1
     store.fill(1)
     assert store.findings() == []
 
 
-def test_what_holds_is_not_broken_off(file: Place) -> None:
+def test_what_holds_is_not_forked(file: Place) -> None:
     file.fill(1)
     with file.logs() as logs:
         with pytest.raises(LedgerError, match="nothing is broken"):
-            break_off(logs, "why not", now=NOW)
+            fork(logs, "why not", now=NOW)
         with pytest.raises(ValueError, match="a reason has"):
-            break_off(logs, " ", now=NOW)
+            fork(logs, " ", now=NOW)
 
 
-def test_a_log_is_not_broken_off_under_its_writer(file: Place) -> None:
+def test_a_log_is_not_forked_under_its_writer(file: Place) -> None:
     """The process that writes it would go on."""
 
     async def tampered(world: World) -> None:
         await world.call(world.issue())
-        await world.ledger.revoke(Revocation.of(subject="agent:other"))
+        await world.ledger.revoke(subject="agent:other")
 
         def attempt() -> None:
             with file.logs() as logs:
-                kept = next(iter(logs.local_states().values()))
-                (kept.folder / "checkpoint").write_text("nonsense")
+                state = next(iter(logs.directory.states()))
+                (state.folder / "checkpoint").write_text("nonsense")
                 with pytest.raises(LedgerError, match="a process writes"):
-                    break_off(logs, "why", now=NOW)
+                    fork(logs, "why", now=NOW)
 
         await anyio.to_thread.run_sync(attempt)
 
@@ -428,5 +432,5 @@ def test_the_record_of_a_call_has_none_of_its_arguments(file: Place) -> None:
     file.fill(1)
     with file.logs() as logs:
         for record in logs.records(the(logs)):
-            assert MAIL["to"] not in json.dumps(record.said)
+            assert MAIL["to"] not in json.dumps(record.fields)
             assert record.opening is None or len(record.opening) == 16

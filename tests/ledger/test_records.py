@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hessra_agents import Call, Denied, Reason
 from hessra_agents.call.canonical import encode, parse
 from hessra_agents.ledger import records
-from hessra_agents.ledger.protocol import DeniedCall, Outcome, new_operation_id
+from hessra_agents.ledger.model import DeniedCall, Outcome, new_operation_id
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NAMES = st.dictionaries(TEXT.filter(lambda name: name and name[0] != "/"), st.integers() | TEXT, max_size=4)

@@ -18,10 +18,10 @@ import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Reason, Trust, approved_by, grant, must
-from hessra_agents.ledger import LedgerError, Revocation, RevocationImpact
-from hessra_agents.ledger.revocations import RevocationList
+from hessra_agents.ledger import LedgerError, RevocationImpact
+from hessra_agents.ledger.revocations import Revocation, RevocationList
 from hessra_agents.tokens.hessra.latent import activate, latent
-from tests.support.ledgers import SOAK, Store, everywhere, once_each, shared, until
+from tests.support.ledgers import SOAK, Store, everywhere, memory_of, once_each, shared, until
 from tests.support.ledgers import anyio_backend as anyio_backend
 from tests.support.ledgers import store as store
 from tests.support.postgres import Postgres
@@ -78,7 +78,7 @@ async def test_a_block_falls_with_all_that_is_built_on_it_and_nothing_else(store
     left, right = narrowed(world, root), narrowed(world, root)
     below = narrowed(world, left)
     await stands(world, root, left, right, below)
-    await world.guard.revoke(left)
+    await world.guard.ledger.revoke(left)
     await falls(world, left, below)
     await stands(world, root, right)
     await falls(world, narrowed(world, below))
@@ -90,10 +90,10 @@ async def test_who_holds_the_block_before_can_build_anew(store: Store) -> None:
     world = store.world()
     root = world.issue()
     child = narrowed(world, root)
-    await world.guard.revoke(child.ids[-1])
+    await world.guard.ledger.revoke(child.ids[-1])
     await falls(world, child)
     await stands(world, narrowed(world, root))
-    await world.guard.revoke(root.ids[0])
+    await world.guard.ledger.revoke(root.ids[0])
     await falls(world, root, narrowed(world, root))
 
 
@@ -124,7 +124,7 @@ async def test_of_a_random_tree_falls_what_is_below_and_nothing_else(store: Stor
     revoked: set[int] = set()
     for number in chance.sample(range(len(tree)), 4):
         one, _, path = tree[number]
-        await world.guard.revoke(one)
+        await world.guard.ledger.revoke(one)
         revoked.add(path[-1])
         for held, _, above in tree:
             await (falls if revoked & set(above) else stands)(world, held)
@@ -147,10 +147,10 @@ async def test_a_subject_falls_with_all_below_it_and_no_other_of_a_like_name(sto
         of("desk"),
     ]
     await stands(world, *fallen, *others)
-    await world.guard.revoke(subject="agent:desk")
+    await world.guard.ledger.revoke(subject="agent:desk")
     await falls(world, *fallen, narrowed(world, of("agent:desk")))
     await stands(world, *others)
-    await world.guard.revoke(subject="agent")
+    await world.guard.ledger.revoke(subject="agent")
     await falls(world, of("agent"), of("agent:desktop"))
     await stands(world, of("Agent:desk"), of("desk"))
 
@@ -162,7 +162,7 @@ async def test_a_key_falls_as_holder_and_as_former_holder(store: Store) -> None:
     second = first.delegate(to=BO.public, key=ANA, now=world.now)
     third = second.delegate(to=CEM.public, key=BO, now=world.now)
     await stands(world, first, second, third)
-    await world.guard.revoke(key=BO.public)
+    await world.guard.ledger.revoke(key=BO.public)
     await falls(world, second, third, world.issue(holder=BO.public))
     await stands(world, first, world.issue(holder=CEM.public), first.delegate(to=CEM.public, key=ANA))
 
@@ -187,7 +187,7 @@ async def test_a_key_falls_as_signer_and_as_approver(store: Store) -> None:
     call = Call.of("send_email", MAIL)
     by_ana, by_bo = (asks.approve(call, key=key, now=world.now) for key in (ANA, BO))
     await stands(world, activated)
-    await world.guard.revoke(key=ANA.public)
+    await world.guard.ledger.revoke(key=ANA.public)
     await falls(world, activated)
     with world.refuses("revoked"):
         await world.call(asks, approvals=by_ana)
@@ -200,9 +200,9 @@ async def test_a_root_falls_with_all_that_it_signed(store: Store) -> None:
     held = world.issue()
     (root,) = world.authority.trust.capability.values()
     other = KeyPair.generate()
-    await world.guard.revoke(root=other.public)
+    await world.guard.ledger.revoke(root=other.public)
     await stands(world, held)
-    await world.guard.revoke(root=root)
+    await world.guard.ledger.revoke(root=root)
     await falls(world, held, world.issue(), narrowed(world, held))
 
 
@@ -216,13 +216,13 @@ async def test_all_that_was_issued_before_a_moment_falls(store: Store) -> None:
     world.guard.trust = replace(world.authority.trust, without_id={"capability": ROOT.public})
     silent = world.guard.read(root_block(UNDATED, private=ROOT.for_biscuit().private_key))
     await stands(world, old, new, silent)
-    await world.guard.revoke(before=world.now)
+    await world.guard.ledger.revoke(before=world.now)
     await falls(world, old, narrowed(world, old))
     await stands(world, new, narrowed(world, new))
     await falls(world, silent)
-    await world.guard.revoke(before=world.now - 30)
+    await world.guard.ledger.revoke(before=world.now - 30)
     await stands(world, new)
-    await world.guard.revoke(before=world.now + 1)
+    await world.guard.ledger.revoke(before=world.now + 1)
     await falls(world, new)
 
 
@@ -233,10 +233,10 @@ async def test_all_that_was_issued_before_a_moment_falls(store: Store) -> None:
 async def test_to_revoke_twice_is_to_revoke_once(store: Store) -> None:
     world = store.world()
     held = world.issue()
-    first = await world.guard.revoke(held)
-    assert await world.guard.revoke(held, reason="again") == first
-    assert await world.guard.revoke(subject="agent:desk") == first + 1
-    await world.guard.wait_for_epoch(first + 1)
+    first = await world.guard.ledger.revoke(held)
+    assert await world.guard.ledger.revoke(held, reason="again") == first
+    assert await world.guard.ledger.revoke(subject="agent:desk") == first + 1
+    await world.guard.ledger.wait_for_epoch(first + 1)
     assert world.ledger.revoked.epoch == first + 1
 
 
@@ -244,8 +244,8 @@ async def test_to_revoke_twice_is_to_revoke_once(store: Store) -> None:
 async def test_what_nobody_has_seen_falls_when_it_is_seen(store: Store) -> None:
     world = store.world()
     held = world.issue()
-    assert await world.guard.reach(held) == RevocationImpact(0, 0, 0)
-    await world.guard.revoke(held)
+    assert await world.guard.ledger.revocation_impact(held) == RevocationImpact(0, 0, 0)
+    await world.guard.ledger.revoke(held)
     await falls(world, held)
 
 
@@ -256,7 +256,7 @@ async def test_decisions_that_run_nothing_know_it_too(store: Store) -> None:
     held = world.issue()
     desk = world.guard.toolbox(held)
     await desk.call("send_email", MAIL)
-    await world.guard.wait_for_epoch(await world.guard.revoke(held))
+    await world.guard.ledger.wait_for_epoch(await world.guard.ledger.revoke(held))
     for attempt in (
         partial(world.guard.decide, held, Call.of("send_email", MAIL)),
         partial(world.guard.check_capability, held),
@@ -274,7 +274,7 @@ async def test_a_call_that_waited_meanwhile_is_refused(store: Store) -> None:
     world = store.world()
     held = world.issue()
     permit = world.guard.decide(held, Call.of("send_email", MAIL))
-    await world.guard.revoke(held)
+    await world.guard.ledger.revoke(held)
     with world.refuses("revoked"):
         await world.ledger.admit(permit, os.urandom(16))
 
@@ -289,9 +289,9 @@ async def test_every_guard_on_the_store_refuses_what_one_has_revoked_as_soon_as_
     for _ in range(50 if SOAK else 5):
         held = here.issue()
         await stands(there, held)
-        epoch = await here.guard.revoke(held)
+        epoch = await here.guard.ledger.revoke(held)
         await falls(there, held)
-        await there.guard.wait_for_epoch(epoch)
+        await there.guard.ledger.wait_for_epoch(epoch)
         with there.refuses("revoked"):
             there.guard.check_capability(held)
 
@@ -301,7 +301,7 @@ async def test_a_guard_learns_what_others_revoke_without_being_asked(store: Stor
     here = store.world()
     there = store.world(here)
     held = here.issue()
-    epoch = await here.guard.revoke(held)
+    epoch = await here.guard.ledger.revoke(held)
     await until(lambda: there.ledger.revoked.epoch == epoch)
     with there.refuses("revoked"):
         there.guard.check_capability(held)
@@ -310,11 +310,11 @@ async def test_a_guard_learns_what_others_revoke_without_being_asked(store: Stor
 @everywhere
 async def test_an_epoch_that_does_not_come_is_told(store: Store) -> None:
     world = store.world()
-    epoch = await world.guard.revoke(subject="agent:x")
-    await world.guard.wait_for_epoch(epoch)
-    await world.guard.wait_for_epoch(0)
+    epoch = await world.guard.ledger.revoke(subject="agent:x")
+    await world.guard.ledger.wait_for_epoch(epoch)
+    await world.guard.ledger.wait_for_epoch(0)
     with pytest.raises(TimeoutError):
-        await world.guard.wait_for_epoch(epoch + 1, timeout=0.05)
+        await world.guard.ledger.wait_for_epoch(epoch + 1, timeout=0.05)
 
 
 @shared
@@ -322,7 +322,7 @@ async def test_a_store_that_was_put_back_is_not_believed(store: Store) -> None:
     """Fewer revocations than are known: this is an old copy."""
     world = store.world()
     held = world.issue()
-    await world.guard.wait_for_epoch(await world.guard.revoke(subject="agent:x"))
+    await world.guard.ledger.wait_for_epoch(await world.guard.ledger.revoke(subject="agent:x"))
     store.sql("delete from revocation")
     store.sql("update state set epoch = 0")
     with world.refuses("unavailable"):
@@ -333,7 +333,7 @@ async def test_a_store_that_was_put_back_is_not_believed(store: Store) -> None:
 async def test_a_gap_in_the_list_is_not_passed_over(store: Store) -> None:
     world = store.world()
     for number in range(3):
-        await world.guard.revoke(subject=f"agent:{number}")
+        await world.guard.ledger.revoke(subject=f"agent:{number}")
     store.sql("delete from revocation where epoch = 2")
     with pytest.raises(LedgerError, match="gap"):
         store.open()
@@ -347,7 +347,7 @@ async def _race(store: Store, revokers: int, each: int, *, seen: Callable[[int],
 
     async def revoke(world: World, number: int) -> None:
         for turn in range(each):
-            await world.guard.revoke(subject=f"agent:{number}:{turn}")
+            await world.guard.ledger.revoke(subject=f"agent:{number}:{turn}")
 
     async def read() -> None:
         while not done:
@@ -437,7 +437,7 @@ async def test_decisions_are_the_same_however_long_the_list_is(store: Store, ent
         store.sql(f"update state set epoch = {entries}")
         world = store.world(first)
     await stands(world, good, bad)
-    assert await world.guard.revoke(bad) == entries + 1
+    assert await world.guard.ledger.revoke(bad) == entries + 1
     await falls(world, bad)
     await stands(world, good)
     assert len(world.ledger.revoked) in (entries, entries + 1)
@@ -457,7 +457,7 @@ _FILL = {
 
 def _memory_sql(world: World, entries: int) -> None:
     """The list of a ledger in memory, as it would be after so many revocations."""
-    db: Any = world.ledger._writer._store._db  # type: ignore[attr-defined]
+    db: Any = memory_of(world.ledger)._store._db
     db.execute(_FILL["sqlite"].format(entries))
     db.execute(f"update state set epoch = {entries}")
 
@@ -477,7 +477,7 @@ async def test_what_a_revocation_would_end_is_told_before(store: Store) -> None:
         await world.call(asks)
 
     async def reach(**what: Any) -> tuple[int, int, int]:
-        found = await world.guard.reach(**what)
+        found = await world.guard.ledger.revocation_impact(**what)
         return found.capabilities, found.holders, found.requests
 
     assert await reach(block=first) == (2, 2, 0)
@@ -503,9 +503,9 @@ async def test_a_request_falls_with_the_capability(store: Store) -> None:
     with pytest.raises(Denied) as caught:
         await world.call(asks)
     assert caught.value.request is not None
-    (request,) = await world.ledger.requests(now=world.now)
-    await world.guard.revoke(asks)
-    await world.ledger.vote(request.id, request.approve(ANA, now=world.now), now=world.now)
+    (request,) = await world.ledger.requests()
+    await world.guard.ledger.revoke(asks)
+    await world.ledger.vote(request.id, request.approve(ANA, now=world.now))
     await falls(world, asks)
 
 
@@ -533,10 +533,10 @@ WRONG: list[dict[str, Any]] = [
 async def test_what_names_nothing_or_two_things_is_an_error(store: Store) -> None:
     world = store.world()
     for told in WRONG:
-        for ask in (world.guard.revoke, world.guard.reach):
+        for ask in (world.guard.ledger.revoke, world.guard.ledger.revocation_impact):
             with pytest.raises(ValueError, match=r"name one thing|is named|is a|is in"):
                 await ask(**told)
-    assert await world.guard.revoke(subject="a") == 1, "nothing was written"
+    assert await world.guard.ledger.revoke(subject="a") == 1, "nothing was written"
 
 
 # Too late to know

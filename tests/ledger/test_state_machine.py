@@ -158,8 +158,15 @@ class Guards(RuleBasedStateMachine):
         if not self.shared and self.ledgers:
             return self.ledgers[0]
         path = Path(self.folder.name) / "hessra.db"
-        self.ledgers.append(Ledger.open(path, durable=False) if self.shared else Ledger.memory())
+        self.ledgers.append(
+            Ledger.open(path, durable=False, clock=self.clock)
+            if self.shared
+            else Ledger.memory(clock=self.clock)
+        )
         return self.ledgers[-1]
+
+    def clock(self) -> float:
+        return self.model.now
 
     def teardown(self) -> None:
         for ledger in getattr(self, "ledgers", ()):
@@ -282,13 +289,13 @@ class Guards(RuleBasedStateMachine):
         counts = approver not in self.model.approvers  # the vote of a key that was revoked is not taken
 
         async def vote() -> bool:
-            waiting = await ledger.requests(now=now)
+            waiting = await ledger.requests()
             found = [one for one in waiting if one.ids == token.ids and one.call.digest == digest]
             for one in found:
                 key = APPROVERS[approver]
                 given = one.approve(key, now=now) if approve else one.reject(key, now=now)
                 with nullcontext() if counts else pytest.raises(ValueError, match="revoked"):
-                    await ledger.vote(one.id, given, now=now)
+                    await ledger.vote(one.id, given)
             return bool(found)
 
         open = request.state == "open" and now < request.expires
@@ -319,7 +326,7 @@ class Guards(RuleBasedStateMachine):
         held, token = self.pick(at)
         depth %= len(held.blocks)
         self.revocations += 1
-        anyio.run(self.worlds[guard].guard.revoke, token.ids[depth])
+        anyio.run(self.worlds[guard].guard.ledger.revoke, token.ids[depth])
         self.model.blocks.add(held.blocks[depth])
         self.call(at, 1 - guard, 0, twice=True)
 
@@ -346,7 +353,7 @@ class Guards(RuleBasedStateMachine):
             self.model.before = max(self.model.before, named["before"])
 
         async def revoke() -> None:
-            await self.worlds[guard].guard.revoke(**named)
+            await self.worlds[guard].guard.ledger.revoke(**named)
 
         anyio.run(revoke)
         self.tried()
@@ -361,7 +368,7 @@ class Guards(RuleBasedStateMachine):
     @rule(guard=st.integers(0, 1))
     def forget(self, guard: int) -> None:
         """What has ended is forgotten, which makes no difference."""
-        self.worlds[guard].ledger._forgot = float("-inf")  # type: ignore[attr-defined]
+        self.worlds[guard].ledger._expired = float("-inf")
 
     @rule(guard=st.integers(0, 1), calls=calls)
     def lose_touch_and_find_it(self, guard: int, calls: list[Called]) -> None:
@@ -380,7 +387,7 @@ class Guards(RuleBasedStateMachine):
         """The guard is dropped where it stands, and another opens the same store."""
         if self.shared:
             self.stale[guard] = False
-            self.worlds[guard].guard._ledger = self.worlds[guard].ledger = self.ledger()
+            self.worlds[guard].guard.settings.ledger = self.worlds[guard].ledger = self.ledger()
 
     @invariant()
     def a_capability_is_honoured_if_it_has_not_fallen(self) -> None:

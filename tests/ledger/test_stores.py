@@ -10,20 +10,21 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, Reason, approved_by, grant, limit, must
-from hessra_agents.ledger import ApprovalRequest, ApprovalVote
+from hessra_agents.ledger import ApprovalRequest, ApprovalVote, LedgerError
 from hessra_agents.ledger import transactions as steps
-from hessra_agents.ledger.approval_requests import MOST_OPEN
-from hessra_agents.ledger.store import writer
+from hessra_agents.ledger.approval_requests import MAX_OPEN
+from hessra_agents.ledger.store import queue, writer
 from hessra_agents.ledger.store.connection import Steps, StoreError
+from tests.support.clocks import LoopTime, pass_time
 from tests.support.ledgers import (
-    PATIENCE,
     Store,
-    connection_of,
+    commits,
     everywhere,
     held_up,
     once_each,
@@ -32,6 +33,7 @@ from tests.support.ledgers import (
 )
 from tests.support.ledgers import anyio_backend as anyio_backend
 from tests.support.ledgers import store as store
+from tests.support.processes import PATIENCE
 from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -188,10 +190,17 @@ async def test_a_call_that_the_ledger_keeps_too_long_is_refused_and_undone(
 ) -> None:
     world = store.world()
     held = world.issue(limit(calls=1, refund=True))
-    monkeypatch.setattr(writer, "DEADLINE", 0.05)
-    with held_up(world.ledger), world.refuses("unavailable"):
-        await world.call(held)
-    monkeypatch.undo()
+    monkeypatch.setattr(queue, "time", LoopTime)
+
+    async def call() -> None:
+        with world.refuses("unavailable"):
+            await world.call(held)
+
+    with held_up(world.ledger) as reached:
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await until(reached.is_set)
+            pass_time(writer.DEADLINE)
     await until(lambda: len(store.records()) == 2)
     assert [one.get("verdict") or one.get("outcome") for one in store.records()] == ["permitted", "not_run"]
     await world.call(held)
@@ -218,18 +227,18 @@ async def test_a_commit_that_nobody_knows_of_charges_once(store: Store, committe
     """The store's answer is lost, once after the commit and once before it: the call is admitted again."""
     world = store.world()
     held = world.issue(PAY, limit(sum_of="amount", at_most=10), holder=KEY.public)
-    connection = connection_of(world.ledger)
-    real = connection.commit
+    answers: list[str] = []
 
-    def lost() -> None:
-        connection.commit = real  # type: ignore[method-assign]
-        if committed:
+    def once_lost(real: Callable[[], None]) -> None:
+        if committed or answers:
             real()
-        raise StoreError("the answer was lost")
+        answers.append("committed")
+        if len(answers) == 1:
+            raise StoreError("the answer was lost")
 
-    connection.commit = lost  # type: ignore[method-assign]
     paid = {"amount": 6}
-    await world.call(held, "pay", paid, proof=world.prove(held, KEY, "pay", paid))
+    with commits(world.ledger, once_lost):
+        await world.call(held, "pay", paid, proof=world.prove(held, KEY, "pay", paid))
     with world.refuses("spent", "4 left"):
         await world.call(held, "pay", paid, proof=world.prove(held, KEY, "pay", paid))
     assert [one["verdict"] for one in store.records() if "verdict" in one] == ["permitted", "spent"]
@@ -240,17 +249,13 @@ async def test_a_commit_that_nobody_knows_of_charges_once(store: Store, committe
 async def test_a_store_that_fails_twice_refuses_and_is_used_again_when_it_is_back(store: Store) -> None:
     world = store.world()
     held = world.issue(limit(calls=1, refund=True))
-    connection = connection_of(world.ledger)
-    real = connection.commit
 
-    def lost() -> None:
+    def lost(real: Callable[[], None]) -> None:
         real()
         raise StoreError("the answer was lost")
 
-    connection.commit = lost  # type: ignore[method-assign]
-    with world.refuses("unavailable"):
+    with commits(world.ledger, lost), world.refuses("unavailable"):
         await world.call(held)
-    connection.commit = real  # type: ignore[method-assign]
     await until(lambda: any(one.get("outcome") == "not_run" for one in store.records()))
     await world.call(held)
     assert len(world.ran) == 1
@@ -263,7 +268,7 @@ async def test_a_store_that_fails_twice_refuses_and_is_used_again_when_it_is_bac
 async def test_a_full_queue_refuses_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     world = store.world()
     held = world.issue()
-    monkeypatch.setattr(writer, "MOST_WAITING", 3)
+    monkeypatch.setattr(writer, "MAX_WAITING", 3)
     with held_up(world.ledger) as reached:
         async with anyio.create_task_group() as group:
             group.start_soon(world.call, held)
@@ -340,8 +345,8 @@ async def asked(world: World, held: Capability, arguments: dict[str, Any] = BODY
 async def voted(world: World, id: str, *keys: KeyPair, ledger: Ledger | None = None) -> None:
     """These people approve what they find under this id."""
     for key in keys:
-        (request,) = await (ledger or world.ledger).requests(now=world.now, id=id)
-        await (ledger or world.ledger).vote(id, request.approve(key, now=world.now), now=world.now)
+        (request,) = await (ledger or world.ledger).requests(id)
+        await (ledger or world.ledger).vote(id, request.approve(key, now=world.now))
 
 
 @everywhere
@@ -357,7 +362,7 @@ async def test_two_of_three_approve_one_call(store: Store) -> None:
     await world.call(held)
     assert len(world.ran) == 1
     assert await asked(world, held) != id, "both are used"
-    (request,) = await world.ledger.requests(now=world.now, id=id)
+    (request,) = await world.ledger.requests(id)
     assert request.state == "used"
     with pytest.raises(ValueError, match="over"):
         request.approve(BO, now=world.now)
@@ -393,9 +398,9 @@ async def test_an_approval_expires(store: Store) -> None:
     world = store.world()
     held = asking(world)
     id = await asked(world, held)
-    (request,) = await world.ledger.requests(now=world.now, id=id)
+    (request,) = await world.ledger.requests(id)
     vote = request.approve(ANA, now=world.now, until=world.now + 60)
-    await world.ledger.vote(id, vote, now=world.now)
+    await world.ledger.vote(id, vote)
     world.now += 60
     with world.refuses("not_approved"):
         await world.call(held)
@@ -404,8 +409,9 @@ async def test_an_approval_expires(store: Store) -> None:
     await world.call(held)
     with pytest.raises(ValueError, match="over"):
         request.approve(BO, now=request.expires)
+    world.now = request.expires
     with pytest.raises(ValueError, match="over"):
-        await world.ledger.vote(id, vote, now=request.expires)
+        await world.ledger.vote(id, vote)
 
 
 @everywhere
@@ -425,15 +431,15 @@ async def test_one_rejection_ends_a_request(store: Store) -> None:
     held = asking(world, need=2)
     id = await asked(world, held)
     await voted(world, id, ANA)
-    (request,) = await world.ledger.requests(now=world.now, id=id)
-    await world.ledger.vote(id, request.reject(BO, now=world.now), now=world.now)
-    (request,) = await world.ledger.requests(now=world.now, id=id)
+    (request,) = await world.ledger.requests(id)
+    await world.ledger.vote(id, request.reject(BO, now=world.now))
+    (request,) = await world.ledger.requests(id)
     assert request.state == "rejected"
-    assert await world.ledger.requests(now=world.now) == []
+    assert await world.ledger.requests() == []
     with world.refuses("not_approved", "rejected", id):
         await world.call(held)
     with pytest.raises(ValueError, match="over"):
-        await world.ledger.vote(id, request.votes[0], now=world.now)
+        await world.ledger.vote(id, request.votes[0])
 
 
 @everywhere
@@ -442,8 +448,8 @@ async def test_a_vote_that_is_none_does_not_count(store: Store) -> None:
     world = store.world()
     held = asking(world)
     id, other = await asked(world, held), await asked(world, held, {**BODY, "body": "other"})
-    (request,) = await world.ledger.requests(now=world.now, id=id)
-    (second,) = await world.ledger.requests(now=world.now, id=other)
+    (request,) = await world.ledger.requests(id)
+    (second,) = await world.ledger.requests(other)
     ana, stranger = request.approve(ANA, now=world.now), KeyPair.generate()
     rejection = request.reject(ANA, now=world.now)
     for wrong in (
@@ -458,10 +464,10 @@ async def test_a_vote_that_is_none_does_not_count(store: Store) -> None:
         replace(ana, statement=ana.statement[:-4]),
     ):
         with pytest.raises((ValueError, Denied)):
-            await world.ledger.vote(id, wrong, now=world.now)
+            await world.ledger.vote(id, wrong)
     with pytest.raises(ValueError, match="does not ask this key"):
         request.approve(stranger, now=world.now)
-    (after,) = await world.ledger.requests(now=world.now, id=id)
+    (after,) = await world.ledger.requests(id)
     assert (after.state, after.votes) == ("open", ())
 
 
@@ -471,7 +477,7 @@ async def test_a_revoked_approver_approves_nothing(store: Store) -> None:
     world = store.world()
     held = asking(world)
     await voted(world, await asked(world, held), ANA)
-    await world.guard.revoke(key=ANA.public)
+    await world.guard.ledger.revoke(key=ANA.public)
     with world.refuses("not_approved", "waits"):
         await world.call(held)
     await voted(world, await asked(world, held), BO)  # whom the vote of a revoked key does not keep out
@@ -492,7 +498,7 @@ async def test_who_holds_or_handed_on_a_capability_does_not_approve_its_calls(st
 
     id = await asked(world, held, proof=world.prove(held, BO))
     for involved in (ANA, BO):
-        with pytest.raises(ValueError, match="handed this capability"):
+        with pytest.raises(ValueError, match="a holder of this capability"):
             await voted(world, id, involved)
     with world.refuses("not_approved"):
         await call()
@@ -511,7 +517,7 @@ async def test_a_delegate_does_not_approve_the_calls_of_who_delegated(store: Sto
         proof = world.prove(seen, [ANA, friend][used_by])
         await asked(world, seen, proof=proof)  # the ledger has seen it now
         id = await asked(world, held, proof=world.prove(held, mine))
-        with pytest.raises(ValueError, match="handed this capability"):
+        with pytest.raises(ValueError, match="a holder of this capability"):
             await voted(world, id, ANA)
         with world.refuses("not_approved"):
             await world.call(held, proof=world.prove(held, mine))
@@ -521,16 +527,16 @@ async def test_a_delegate_does_not_approve_the_calls_of_who_delegated(store: Sto
 async def test_a_flood_of_requests_is_bounded_for_each_capability(store: Store) -> None:
     world = store.world()
     held, other = asking(world), asking(world)
-    for number in range(MOST_OPEN):
+    for number in range(MAX_OPEN):
         await asked(world, held, {**BODY, "body": str(number)})
     with world.refuses("not_approved", "too many"):
         await world.call(held, "send_email", {**BODY, "body": "one more"})
     await asked(world, held, {**BODY, "body": "0"})
     await asked(world, other)
     world.now += 599
-    assert len(await world.ledger.requests(now=world.now)) == MOST_OPEN + 1
+    assert len(await world.ledger.requests()) == MAX_OPEN + 1
     world.now += 1
-    assert await world.ledger.requests(now=world.now) == []
+    assert await world.ledger.requests() == []
 
 
 @everywhere
@@ -540,10 +546,10 @@ async def test_a_call_that_could_not_run_asks_nobody(store: Store) -> None:
     for tool, arguments in (("send_email", {"to": "eve@evil.example", "body": "hi"}), ("pay", {"amount": 1})):
         with world.refuses({"pay": "not_granted"}.get(tool, "constraint")):
             await world.call(held, tool, arguments)
-    await world.guard.revoke(held)
+    await world.guard.ledger.revoke(held)
     with world.refuses("revoked"):
         await world.call(held)
-    assert await world.ledger.requests(now=world.now) == []
+    assert await world.ledger.requests() == []
 
 
 @everywhere
@@ -553,13 +559,13 @@ async def test_a_toolbox_waits_for_the_vote(store: Store) -> None:
     answers: list[Any] = []
 
     async def call() -> None:
-        answers.append(await desk.call("send_email", BODY, approval_timeout=timedelta(seconds=20)))
+        answers.append(await desk.call("send_email", BODY, approval_timeout=timedelta(hours=1)))
 
     async with anyio.create_task_group() as group:
         group.start_soon(call)
         waiting: list[Any] = []
         while not waiting:
-            waiting = await world.ledger.requests(now=world.now)
+            waiting = await world.ledger.requests()
             await anyio.sleep(0.005)
         await voted(world, waiting[0].id, BO, CEM)
     assert answers == ["sent to ana@acme.com"]
@@ -573,8 +579,8 @@ async def test_a_toolbox_does_not_wait_beyond_a_rejection_or_its_deadline(store:
         await desk.call("send_email", BODY)
     with world.refuses("not_approved"):
         await desk.call("send_email", BODY, approval_timeout=timedelta(milliseconds=50))
-    (request,) = await world.ledger.requests(now=world.now)
-    await world.ledger.vote(request.id, request.reject(ANA, now=world.now), now=world.now)
+    (request,) = await world.ledger.requests()
+    await world.ledger.vote(request.id, request.reject(ANA, now=world.now))
     with anyio.fail_after(PATIENCE), world.refuses("not_approved", "rejected"):
         await desk.call("send_email", BODY, approval_timeout=timedelta(hours=1))
 
@@ -618,11 +624,11 @@ async def test_names_that_only_look_alike_are_two(store: Store) -> None:
         one, other = f"user{number}:{one}", f"user{number}:{other}"
         await call(one)
         await call(other)
-        assert await world.guard.revoke(subject=one) == 2 * number + 1
+        assert await world.guard.ledger.revoke(subject=one) == 2 * number + 1
         with world.refuses("revoked"):
             await call(one)
         await call(other)
-        assert await world.guard.revoke(subject=other) == 2 * number + 2
+        assert await world.guard.ledger.revoke(subject=other) == 2 * number + 2
         with world.refuses("revoked"):
             await call(other)
 
@@ -631,11 +637,11 @@ async def test_names_that_only_look_alike_are_two(store: Store) -> None:
 async def test_what_can_be_no_name_is_not_revoked(store: Store) -> None:
     world = store.world()
     for name in ("agent:\0desk", "agent:desk\0", "", ":", "agent:", "agent::desk", "a\nb", "\ud800"):
-        with pytest.raises(ValueError, match="a subject is a text"):
-            await world.guard.revoke(subject=name)
+        with pytest.raises(ValueError, match="a subject is a string"):
+            await world.guard.ledger.revoke(subject=name)
     with pytest.raises(ValueError, match="a reason is one line"):
-        await world.guard.revoke(subject="agent:desk", reason="because\0")
-    assert await world.guard.revoke(subject="agent:desk") == 1, "nothing was written"
+        await world.guard.ledger.revoke(subject="agent:desk", reason="because\0")
+    assert await world.guard.ledger.revoke(subject="agent:desk") == 1, "nothing was written"
 
 
 @everywhere
@@ -644,10 +650,22 @@ async def test_an_unknown_request_is_no_error_of_the_store(store: Store) -> None
     ledger = store.open()
     vote = ApprovalVote(KEY.public, "ha1.")
     for id in ("", "0" * 16, "'; drop table request; --", "x" * 10_000, "\u00e9", "a\0b", "\ud800"):
-        assert await ledger.requests(now=0, id=id) == [], ascii(id)
+        assert await ledger.requests(id) == [], ascii(id)
         with pytest.raises(ValueError, match="no such request"):
-            await ledger.vote(id, vote, now=0)
-    assert await ledger.requests(now=0) == []
+            await ledger.vote(id, vote)
+    assert await ledger.requests() == []
+
+
+@once_each
+async def test_why_a_ledger_cannot_be_opened_is_told_without_its_password(store: Store) -> None:
+    """Here its list of revocations has a gap."""
+    await store.open().aclose()
+    store.sql("update state set epoch = 5")
+    with pytest.raises(LedgerError, match="has a gap") as caught:
+        store.open()
+    password = urlsplit(store.where).password
+    assert bool(password) == (store.name == "postgresql")
+    assert str(password) not in str(caught.value)
 
 
 @everywhere

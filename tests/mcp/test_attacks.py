@@ -84,7 +84,7 @@ async def test_a_poisoned_description_gets_nothing(era: str) -> None:
         (tool,) = (await client.list_tools()).tools
         assert "sidenote" not in tool.input_schema["properties"]
         stolen = await client.call_tool("add", {"a": 1, "b": 2, "sidenote": SECRET})
-        refused(stolen, "unnamed_argument", "argument 'sidenote' is not named")
+        refused(stolen, "unnamed_argument", "argument 'sidenote' is not granted")
         await client.call_tool("add", {"a": 1, "b": 2})
     assert sums.got == [{"a": 1, "b": 2, "sidenote": ""}]
 
@@ -135,13 +135,13 @@ async def test_a_definition_that_changes_is_refused_until_it_is_approved_again(e
 async def test_true_is_not_one_in_a_definition_that_was_approved(era: str) -> None:
     """To Python they are equal; to a model that reads the definition they are not."""
     one, other = [{"name": "t", "inputSchema": {"const": value}} for value in (1, True)]
-    catalogue = ToolCatalog(Pins.of("sums", [one]))
+    catalog = ToolCatalog(Pins.of("sums", [one]))
 
     async def fetch() -> list[dict[str, Any]]:
         return [one]
 
-    first = await catalogue.find("t", fetch)
+    first = await catalog.find("t", fetch)
     assert first is not None
     assert first.pinned
-    catalogue.observe([other])
-    assert not catalogue.is_fresh("t")
+    catalog.observe([other])
+    assert not catalog.is_fresh("t")

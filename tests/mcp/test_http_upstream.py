@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from hessra_agents import grant
 from hessra_agents.mcp.proxy.http_upstream import proxy_http
-from hessra_agents.mcp.transport import sse as events
-from hessra_agents.mcp.transport.http_response import RpcError
+from hessra_agents.mcp.transport.http_response import AnswerMemory, Reply
+from hessra_agents.mcp.transport.messages import RpcError
 from hessra_agents.mcp.transport.sse import EventBlock, blocks
+from tests.support.clocks import backend, pass_time
 from tests.support.http_world import JSON, HttpWorld, answering, http, post, request, routing, said, served
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +31,9 @@ Script = Callable[[SocketStream, dict[str, Any]], Any]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, dict[str, Any]]:
     """The server that runs the applications knows no other loop."""
-    return "asyncio"
+    return backend("asyncio")
 
 
 @pytest.fixture
@@ -93,29 +94,35 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], bytes], str]] = {
     "no HTTP": (lambda m: b"SSH-2.0-nothing\r\n", "cannot be reached"),
     "nothing at all": (lambda m: b"", "cannot be reached"),
     "a cut body": (lambda m: http(answer(m, DONE))[:-5], "cannot be reached"),
-    "no JSON": (lambda m: http(b"<html>", "text/html"), "is none"),
-    "half of JSON": (lambda m: http(answer(m, DONE)[:-1]), "is none"),
-    "deep JSON": (lambda m: http(b"[" * 100_000), "is none"),
-    "a list": (lambda m: http(b"[" + answer(m, DONE) + b"]"), "is none"),
-    "another's answer": (lambda m: http(answer({"id": 2}, DONE)), "is none"),
-    "an id of another type": (lambda m: http(answer({"id": str(m["id"])}, DONE)), "is none"),
-    "true for one": (lambda m: http(answer({"id": True}, DONE)), "is none"),
-    "result and error": (lambda m: http(answer(m, DONE, error={"code": 1, "message": "x"})), "is none"),
-    "a question instead": (lambda m: http(answer(m, DONE, method="sampling/createMessage")), "is none"),
-    "no object": (lambda m: http(answer(m, "done")), "is none"),
+    "no JSON": (lambda m: http(b"<html>", "text/html"), "is not a message"),
+    "half of JSON": (lambda m: http(answer(m, DONE)[:-1]), "is not a message"),
+    "deep JSON": (lambda m: http(b"[" * 100_000), "is not a message"),
+    "a list": (lambda m: http(b"[" + answer(m, DONE) + b"]"), "is not a message"),
+    "another's answer": (lambda m: http(answer({"id": 2}, DONE)), "is not a message"),
+    "an id of another type": (lambda m: http(answer({"id": str(m["id"])}, DONE)), "is not a message"),
+    "true for one": (lambda m: http(answer({"id": True}, DONE)), "is not a message"),
+    "result and error": (
+        lambda m: http(answer(m, DONE, error={"code": 1, "message": "x"})),
+        "is not a message",
+    ),
+    "a question instead": (
+        lambda m: http(answer(m, DONE, method="sampling/createMessage")),
+        "is not a message",
+    ),
+    "no object": (lambda m: http(answer(m, "done")), "is not a message"),
     "no number": (lambda m: http(answer(m, {"n": 1}).replace(b"1}", b"1e999}")), "cannot be passed on"),
-    "accepted": (lambda m: http(b"", status="202 Accepted"), "is none (HTTP 202)"),
+    "accepted": (lambda m: http(b"", status="202 Accepted"), "is not a message (HTTP 202)"),
     "moved": (
         lambda m: http(b"", status="307 Moved", more="location: http://evil.example/\r\n"),
-        "is none (HTTP 307)",
+        "is not a message (HTTP 307)",
     ),
     "not for us": (lambda m: http(b"", status="401 No", more="www-authenticate: Bearer\r\n"), "refused the"),
     "forbidden": (lambda m: http(b"", status="403 No"), "refused the guard"),
-    "failed": (lambda m: http(b"trace of secrets", "text/plain", "500 No"), "is none (HTTP 500)"),
+    "failed": (lambda m: http(b"trace of secrets", "text/plain", "500 No"), "is not a message (HTTP 500)"),
     "a stream without an end": (lambda m: http(event(answer({"id": 2}, DONE)), STREAM), "before it answered"),
     "a cut event": (lambda m: http(event(answer(m, DONE))[:-1], STREAM), "before it answered"),
-    "no text": (lambda m: http(b"data: \xff\n\n", STREAM), "is no text"),
-    "not encoded as it says": (lambda m: http(b"x", more="content-encoding: gzip\r\n"), "is none"),
+    "no text": (lambda m: http(b"data: \xff\n\n", STREAM), "is not UTF-8"),
+    "not encoded as it says": (lambda m: http(b"x", more="content-encoding: gzip\r\n"), "is not a message"),
 }
 
 
@@ -153,24 +160,37 @@ async def test_a_silent_server_is_given_up(files: HttpWorld, comment: bytes) -> 
             while True:
                 if comment:
                     await stream.send(comment)
+                pass_time(60)
                 with anyio.move_on_after(0.05):
                     await stream.receive()
 
-    with anyio.fail_after(20):
-        error = (await called(files, silent, timeout=0.4))["error"]
-    assert error["message"] == "the server did not answer in 0.4 seconds"
+    error = (await called(files, silent, timeout=300))["error"]
+    assert error["message"] == "the server did not answer in 300 seconds"
 
 
 async def test_every_message_buys_time(files: HttpWorld) -> None:
     async def slowly(stream: SocketStream, message: dict[str, Any]) -> None:
         await stream.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         for step in range(8):
-            await anyio.sleep(0.1)
+            pass_time(200)
             note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": step}}
             await stream.send(event(json.dumps(note)))
+            await stepped[step].wait()
         await stream.send(event(answer(message, DONE)))
 
-    assert (await called(files, slowly, timeout=0.5))["result"] == DONE
+    stepped = [anyio.Event() for _ in range(8)]
+    async with (
+        scripted(slowly) as upstream,
+        served(proxy_http(files.gate, upstream, timeout=300)) as url,
+        httpx2.AsyncClient(timeout=None) as client,
+    ):
+        call = files.call(files.issue())
+        async with client.stream("POST", url, content=json.dumps(call), headers=routing(call)) as stream:
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            for one in stepped:
+                assert "progress" in await anext(lines)
+                one.set()
+            assert json.loads((await anext(lines))[6:])["result"] == DONE
 
 
 async def test_calls_of_a_server_that_does_not_list_its_tools_are_refused(files: HttpWorld) -> None:
@@ -190,19 +210,37 @@ async def test_calls_of_a_server_that_does_not_list_its_tools_are_refused(files:
     assert calls == []
 
 
-async def test_a_large_answer_comes_through_and_a_huge_one_does_not(
-    files: HttpWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_large_answer_comes_through_and_a_huge_one_does_not(files: HttpWorld) -> None:
     large = {"content": [{"type": "text", "text": "a" * (1 << 20)}]}
     assert (await called(files, sending(lambda m: http(answer(m, large)))))["result"] == large
-    monkeypatch.setattr("hessra_agents.mcp.proxy.http_upstream.MAX_ANSWER", 1 << 19)
-    monkeypatch.setattr("hessra_agents.mcp.transport.sse.MAX_ANSWER", 1 << 19)
     for huge in (
         sending(lambda m: http(answer(m, large))),
         sending(lambda m: http(event(answer(m, large)), STREAM)),
         sending(lambda m: http(gzip.compress(answer(m, large)), more="content-encoding: gzip\r\n")),
     ):
-        assert "too large" in (await called(files, huge))["error"]["message"]
+        assert "too large" in (await called(files, huge, max_answer=1 << 19))["error"]["message"]
+
+
+async def test_large_messages_share_what_they_may_hold() -> None:
+    """From their first byte until their clients have them; small ones do not count."""
+    memory = AnswerMemory(2 << 20)
+    full = [Reply(memory) for _ in range(4)]
+    for reply in full:
+        reply.hold(2 << 20)
+    late = Reply(memory)
+    late.hold(1 << 20)
+    with pytest.raises(RpcError, match="too many large answers"):
+        late.hold((1 << 20) + 1)
+    full[0].hold(0)
+    late.hold(2 << 20)
+    with pytest.raises(RpcError, match="is too large"):
+        late.hold((2 << 20) + 1)
+    for reply in (late, *full):
+        reply.hold(0)
+    for reply in full:
+        reply.hold(2 << 20)
+    with pytest.raises(ValueError, match="max_answer"):
+        AnswerMemory(0)
 
 
 async def test_what_the_protocol_does_not_know_is_kept(files: HttpWorld) -> None:
@@ -270,12 +308,14 @@ async def test_a_header_that_is_no_ascii_is_left_out(files: HttpWorld) -> None:
 
 async def test_all_pages_of_a_list_have_one_deadline(files: HttpWorld) -> None:
     async def slowly(stream: SocketStream, message: dict[str, Any]) -> None:
-        await anyio.sleep(0.2)
+        pages.append(message)
+        pass_time(120)
         await stream.send(http(answer(message, {"tools": [], "nextCursor": "more"})))
 
-    with anyio.fail_after(15):  # a hundred pages of 0.2 seconds would be twenty
-        told = await called(files, sending(lambda m: b""), listed=slowly, timeout=0.5)
+    pages: list[object] = []
+    told = await called(files, sending(lambda m: b""), listed=slowly, timeout=300)
     assert told["result"]["_meta"]["dev.hessra/denial"]["reason"] == "unavailable"
+    assert len(pages) == 3
 
 
 async def test_headers_do_not_tell_which_tools_there_are(files: HttpWorld) -> None:
@@ -314,12 +354,12 @@ async def test_the_stream_of_a_session_is_filtered(files: HttpWorld) -> None:
     script = sending(lambda m: http(answer(m, DONE)) if m else http(data + changed, STREAM))
     async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
         await post(url, files.call(files.issue()))
-        assert files.gate.catalogue._asked is not None
+        assert files.gate.catalog._asked is not None
         async with httpx2.AsyncClient() as client:
             response = await client.get(url, headers={"accept": STREAM, "mcp-session-id": "x"})
     assert b"read_file" not in response.content
     assert b'"text":"done"' in response.content
-    assert files.gate.catalogue._asked is None
+    assert files.gate.catalog._asked is None
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
@@ -340,7 +380,7 @@ async def of(chunks: list[bytes]) -> AsyncIterator[bytes]:
 
 
 async def read(chunks: list[bytes]) -> list[str]:
-    return [block.text async for block in blocks(of(chunks))]
+    return [block.text async for block in blocks(of(chunks), lambda size: None)]
 
 
 async def test_a_stream_reads_the_same_however_it_is_cut() -> None:
@@ -361,8 +401,28 @@ def test_no_cut_changes_what_a_stream_says(parts: list[str]) -> None:
     anyio.run(both)
 
 
-async def test_an_event_that_has_no_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_ANSWER", 64)
+async def test_an_event_that_has_no_end_is_given_up() -> None:
     for chunk in (b"data: a", b"data: a\n", b":"):
+        reply = Reply(AnswerMemory(64))
         with pytest.raises(RpcError, match="too large"):
-            await read([chunk] * 100)
+            async for _ in blocks(of([chunk] * 100), reply.hold):
+                pass
+
+
+async def test_events_that_end_have_no_limit_together() -> None:
+    """Nor have the empty lines between them, by which a server says that it is there."""
+    reply = Reply(AnswerMemory(64))
+    found = [block async for block in blocks(of([b"data: a\n\n\n\n"] * 100), reply.hold)]
+    assert len(found) == 100
+
+
+async def test_an_event_that_was_passed_on_holds_nothing() -> None:
+    """A stream on which nothing comes for an hour keeps nobody from a large answer."""
+    memory = AnswerMemory(2 << 20)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield event("a" * (1 << 20))
+        for other in [Reply(memory) for _ in range(4)]:
+            other.hold(2 << 20)
+
+    assert len([block async for block in blocks(silent(), Reply(memory).hold)]) == 1

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from hessra_agents.mcp.transport.messages import (
-    MAX_FRAME,
+    MAX_MESSAGE,
     InvalidMessageError,
-    error_frame,
+    UpstreamMessageError,
+    error_response,
+    parse_upstream,
     read_message,
     write_message,
 )
@@ -64,7 +66,7 @@ def test_what_two_readers_could_read_differently_goes_no_further(
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xff\xfe", b'{"jsonrpc":"2.0","id":1,"method":"\xc3"}', b"x" * (MAX_FRAME + 1)]
+    "data", [b"\xff\xfe", b'{"jsonrpc":"2.0","id":1,"method":"\xc3"}', b"x" * (MAX_MESSAGE + 1)]
 )
 def test_bytes_that_are_no_text_or_too_many_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidMessageError) as caught:
@@ -103,9 +105,70 @@ def test_parameters_are_replaced_and_never_made_null() -> None:
     }
 
 
+CURIOUS = '{"id":1,"result":{"a":1.50},"more":[null]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "verbatim"),
+    [
+        (CURIOUS, True),
+        ('{"method":"x","params":[1]}', True),
+        ('{"id":null,"error":{}}', True),
+        ('{"id":"a","error":7}', True),
+        ('{"id":1,"result":"\u00e9"}', False),
+        ('{"id":1,\r"result":{}}', False),
+        ('{"id":2,"id":1,"result":{}}', False),
+        ('{"id":1,"result":{"a":1,"a":2}}', False),
+    ],
+)
+def test_a_servers_message_is_read_leniently(text: str, verbatim: bool) -> None:
+    """What two readers would read differently is not passed on as it is; a text never is."""
+    found = parse_upstream(text.encode())
+    assert found.verbatim == verbatim
+    assert found.message == parse_upstream(text).message
+    assert found.message.get("id", 1) in (1, "a", None)
+    assert not parse_upstream(text).verbatim
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "7",
+        "[]",
+        f"[{CURIOUS}]",
+        "[" * 100_000,
+        '{"id":1}',
+        '{"id":1,"result":{},"error":{}}',
+        '{"id":1,"result":{},"method":"x"}',
+        '{"id":1,"method":7,"result":{}}',
+        '{"id":1,"Result":{},"result":{}}',
+        '{"id":true,"result":{}}',
+        '{"id":1.0,"result":{}}',
+        '{"result":{}}',
+        '{"id":null,"result":{}}',
+        '{"id":false,"error":{}}',
+        '{"id":1,"result":NaN}',
+    ],
+)
+def test_what_is_not_one_message_of_a_server_is_not_read(text: str) -> None:
+    for data in (text, text.encode()):
+        with pytest.raises(UpstreamMessageError):
+            parse_upstream(data)
+
+
+def test_a_server_may_mark_its_bytes_as_utf_8() -> None:
+    assert not parse_upstream(b'\xef\xbb\xbf{"id":1,"result":{}}').verbatim
+
+
+def test_bytes_of_a_server_that_are_not_utf_8_are_not_read() -> None:
+    with pytest.raises(UpstreamMessageError):
+        parse_upstream(b'{"id":1,"result":"\xff"}')
+
+
 def test_an_error_names_its_request() -> None:
-    assert error_frame(1, -32600, "no", {"x": 1}) == {
+    assert error_response(1, -32600, "no") == {
         "jsonrpc": "2.0",
         "id": 1,
-        "error": {"code": -32600, "message": "no", "data": {"x": 1}},
+        "error": {"code": -32600, "message": "no"},
     }

@@ -125,5 +125,5 @@ def test_a_file_that_says_anything_else_is_refused(tmp_path: Path, case: str) ->
     assert Pins.load(tmp_path / "pins.json").digests == GOOD["tools"]
     (tmp_path / "pins.json").write_text(BAD[case])
 
-    with pytest.raises(ValueError, match="is no file of pinned tools"):
+    with pytest.raises(ValueError, match="is not a file of pinned tools"):
         Pins.load(tmp_path / "pins.json")

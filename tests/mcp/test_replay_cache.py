@@ -121,8 +121,14 @@ async def test_a_new_progress_token_makes_no_other_request(files: McpWorld) -> N
 
 async def test_a_request_that_was_cancelled_has_no_answer(files: McpWorld) -> None:
     gate, upstream, params = RequestAuthorizer(files.guard), Upstream(), request(files)
-    with anyio.move_on_after(0.01):
+
+    async def cancelled() -> None:
         await gate.handle("tools/call", params, upstream, fetch=fetch)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancelled)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
     with pytest.raises(Denied) as caught:
         await gate.handle("tools/call", params, upstream, fetch=fetch)
     assert caught.value.reason == Reason.REPLAYED
@@ -139,12 +145,12 @@ async def test_a_refused_request_keeps_nothing(files: McpWorld) -> None:
             await gate.handle("tools/call", params, upstream, fetch=fetch)
         assert caught.value.reason == Reason.CONSTRAINT
     assert upstream.seen == []
-    assert len(gate._repeats._answers) == 0
+    assert len(gate._replay_cache._answers) == 0
 
 
 async def test_an_answer_ends_with_its_proof(files: McpWorld) -> None:
     now = 1_800_000_000
-    files.authority._clock = files.guard._clock = lambda: now
+    files.authority._clock = files.guard.settings.clock = lambda: now
     gate, upstream = RequestAuthorizer(files.guard), Upstream()
     upstream.go.set()
     params = {**request(files), "_meta": files.meta(files.issue(), now=now)}
@@ -156,7 +162,7 @@ async def test_an_answer_ends_with_its_proof(files: McpWorld) -> None:
 
 
 async def test_what_is_kept_is_bounded() -> None:
-    repeats: ReplayCache[str] = ReplayCache(len, max_items=3, most_bytes=160)
+    repeats: ReplayCache[str] = ReplayCache(len, max_items=3, max_bytes=160)
     for number in range(5):
         name = bytes([number])
         repeats.keep(name, repeats.open(name, until=100), "x" * 5)

@@ -20,16 +20,17 @@ from starlette.requests import Request
 from hessra_agents import grant
 from hessra_agents.mcp import GuardMiddleware, with_capability
 from hessra_agents.mcp.authorization.requests import CAPABILITY
-from hessra_agents.mcp.redaction import keep_tokens_out_of_logs, redacted
+from hessra_agents.mcp.transport.redaction import keep_tokens_out_of_logs, redacted
+from tests.support.clocks import backend
 from tests.support.mcp_world import ERAS, READ, McpWorld, refused, text_of
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Uvicorn runs on asyncio alone."""
-    return "asyncio"
+    return backend("asyncio")
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ async def test_resources_and_prompts_are_named_like_tools(files: McpWorld, era: 
             await client.read_resource("file:///a")
             await client.get_prompt("hello", {"name": "bo"})
         with files.runs():
-            with pytest.raises(MCPError, match="does not name this resource") as caught:
+            with pytest.raises(MCPError, match="does not grant this resource") as caught:
                 await client.read_resource("file:///secret")
             assert caught.value.error.code == 403
             with pytest.raises(MCPError, match="argument 'name' is not allowed"):
@@ -336,7 +336,7 @@ async def test_a_bound_server_keeps_no_session_and_so_permits_nothing_that_asks_
 async def test_a_server_is_bound_to_a_toolbox_of_its_own_guard() -> None:
     """Another guard may trust other keys, and what it has read is nothing to this one."""
     world, other = McpWorld(), McpWorld()
-    with pytest.raises(ValueError, match="of its own guard"):
+    with pytest.raises(ValueError, match="the same guard"):
         GuardMiddleware(world.guard, default_toolbox=other.guard.toolbox(other.issue(), key=other.key))
 
 

@@ -71,20 +71,20 @@ PROPOSED: list[tuple[list[dict[str, Any]], list[str]]] = [
     (
         [{"x": f"INV{i}"} for i in MANY],
         [
-            "# wider than what was seen (40): every text that begins so",
+            "# wider than what was seen (40): every string that begins so",
             'x = { starts_with = "INV", max_length = 5 }',
         ],
     ),
     (
         [{"x": f"https://a.example/{i}"} for i in MANY],
         [
-            "# wider than what was seen (40): EVERY text of this length",
+            "# wider than what was seen (40): EVERY string of this length",
             "x = { max_length = 20 }",
         ],
     ),
     (
         [{"x": "a " * 1_000}],
-        ["# wider than what was seen (1): EVERY text of this length", "x = { max_length = 2000 }"],
+        ["# wider than what was seen (1): EVERY string of this length", "x = { max_length = 2000 }"],
     ),
     (
         [{"x": [f"a{i % 3}"] * (i % 4)} for i in range(12)],
@@ -103,7 +103,7 @@ PROPOSED: list[tuple[list[dict[str, Any]], list[str]]] = [
     (
         [{"x": [i, str(i)]} for i in range(20)],
         [
-            "# ANYTHING AT ALL: no bound describes what was seen; decide yourself",
+            "# ANYTHING AT ALL: no bound describes the values; decide yourself",
             "x = { anything = true }",
         ],
     ),

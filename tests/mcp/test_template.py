@@ -64,13 +64,13 @@ TOLD: list[tuple[Any, Any]] = [
 OPEN: list[tuple[Any, str]] = [
     (True, "any value"),
     ({}, "any value"),
-    ({"type": "string"}, "a text"),
-    ({"type": "string", "maxLength": 1 << 64}, "a text"),
-    ({"type": "integer"}, "a whole number"),
-    ({"type": "integer", "minimum": 9, "maximum": 1}, "a whole number"),
-    ({"type": "integer", "minimum": 1 << 64}, "a whole number"),
+    ({"type": "string"}, "a string"),
+    ({"type": "string", "maxLength": 1 << 64}, "a string"),
+    ({"type": "integer"}, "an integer"),
+    ({"type": "integer", "minimum": 9, "maximum": 1}, "an integer"),
+    ({"type": "integer", "minimum": 1 << 64}, "an integer"),
     ({"type": "number", "minimum": 1}, "a number"),
-    ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "a text or null"),
+    ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "a string or null"),
     ({"enum": [[1]], "type": "array"}, "a list"),
     ({"type": "array", "items": {"type": "string"}}, "a list"),
     ({"type": "array", "items": {"enum": [True]}}, "a list"),
@@ -104,7 +104,7 @@ def test_an_argument_that_may_be_left_out_is_optional() -> None:
     """Whoever could say null can leave it out."""
     or_null = {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]}
 
-    assert argument({"type": "string"}, required=False) == {"optional": {"CHOOSE": "a text"}}
+    assert argument({"type": "string"}, required=False) == {"optional": {"CHOOSE": "a string"}}
     assert argument(or_null, required=False) == {"optional": {"max_length": 3}}
     assert argument({"type": ["integer", "null"], "minimum": 1}, required=False) == {
         "optional": {"at_least": 1}
@@ -164,7 +164,7 @@ def test_a_second_tool_of_the_same_name_is_not_granted() -> None:
     text = grant_template("s", [tool("t", {}), tool("t", {"properties": {"x": {"const": 1}}})])
 
     assert [str(one) for one in read_grants(text)] == ["t()"]
-    assert "its name is there twice" in text
+    assert "its name is used twice" in text
 
 
 EVIL = (

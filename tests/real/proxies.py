@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from hessra_agents import Grant
 
 from .grants import Issued, exactly, issue
-from .rigs import Call, Target, free_port, serving
+from .rigs import Call, Target, serving
 
 __all__ = ["FORMS", "PROXY", "Form", "fronted", "listening"]
 
@@ -47,7 +47,6 @@ def fronted(
 @contextmanager
 def listening(issued: Issued, behind: Sequence[str]) -> Iterator[str]:
     """A proxy over HTTP: its URL."""
-    port = free_port()
-    options = [*issued.bound, "--bearer-over-http", "--listen", f"127.0.0.1:{port}"]
-    with serving([*PROXY, *options, *behind], port) as url:
+    options = [*issued.bound, "--allow-bearer-over-http", "--listen", "127.0.0.1:PORT"]
+    with serving([*PROXY, *options, *behind]) as url:
         yield url

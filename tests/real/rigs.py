@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
+from tests.support.network import held_port
+
 ROOT = Path(__file__).parents[2]
 NODE = str(ROOT / ".venv-node/bin/node")
 MODULES = Path(__file__).parent / "node_modules"
@@ -63,17 +65,13 @@ def placed(value: T, tmp: Path) -> T:
     return found  # type: ignore[no-any-return]
 
 
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def serving(command: Sequence[str], port: int, path: str = "/mcp") -> Iterator[str]:
-    """Run a server until the end of the block; give its URL once it listens on ``port``."""
-    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL) as process:
+def serving(command: Sequence[str], path: str = "/mcp") -> Iterator[str]:
+    """Run a server until the end of the block; yield its URL once it listens. PORT stands for its port."""
+    with held_port() as held:
+        port = held.getsockname()[1]
+        words = [word.replace("PORT", str(port)) for word in command]
+        process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
         try:
             wait_until_it_listens(process, port)
             yield f"http://127.0.0.1:{port}{path}"
@@ -84,8 +82,7 @@ def serving(command: Sequence[str], port: int, path: str = "/mcp") -> Iterator[s
 @contextmanager
 def everything(*options: str) -> Iterator[str]:
     """Serve our own server with one of everything over HTTP; give its URL."""
-    port = free_port()
-    with serving([*EVERYTHING, "--port", str(port), *options], port) as url:
+    with serving([*EVERYTHING, "--port", "PORT", *options]) as url:
         yield url
 
 

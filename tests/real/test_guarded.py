@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from mcp import Client, StdioServerParameters
 
+from ..support.examples import last_line_fits
 from .cves import VULNERABLE, WEAKNESSES, Weakness
 from .grants import exactly, issue, surface
 from .proxies import FORMS, PROXY, Form, fronted, listening
@@ -124,5 +125,7 @@ def test_a_client_of_another_language_presents_a_capability(era: Era, tmp_path: 
 
 
 def test_the_team_over_real_servers() -> None:
-    """The example of three agents over two servers."""
-    subprocess.run([sys.executable, "examples/agents/mcp_team.py"], check=True, cwd=ROOT, timeout=60)
+    """The example of three agents over two servers, and its line in the list of examples."""
+    program = [sys.executable, "examples/agents/mcp_team.py"]
+    run = subprocess.run(program, check=True, cwd=ROOT, timeout=60, stdout=subprocess.PIPE, text=True)
+    assert last_line_fits("mcp_team.py", run.stdout)

@@ -139,7 +139,7 @@ async def post(
     """Send a request as it is."""
     content = message if isinstance(message, bytes) else json.dumps(message).encode()
     given = routing(message) if headers is None else headers
-    async with httpx2.AsyncClient(timeout=30) as client:
+    async with httpx2.AsyncClient(timeout=None) as client:
         return await client.post(url, content=content, headers=dict(given), **options)
 
 

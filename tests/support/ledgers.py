@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,13 @@ import anyio
 import pytest
 
 from hessra_agents import Ledger
-from hessra_agents.ledger.opening import open_store
+from hessra_agents.ledger.memory import ImmediateExecutor
 from hessra_agents.ledger.store.connection import Steps, StoreConnection, run_in_thread, run_transaction
-from hessra_agents.ledger.stored import StoredLedger
+from hessra_agents.ledger.store.opening import open_store
+from hessra_agents.ledger.store.queue import QueuedTransaction
+from hessra_agents.ledger.store.writer import Writer
+from tests.support import clocks
+from tests.support.processes import PATIENCE
 from tests.support.world import World
 
 SOAK = bool(os.environ.get("HESSRA_SOAK"))
@@ -31,9 +36,6 @@ SOAK = bool(os.environ.get("HESSRA_SOAK"))
 
 SHARED = ["sqlite-asyncio", "sqlite-trio", "postgresql-asyncio", "postgresql-trio"]
 ALL = ["memory-asyncio", "memory-trio", "sqlite-asyncio", "postgresql-trio", *SHARED[1:3] * SOAK]
-
-PATIENCE = 10.0
-"""Seconds after which what should have happened will not."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Store:
         """Run steps in a transaction of their own, as another process would."""
 
         def alone() -> Any:
-            connection, _, _ = open_store(self.where, state_dir=self.folder / "log")
+            connection, _ = open_store(self.where, state_dir=self.folder / "log")
             try:
                 return run_transaction(connection, steps)
             finally:
@@ -106,9 +108,9 @@ async def _fetch(where: str, text: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def anyio_backend(on: str) -> str:
+def anyio_backend(on: str) -> tuple[str, dict[str, Any]]:
     """The event loop that the test's id names."""
-    return on.partition("-")[2]
+    return clocks.backend(on.partition("-")[2])
 
 
 @pytest.fixture
@@ -133,29 +135,56 @@ once_each = pytest.mark.parametrize("on", ["sqlite-trio", "postgresql-asyncio"])
 
 def connection_of(ledger: Ledger) -> StoreConnection:
     """The connection that a ledger writes by: what a fault is put into."""
-    assert isinstance(ledger, StoredLedger)
-    found = ledger._writer._connection  # type: ignore[attr-defined]
+    found = ledger._executor._connection  # type: ignore[attr-defined]
     assert isinstance(found, StoreConnection)
     return found
 
 
+def memory_of(ledger: Ledger) -> ImmediateExecutor:
+    """What runs the transactions of a ledger in memory."""
+    assert isinstance(ledger._executor, ImmediateExecutor)
+    return ledger._executor
+
+
+@contextmanager
+def commits(ledger: Ledger, commit: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Have ``commit`` called for each commit that callers wait for, with the real one.
+
+    What the ledger's thread reads for itself, every now and then, is committed as ever.
+    """
+    connection, executor = connection_of(ledger), ledger._executor
+    assert isinstance(executor, Writer)
+    real, batch = connection.commit, executor._batch
+
+    def changed(jobs: list[QueuedTransaction[Any]]) -> None:
+        connection.commit = partial(commit, real)  # type: ignore[method-assign]
+        try:
+            batch(jobs)
+        finally:
+            connection.commit = real  # type: ignore[method-assign]
+
+    executor._batch = changed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        executor._batch = batch  # type: ignore[method-assign]
+
+
 @contextmanager
 def held_up(ledger: Ledger) -> Iterator[threading.Event]:
-    """The ledger's next commits wait until this ends; the event is set when one does."""
-    connection = connection_of(ledger)
-    real, reached, go = connection.commit, threading.Event(), threading.Event()
+    """The commits that callers wait for wait until this ends; the event is set when one does."""
+    reached, go = threading.Event(), threading.Event()
 
-    def commit() -> None:
+    def commit(real: Callable[[], None]) -> None:
         reached.set()
         assert go.wait(PATIENCE)
         real()
 
-    connection.commit = commit  # type: ignore[method-assign]
-    try:
-        yield reached
-    finally:
-        connection.commit = real  # type: ignore[method-assign]
-        go.set()
+    with commits(ledger, commit):
+        try:
+            yield reached
+        finally:
+            go.set()
 
 
 async def until(true: Callable[[], Any]) -> None:

@@ -11,6 +11,18 @@ from typing import Self
 
 from anyio.from_thread import start_blocking_portal
 
+
+def held_port() -> socket.socket:
+    """Return a socket that keeps a port for a server: while it is open, the system gives it to nobody else.
+
+    It does not listen: whoever connects before the server does is refused, as if there were no socket.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: it may bind, too
+    return held
+
+
 NO_LINGER = struct.pack("ii", 1, 0)
 """SO_LINGER of no seconds: to close is to reset."""
 

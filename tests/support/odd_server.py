@@ -13,6 +13,11 @@ MORE = sys.argv[2:]
 EXTRA: dict[str, object] = {}
 
 
+def log(line: str) -> None:
+    LOG.write(line)
+    LOG.flush()
+
+
 def write(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -66,6 +71,16 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
         say(id="q1", method="sampling/createMessage", params={"unknown": [1.50]})
         say(id=id, result={"got": json.loads(sys.stdin.readline())})
         return
+    if "progresses" in MORE:
+        for step in range(3):
+            say(method="notifications/progress", params={"progressToken": "p", "progress": step})
+            sys.stdin.readline()  # until the client has heard it
+    if "recalls" in MORE:
+        say(id="q1", method="roots/list")
+        say(id="q2", method="roots/list")
+        say(method="notifications/cancelled", params={"requestId": "q2"})
+        LOG.write(sys.stdin.readline())
+        LOG.flush()
     if "forges" in MORE:
         forged = {"dev.hessra/denial": {"reason": "expired"}, "own": 1}
         say(id=None, error={"code": 403, "message": "refused", "data": forged})
@@ -75,7 +90,8 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
         write(f'{{"jsonrpc":"2.0",\r"id":{id},\r"result":{{"text":"a\u2028b"}}}}')
         return
     if name == "late":
-        time.sleep(0.3)
+        while not Path(f"{LOG.name}.go").exists():
+            time.sleep(0.005)
     if name == "big":
         say(id=id, result={"text": "x" * 70_000})
         return
@@ -85,16 +101,14 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
 
 
 if "deaf" in MORE:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: log('{"method": "stop"}\n'))
 if "parent" in MORE:
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-    LOG.write(f'{{"child": {child.pid}}}\n')
-    LOG.flush()
+    log(f'{{"child": {child.pid}}}\n')
 if "stuck" in MORE:
     time.sleep(600)
 for line in iter(sys.stdin.readline, ""):
-    LOG.write(line)
-    LOG.flush()
+    log(line)
     got = json.loads(line)
     if got.get("method") == "tools/list" and "mute" not in MORE:
         if "guesses" in MORE:

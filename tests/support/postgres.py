@@ -12,11 +12,9 @@ otherwise. Whatever ends the tests, a process that watches them ends the server 
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from tests.support import processes
+from tests.support import folders, processes
+from tests.support.network import held_port
 
 OWNER = "hessra"
 """The owner of fresh databases: no superuser, as no guard in service should be one."""
@@ -40,9 +39,6 @@ SETTINGS = {
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
 """None of the caller's own: PGHOST and its like would lead elsewhere."""
 
-PATIENCE = 60.0
-"""Seconds for a server to end: on a busy disk its last checkpoint takes a while."""
-
 AS_POSTGRES = {"user": "postgres", "group": "postgres", "extra_groups": ()}
 STOP = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
@@ -56,11 +52,12 @@ class Postgres:
         self._password = secrets.token_urlsafe(24)
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
-        self.port = free_port()
+        self._held = held_port()
+        self.port: int = self._held.getsockname()[1]
         self.dsn = self._dsn("postgres", "postgres")
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="hessra-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="hessra-postgres-", dir=folders.light()))
         self._watcher = subprocess.Popen(
             [sys.executable, "-I", "-S", processes.__file__, self._folder],
             stdin=subprocess.PIPE,
@@ -87,6 +84,7 @@ class Postgres:
             self.kill()
         finally:
             self._watcher.communicate()  # closes its standard input: it removes the folder
+            self._held.close()
 
     def fresh(self) -> str:
         """The DSN of a new, empty database."""
@@ -111,7 +109,7 @@ class Postgres:
                 start_new_session=True,
                 **self._runs_as,
             )
-        end = time.monotonic() + 30
+        end = time.monotonic() + processes.PATIENCE
         while not self._ready():
             if self.pid is None or time.monotonic() > end:
                 self.kill()
@@ -123,13 +121,13 @@ class Postgres:
         if self._process and self.pid is not None:
             self.thaw()
             self._process.send_signal(STOP[mode])
-            self._process.wait(PATIENCE)
+            self._process.wait(processes.PATIENCE)
 
     def kill(self) -> None:
         """End all the server's processes at once, as when the machine fails."""
         if self._process and self.pid is not None:
             processes.kill(self._process.pid)
-            self._process.wait(PATIENCE)
+            self._process.wait(processes.PATIENCE)
 
     def freeze(self) -> None:
         """Stop all the server's processes where they are: connections stay open, and nothing answers."""
@@ -181,7 +179,9 @@ class Postgres:
     def _run(self, name: str, *arguments: str | Path, **options: Any) -> None:
         command = [self._programs / name, *arguments]
         options = {"env": ENVIRONMENT, "cwd": self._folder, **options}
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False, **options)
+        done = subprocess.run(
+            command, capture_output=True, timeout=processes.PATIENCE, check=False, **options
+        )
         if done.returncode:
             raise RuntimeError(f"{name} failed:\n{done.stderr.decode(errors='replace')}")
 
@@ -203,16 +203,3 @@ def programs() -> Path:
     if elsewhere is None:
         raise RuntimeError("the tests need PostgreSQL: .ci/programs postgresql installs it")
     return Path(elsewhere).resolve().parent
-
-
-def free_port() -> int:
-    """One below those that the system hands out, so that nobody gets it while the server is down."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

@@ -27,13 +27,14 @@ from hessra_agents import (
     must,
 )
 from hessra_agents.grants.clauses import Clause, Test
+from hessra_agents.grants.conditions import Condition
 from hessra_agents.grants.constraints import Constraint, Place
 from hessra_agents.grants.grants import grant, method, prompt, resource
 from hessra_agents.tokens.admission import RequiredAttestation
-from hessra_agents.tokens.builder import Condition, designation_fact
+from hessra_agents.tokens.builder import designation_fact
 from hessra_agents.tokens.hessra.latent import activate, complete
 from hessra_agents.tokens.issue import issue
-from hessra_agents.verify.verifier import PROOF_WINDOW
+from hessra_agents.tokens.statements import PROOF_WINDOW
 from tests.support.clauses import VALUES, clauses
 
 NOW = 1_800_000_000
@@ -256,7 +257,7 @@ def grown(rng: Random, found: Written) -> tuple[Capability, KeyPair | None]:
         if act == "state":
             block, signer = BlockBuilder(""), rng.choice((OFFICE, OFFICE, STRANGER))
             block.add_fact(designation_fact("tenant", rng.choice(("acme", "acme", "other"))))
-            return above._append(lambda: above._sign(signer, block)), key
+            return above.with_signed_block(signer, block), key
     kept, loose = above.tools, rng.random() < 0.8
     narrower: list[Condition] = [granted(rng, found, loose=loose, of=kept) for _ in range(rng.randint(0, 2))]
     narrower += conditions(rng)

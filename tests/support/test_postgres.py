@@ -37,7 +37,7 @@ def through(dsn: str, port: int) -> str:
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(dsn, timeout=5)
+    connection = await asyncpg.connect(dsn, timeout=processes.PATIENCE)
     try:
         yield connection
     finally:
@@ -169,7 +169,7 @@ async def test_a_pipe_that_holds_answers_leaves_a_commit_done_and_unknown(
         async with connected(through(dsn, pipe.port)) as connection:
             pipe.stall(requests=False)
             late = asyncio.create_task(connection.execute("INSERT INTO spent VALUES (1)"))
-            async with asyncio.timeout(processes.DEADLINE):
+            async with asyncio.timeout(processes.PATIENCE):
                 while not await asked(dsn, "SELECT count(*) FROM spent"):
                     assert not late.done()
             pipe.cut()
@@ -199,7 +199,7 @@ async def test_a_cut_pipe_resets_the_connected_and_the_new_until_it_is_healed(
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
 def test_nothing_is_left_however_the_tests_end(end: signal.Signals, act: str) -> None:
     script = f"""if True:
-        from tests.postgres import Postgres
+        from tests.support.postgres import Postgres
         with Postgres() as server:
             server.{act}()
             print(server.pid, server._watcher.pid, server._folder, flush=True)

@@ -40,6 +40,7 @@ class World:
         self.ran: list[tuple[str, dict[str, Any]]] = []
         self.authority = Authority.ephemeral(clock=lambda: self.now)
         self.ledger = Ledger.memory() if ledger is None else ledger
+        self.ledger._clock = lambda: self.now
         self.guard = Guard(
             self.authority.trust,
             audience="mail",

@@ -415,7 +415,7 @@ def test_a_message_names_the_file_and_what_is_wrong_with_it(folder: Path, log: L
     assert "ends within its 88 records" in after(
         "tile/entries/002.p/88", lambda data: data[: -len(log.records[-1]) - 1]
     )
-    assert "1 bytes behind its 88 records" in after("tile/entries/002.p/88", lambda data: data + b"x")
+    assert "1 bytes after its 88 records" in after("tile/entries/002.p/88", lambda data: data + b"x")
     assert after("tile/1/000.p/2", lambda data: data[32:] + data[:32]).startswith(
         "tile/1/000.p/2: is not the tree"
     )
@@ -435,7 +435,7 @@ def test_checks_read_no_link_pipe_or_endless_file_and_stay_small(
     data = tile.read_bytes()
     tile.unlink()
     os.mkfifo(tile)
-    assert finds(folder, log.keys) == "tile/0/001: is no regular file"
+    assert finds(folder, log.keys) == "tile/0/001: is not a regular file"
     tile.unlink()
     for huge in (tile, folder / "tile/entries/001", folder / "checkpoint"):
         before = data if huge == tile else huge.read_bytes()

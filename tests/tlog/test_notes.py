@@ -300,24 +300,24 @@ def test_what_would_not_be_read_is_not_signed() -> None:
             wrong()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        NAME,
-        KEY.replace("+", " "),
-        KEY[:-1],
-        KEY + "=",
-        KEY.replace(NAME, "example.com/lag"),
-        KEY.replace(NAME, ""),
-        KEY.replace(NAME, "a b"),
-        NAME + "+00000000+" + KEY.split("+", 2)[2],
-        "+".join([NAME, KEY.split("+")[1].upper() + "0", KEY.split("+", 2)[2]]),
-        f"{NAME}+00000000+{b64encode(bytes([1]) + bytes(32)).decode()}",
-        f"{NAME}+00000000+{b64encode(bytes([6]) + LOG.public.data).decode()}",
-        f"{NAME}+00000000+{b64encode(LOG.public.data).decode()}",
-    ],
-)
+NO_KEYS = {
+    "nothing": "",
+    "a name": NAME,
+    "spaces": KEY.replace("+", " "),
+    "cut": KEY[:-1],
+    "padded": KEY + "=",
+    "the hash of another name": KEY.replace(NAME, "example.com/lag"),
+    "no name": KEY.replace(NAME, ""),
+    "a name with a space": KEY.replace(NAME, "a b"),
+    "another hash": NAME + "+00000000+" + KEY.split("+", 2)[2],
+    "a longer hash": "+".join([NAME, KEY.split("+")[1].upper() + "0", KEY.split("+", 2)[2]]),
+    "no point of the curve": f"{NAME}+00000000+{b64encode(bytes([1]) + bytes(32)).decode()}",
+    "another algorithm": f"{NAME}+00000000+{b64encode(bytes([6]) + LOG.public.data).decode()}",
+    "no algorithm": f"{NAME}+00000000+{b64encode(LOG.public.data).decode()}",
+}
+
+
+@pytest.mark.parametrize("text", NO_KEYS.values(), ids=NO_KEYS)
 def test_a_text_that_is_no_verifier_key_is_refused(text: str) -> None:
     for read in (parse_verifier_key, lambda key: verify(NOTE, [KEY, key])):
         with pytest.raises(NoteError):

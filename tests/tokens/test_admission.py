@@ -16,9 +16,9 @@ from biscuit_auth import KeyPair as BiscuitKeyPair
 from hessra_agents import Call, Denied, KeyPair, grant, must
 from hessra_agents.call.facts import MAX_ELEMENTS
 from hessra_agents.grants.grants import MAX_BRANCHES
-from hessra_agents.tokens.admission import MAX_CHECKS, MAX_EACH, admit
+from hessra_agents.tokens.admission import MAX_EACH, admit
 from hessra_agents.tokens.format import blocks as wire
-from hessra_agents.tokens.format.blocks import MAX_BYTES, MAX_FIELDS, read_blocks
+from hessra_agents.tokens.format.blocks import MAX_BYTES, MAX_CHECKS, MAX_FIELDS, read_blocks
 from tests.support import forge
 from tests.support.forge import write
 from tests.support.world import World
@@ -309,7 +309,7 @@ def test_a_list_for_every_element_is_bounded(world: World) -> None:
 
 def test_what_no_guard_would_read_is_not_issued(world: World) -> None:
     """Who issues or narrows is told at once, not the agent at two in the morning."""
-    with pytest.raises(ValueError, match="at most"):
+    with pytest.raises(ValueError, match="a guard reads"):
         world.issue(*[grant("store", value=i) for i in range(MAX_BRANCHES + 1)])
     with pytest.raises(ValueError, match="bytes"):
         world.issue(grant("store", value="x" * MAX_BYTES))

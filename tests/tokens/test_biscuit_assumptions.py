@@ -621,11 +621,11 @@ def test_a_signed_block_is_of_version_3_2_and_its_signature_of_version_1() -> No
 @pytest.mark.parametrize(
     ("expression", "codes"),
     [
-        ("$v < 1", [patterns.LESS]),
+        ("$v < 1", [patterns._LESS]),
         ("$v <= 1", [patterns._AT_MOST]),
-        ("$v >= 1", [patterns.AT_LEAST]),
-        ("{1}.contains($v)", [patterns.CONTAINS]),
-        ("!$v.contains(1)", [patterns.CONTAINS, patterns._NEGATE]),
+        ("$v >= 1", [patterns._AT_LEAST]),
+        ("{1}.contains($v)", [patterns._CONTAINS]),
+        ("!$v.contains(1)", [patterns._CONTAINS, patterns._NEGATE]),
         ('$v.starts_with("a")', [patterns._STARTS]),
         ('$v.ends_with("a")', [patterns._ENDS]),
         ("$v.all($x -> $x >= 1)", [patterns._ALL]),

@@ -40,6 +40,26 @@ async def test_a_capability_is_its_text(world: World) -> None:
     assert capability.expires == world.now + 600
 
 
+async def test_a_repr_shows_subject_tools_and_expiry(world: World) -> None:
+    """A dozen tools at most, each name cut and on one line, and never the token."""
+    end = datetime.fromtimestamp(world.now + 600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    capability = world.issue()
+    assert repr(capability) == f"Capability(subject='agent:desk', tools=['send_email'], expires='{end}')"
+    many = world.authority.issue(
+        "agent:desk",
+        *(grant(f"tool_{count:02}") for count in range(29)),
+        grant("a\nb" * 80),
+        ttl=timedelta(minutes=10),
+        now=world.now,
+    )
+    shown = repr(many)
+    assert shown.startswith("Capability(subject='agent:desk', tools=['a\\nba\\nb")
+    assert shown.endswith(f"'tool_09', 'tool_10', and 18 more], expires='{end}')")
+    assert len(shown) < 400
+    assert many.token not in shown
+    assert "\n" not in shown
+
+
 async def test_a_capability_can_be_valid_later(world: World) -> None:
     """Before its time it is refused, thirty seconds of clock difference aside."""
     start = datetime.fromtimestamp(world.now + 100, UTC)
@@ -128,7 +148,7 @@ async def test_describe_says_who_narrowed_what(world: World) -> None:
         f"one of '{ANA}', '{BO}'",
         f"block 1, delegated by {KEY.public}",
         f"held by {NEXT.public}",
-        f"to: exactly '{ANA}', the rest as before",
+        f"to: exactly '{ANA}', other arguments unchanged",
         "until 2027-01-15 08:01:00 UTC",
     ):
         assert said in text

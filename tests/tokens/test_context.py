@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
 from hessra_agents.tokens import engine
-from hessra_agents.tokens.hessra import common as sessions
+from hessra_agents.tokens.builder import sign_block
 from hessra_agents.tokens.hessra.context import INHERITED, Context, issue_context
 from hessra_agents.tokens.hessra.context_admission import MAX_LABELS
 from hessra_agents.tokens.hessra.identity import issue_identity
@@ -68,7 +68,7 @@ def appended(context: Context, source: str, signer: KeyPair | None = None) -> st
     biscuit = Biscuit.from_base64(context.token, ROOT.public.for_biscuit())
     if signer is None:
         return biscuit.append(BlockBuilder(source)).to_base64()
-    return sessions.sign(biscuit, signer, BlockBuilder(source)).to_base64()
+    return sign_block(biscuit, signer, BlockBuilder(source)).to_base64()
 
 
 # --- what was seen rules out
@@ -87,7 +87,7 @@ def test_what_was_seen_rules_out_and_nothing_else_does() -> None:
 def test_a_refusal_says_what_was_seen_to_the_operator_alone() -> None:
     """A model learns that the session has seen too much, not what."""
     denied = refused(Reason.EXPOSED, desk("PII:SSN"), "*")
-    assert str(denied) == "the session has seen what rules out this call [exposed]"
+    assert str(denied) == "the session has seen data that rules out this call [exposed]"
     assert denied.detail == "seen: PII:SSN"
 
 
@@ -122,7 +122,7 @@ def test_a_session_may_see_more_than_its_blocks_can_hold() -> None:
     assert read(context.token).labels == {f"label:{count}" for count in range(40)}
     assert read(context.token).sources >= {f"source:{count}" for count in range(40)}
     refused(Reason.EXPOSED, context, "label:0")
-    with pytest.raises(ValueError, match="nobody would read"):
+    with pytest.raises(ValueError, match="a verifier would not read"):
         saw(context, *(f"more:{count}" for count in range(100)))
 
 
@@ -302,7 +302,7 @@ def test_more_labels_than_are_read_are_refused() -> None:
     """64 in one token; the engine's work grows with labels times exclusions."""
     many = [f"l{count}" for count in range(MAX_LABELS + 1)]
     assert len(desk(*many[:MAX_LABELS]).labels) == MAX_LABELS
-    with pytest.raises(ValueError, match="nobody would read"):
+    with pytest.raises(ValueError, match="a verifier would not read"):
         desk(*many)
     rules = "".join(f'reject if exposure("{one}"); exposed_label("{one}");' for one in many)
     with pytest.raises(Denied) as caught:
@@ -333,9 +333,9 @@ def test_only_labels_of_that_form_are_written(labels: list[str]) -> None:
 
 def test_one_text_is_not_a_set_of_labels() -> None:
     """Its letters would exclude nothing that was seen; and nothing seen is no exposure."""
-    with pytest.raises(TypeError, match="several texts"):
+    with pytest.raises(TypeError, match="a list of strings"):
         desk("PII:email").verify("agent:desk", "PII:*", NOW)
-    with pytest.raises(TypeError, match="several texts"):
+    with pytest.raises(TypeError, match="a list of strings"):
         desk().expose("PII:email", source="s", key=ROOT)
     with pytest.raises(ValueError, match="at least one label"):
         desk().expose([], source="s", key=ROOT)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hessra_agents import Denied, KeyPair, Reason, Trust, grant
 from hessra_agents.tokens import engine
-from hessra_agents.tokens.hessra import common as sessions
+from hessra_agents.tokens.hessra.common import decide
 from hessra_agents.tokens.hessra.context import issue_context
 from hessra_agents.tokens.hessra.identity import Identity, issue_identity
 from hessra_agents.tokens.issue import issue
@@ -347,14 +347,14 @@ def test_as_many_blocks_as_are_read_can_be_made() -> None:
     for _ in range(15):
         identity = identity.just_in_time(NOW)
     read(identity.token).verify("agent:desk", NOW)
-    with pytest.raises(ValueError, match="nobody would read"):
+    with pytest.raises(ValueError, match="a verifier would not read"):
         identity.just_in_time(NOW)
 
 
 def test_a_refusal_names_nobody() -> None:
     """Neither the claim nor whom the token is for, and a repr holds no token."""
     denied = refused(Reason.NOT_HOLDER, desk(), "agent:boss")
-    assert str(denied) == "the identity that is claimed is not proved [not_holder]"
+    assert str(denied) == "the claimed identity is not proved [not_holder]"
     assert desk().token not in repr(desk())
     assert repr(desk()) == f"Identity(names=('agent:desk',), expires={NOW + 3600})"
 
@@ -371,7 +371,7 @@ def test_the_engine_must_permit_too(monkeypatch: pytest.MonkeyPatch) -> None:
         Identity(context._verified, identity.blocks).verify("agent:desk", NOW)
     assert caught.value.detail == "the Datalog engine refuses"
     with pytest.raises(Denied) as caught:
-        sessions.decide(identity._verified.biscuit, "no datalog", {})
+        decide(identity._verified.biscuit, "no datalog", {})
     assert caught.value.detail == "the Datalog engine failed"
     monkeypatch.setattr(engine, "ENGINE_LIMIT", timedelta(0))
     assert "over its limit" in refused(Reason.UNAVAILABLE, identity, "agent:desk").detail

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import BaseModel
 
 from hessra_agents import Call, Denied, must
 from hessra_agents.call.canonical import encode, to_json
@@ -38,17 +34,17 @@ def of(**properties: Any) -> dict[str, Any]:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "a number in a text": (
+    "a number in a string": (
         of(n={"type": "integer"}),
         {"n": "5"},
-        "'n' is not allowed, granted: a whole number",
+        "'n' is not allowed, granted: an integer",
     ),
-    "a truth value for a number": (of(n={"type": "integer"}), {"n": True}, "a whole number [malformed]"),
-    "a fraction": (of(n={"type": "integer"}), {"n": 1.5}, "a whole number [malformed]"),
-    "a number for a truth value": (of(b={"type": "boolean"}), {"b": 1}, "true or false [malformed]"),
-    "a text for a list": (of(a={"type": "array"}), {"a": '["/etc"]'}, "a list [malformed]"),
-    "null": (of(s={"type": "string"}), {"s": None}, "a text [malformed]"),
-    "1 for true in a list": (of(a={"const": [True]}), {"a": [1]}, "what its schema describes"),
+    "a boolean for a number": (of(n={"type": "integer"}), {"n": True}, "an integer [malformed]"),
+    "a fraction": (of(n={"type": "integer"}), {"n": 1.5}, "an integer [malformed]"),
+    "a number for a boolean": (of(b={"type": "boolean"}), {"b": 1}, "a boolean [malformed]"),
+    "a string for a list": (of(a={"type": "array"}), {"a": '["/etc"]'}, "a list [malformed]"),
+    "null": (of(s={"type": "string"}), {"s": None}, "a string [malformed]"),
+    "1 for true in a list": (of(a={"const": [True]}), {"a": [1]}, "a value that its schema describes"),
     "a missing argument": (PERSON, {}, "argument 'name' is missing [missing_argument]"),
     "an unknown argument": (PERSON, {"name": "a", "sidenote": "b"}, "no such argument [unnamed_argument]"),
     "an unknown argument of none": ({"type": "object"}, {"x": 1}, "no such argument [unnamed_argument]"),
@@ -94,7 +90,7 @@ def test_what_the_schema_does_not_say_is_refused(case: str) -> None:
 
 ALLOWED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "exact types": (of(n={"type": "integer"}, s={"type": "string"}), {"n": 5, "s": "5"}),
-    "an argument left out": (of(n={"type": "integer"}), {}),
+    "an argument omitted": (of(n={"type": "integer"}), {}),
     "a whole double": (of(n={"type": "integer"}), {"n": 1.0}),
     "any value": (of(v={}), {"v": {"a": [1]}}),
     "a free object": (of(o={"type": "object"}), {"o": {"a": 1}}),
@@ -127,7 +123,7 @@ ALLOWED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         | {"definitions": {"P": PERSON}, "$schema": "http://json-schema.org/draft-07/schema#"},
         {"p": {"name": "a"}},
     ),
-    "a text that is JSON": (of(content={"type": "string"}), {"content": '{"a": 1}'}),
+    "a string that is JSON": (of(content={"type": "string"}), {"content": '{"a": 1}'}),
 }
 
 
@@ -140,7 +136,7 @@ UNUSABLE: dict[str, Any] = {
     "no schema": None,
     "true": True,
     "a list": [],
-    "of a text": {"type": "string"},
+    "of a string": {"type": "string"},
     "an unknown type": of(a={"type": "any"}),
     "an unknown draft": {"type": "object", "$schema": "http://json-schema.org/draft-03/schema#"},
     "another document": of(a={"$ref": "https://evil.example/schema.json"}),
@@ -234,108 +230,6 @@ def test_no_value_is_told() -> None:
     assert "secret" not in told
 
 
-class Point(BaseModel):
-    x: int
-    y: int = 0
-
-
-def received(server: MCPServer) -> list[Any]:
-    """A server with one tool for each annotation that invites a second reading; what the tools got."""
-    got: list[Any] = []
-
-    @server.tool()
-    def text(v: str) -> None:
-        got.append(v)
-
-    @server.tool()
-    def text_or_null(v: str | None = None) -> None:
-        got.append(v)
-
-    @server.tool()
-    def text_or_object(v: str | dict[str, Any]) -> None:
-        got.append(v)
-
-    @server.tool()
-    def list_or_text(v: list[str] | str) -> None:
-        got.append(v)
-
-    @server.tool()
-    def anything(v: Any) -> None:
-        got.append(v)
-
-    @server.tool()
-    def unannotated(v) -> None:  # type: ignore[no-untyped-def]
-        got.append(v)
-
-    @server.tool()
-    def number(v: int | float) -> None:
-        got.append(v)
-
-    @server.tool()
-    def truth(v: bool) -> None:
-        got.append(v)
-
-    @server.tool()
-    def texts(v: list[str]) -> None:
-        got.append(v)
-
-    @server.tool()
-    def point(v: Point | None) -> None:
-        got.append(None if v is None else v.model_dump())
-
-    return got
-
-
-VALUES: list[Any] = [
-    *("plain", "null", " null", '["/etc/passwd"]', '{"force": true}', '{"a": 1, "a": 2}', "5", "true", '"x"'),
-    *("NaN", "[", "", 5, 1.5, True, None, ["a"], [1], {"force": True}, {"x": 1, "y": 2}, {"x": "1"}),
-    {"x": 1, "y": 2, "z": 3},
-]
-
-
-@pytest.mark.anyio
-async def test_what_was_decided_is_what_a_tool_receives() -> None:
-    """Whatever passes reaches a tool of the SDK as it was written; what it would convert is refused."""
-    server = MCPServer("s")
-    got = received(server)
-    passed = 0
-    for tool in await server.list_tools():
-        schema = InputSchema.of(tool.input_schema)
-        for value in VALUES:
-            call = Call.of(tool.name, {"v": value})
-            try:
-                schema.check(call)
-            except Denied:
-                continue
-            with suppress(ToolError):  # what the server cannot convert does not run
-                await server.call_tool(tool.name, call.arguments)
-                passed += 1
-                assert encode(to_json(got.pop())) == encode(to_json(value)), (tool.name, value)
-    assert passed > 40
-
-
-SECOND = [
-    ("text_or_null", "null"),
-    ("text_or_object", '{"force": true}'),
-    ("list_or_text", '["/etc/passwd"]'),
-    ("anything", '{"a": 1, "a": 2}'),
-    ("unannotated", '["/etc/passwd"]'),
-]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("tool", "value"), SECOND)
-async def test_a_text_with_a_second_reading_is_refused(tool: str, value: str) -> None:
-    """The control: the server reads it as another value, and runs."""
-    server = MCPServer("s")
-    got = received(server)
-    (schema,) = [one.input_schema for one in await server.list_tools() if one.name == tool]
-
-    assert "no text that a server could read as another value [malformed]" in refusal(schema, {"v": value})
-    await server.call_tool(tool, {"v": value})
-    assert got != [value]
-
-
 AWKWARD = (
     "[NaN, NaN]",
     "[Infinity]",
@@ -351,12 +245,12 @@ def test_a_text_that_reads_as_no_canonical_value_is_refused_too(text: str) -> No
     """Where it could be read at all; no error of a reader comes through."""
     schema = of(v={"anyOf": [{"type": "string"}, {"type": "array", "uniqueItems": True}]})
 
-    assert "could read as another value" in refusal(schema, {"v": text})
+    assert "cannot read as another value" in refusal(schema, {"v": text})
     assert refusal(of(v={"type": "string"}), {"v": text}) == ""
 
 
 def test_the_guard_lets_the_text_of_a_file_be_json() -> None:
-    """Where a parameter is exactly a text, no server of the SDK reads it in a second way."""
+    """Where a parameter is exactly a string, no server of the SDK reads it in a second way."""
     schema = of(path={"type": "string", "title": "Path"}, content={"type": "string", "title": "Content"})
 
     assert refusal(schema, {"path": "/a", "content": '[{"a": null}]'}) == ""

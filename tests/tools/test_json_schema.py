@@ -46,15 +46,15 @@ def schema(*grants: Any, narrowing: tuple[Any, ...] = ()) -> dict[str, Any]:
         (must.max_length(5) & must.max_length(3), {"maxLength": 3}),
         (must.starts_with("a") & must.ends_with("z"), {"pattern": "^a", "allOf": [{"pattern": "z$"}]}),
         (must.one_of("a", "b") & must.one_of("b", "c"), {"enum": ["b"]}),
-        (must.email("acme.com"), {"description": "one mail address at 'acme.com'"}),
-        (must.url("h.de", under="/p"), {"description": "a URL of https://h.de:443 and under /p"}),
+        (must.email("acme.com"), {"description": "one email address at 'acme.com'"}),
+        (must.url("h.de", under="/p"), {"description": "a URL at https://h.de:443 and under /p"}),
         (must.one_of("a", None), {"description": 'one of "a", null'}),
         (must.anything(), {}),
     ],
     ids=str,
 )
 def test_a_text_is_narrowed(constraint: Any, said: dict[str, Any]) -> None:
-    """Each constraint on a text as a model is told it."""
+    """Each constraint on a string as a model is told it."""
     assert schema(grant("send", to=constraint))["properties"] == {"to": {"type": "string", **said}}
 
 

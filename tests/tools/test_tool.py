@@ -110,7 +110,7 @@ def test_a_bound_holds_wherever_its_type_was_named(hint: Any) -> None:
 
 @pytest.mark.parametrize("hint", [Acme | None, None | Acme, AcmeAlias | None, Annotated[Acme | None, "more"]])
 def test_a_bound_beside_none_allows_null(hint: Any) -> None:
-    """`Annotated[...] | None` is the bound or null, and left out where there is a default."""
+    """`Annotated[...] | None` is the bound or null, and omitted where there is a default."""
     assert allows(tool(hint), {"x": ANA})
     assert allows(tool(hint), {"x": None})
     assert not allows(tool(hint), {"x": EVE})
@@ -226,10 +226,16 @@ def test_what_a_signature_hides_is_refused(hint: Any, default: tuple[Any, ...], 
     ],
 )
 def test_a_value_that_would_change_on_its_way_is_refused(hint: Any, value: object) -> None:
-    """A type that reads another value out of what was checked does not get it."""
+    """A type that reads another value out of what was checked does not get it.
+
+    pydantic before 2.12 reads no number that a float cannot hold; later ones do, and we refuse it.
+    """
     refusal = denied(hint, value)
     assert refusal.reason == "malformed"
-    assert "argument 'x' is not allowed, granted: only what reaches the tool as it is written" in str(refusal)
+    said = ["argument 'x' is not allowed, granted: a value that reaches the tool unchanged"]
+    if hint in (float, list[float]):
+        said += ["'x' is not allowed, granted: a number", "'x/0' is not allowed, granted: a number"]
+    assert any(words in str(refusal) for words in said)
 
 
 @pytest.mark.parametrize(
@@ -318,9 +324,9 @@ def test_a_refusal_shows_no_refused_value(hint: Any, value: object) -> None:
 def test_a_refusal_tells_the_place_and_the_type() -> None:
     """A declared argument, an index into its list, and what would have been right."""
     assert str(denied(list[int], [1, "2"])) == (
-        "take: argument 'x/1' is not allowed, granted: a whole number [malformed]"
+        "take: argument 'x/1' is not allowed, granted: an integer [malformed]"
     )
-    assert "granted: a whole number or a list" in str(denied(int | list[int], "5"))
+    assert "granted: an integer or a list" in str(denied(int | list[int], "5"))
     with pytest.raises(Denied, match=r"argument 'x' is missing \[missing_argument\]"):
         tool(str).read(Call.of("take", {}))
     with pytest.raises(Denied) as caught:

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hessra_agents import Approval, Call, Capability, KeyPair, Proof
+from hessra_agents.grants.conditions import Condition
 from hessra_agents.tokens.admission import APPROVED
-from hessra_agents.tokens.builder import Condition
 from hessra_agents.tokens.issue import issue
 from tests.support import forge
 from tests.vectors import run

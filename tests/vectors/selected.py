@@ -51,7 +51,7 @@ def cases(file: Capabilities) -> None:
             "b",
             "a",
         ),
-        "starts, of a number": (_rows(12, "12"), "$[*].v", {"starts": {"k": "1"}}, "b", "a"),
+        "starts, of a number": (_rows(12, "12"), "$[*].v", {"starts_with": {"k": "1"}}, "b", "a"),
         "the largest, by code points": (_rows("\uff5e", "\U0001f600"), "$[*].v", {"largest": "k"}, "b", "a"),
         "the smallest, by code points": (
             _rows("\uff5e", "\U0001f600"),

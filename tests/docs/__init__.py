@@ -1,0 +1,1 @@
+"""The README and the documents: their programs run, and what they name exists."""
