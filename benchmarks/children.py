@@ -51,24 +51,21 @@ def command(words: Sequence[str]) -> StdioServerParameters:
 @contextmanager
 def listening(words: Sequence[str]) -> Iterator[str]:
     """A process that serves HTTP, with ``{port}`` replaced in its command; its URL, once it listens."""
-    port = _free_port()
-    filled = [word.replace("{port}", str(port)) for word in words]
-    with subprocess.Popen(filled, cwd=ROOT, stdin=subprocess.DEVNULL) as process:
-        try:
-            _wait(process, port)
-            yield f"http://127.0.0.1:{port}/mcp"
-        finally:
-            process.terminate()
+    with socket.socket() as held:  # nobody else gets the port, and a server that reuses addresses may bind it
+        held.bind(("127.0.0.1", 0))
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = held.getsockname()[1]
+        filled = [word.replace("{port}", str(port)) for word in words]
+        with subprocess.Popen(filled, cwd=ROOT, stdin=subprocess.DEVNULL) as process:
             try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+                _wait(process, port)
+                yield f"http://127.0.0.1:{port}/mcp"
+            finally:
+                process.terminate()
+                try:
+                    process.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:

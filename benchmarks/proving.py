@@ -16,11 +16,11 @@ from typing import Any
 
 from hessra_agents.ledger import records
 from hessra_agents.ledger.log import verify as verifying
-from hessra_agents.ledger.log.appender import LogAppender
+from hessra_agents.ledger.log.appender import open_log
 from hessra_agents.ledger.log.reader import Log, Logs, LogTiles
-from hessra_agents.ledger.opening import open_store
-from hessra_agents.ledger.protocol import Outcome
+from hessra_agents.ledger.model import Outcome
 from hessra_agents.ledger.store.connection import Transaction, run_steps
+from hessra_agents.ledger.store.opening import open_store
 from hessra_agents.tlog import export, merkle
 
 from .ours import Ours
@@ -60,17 +60,17 @@ def _calls(here: Ours) -> Iterator[Written]:
 
 def _fill(store: Store, written: Iterator[Written]) -> float:
     """Write these records to a new log with a head, as a guard does but many in a commit; the seconds."""
-    connection, home, _ = open_store(store.where, durable=store.durable, state_dir=store.state)
-    journal = LogAppender(home.acquire())
+    connection, folder = open_store(store.where, durable=store.durable, state_dir=store.state)
+    appender = open_log(connection, folder)
     start = time.perf_counter()
     while some := list(islice(written, _TOGETHER)):
         transaction = Transaction(connection)
         for one in some:
-            run_steps(transaction, journal.append(*one))
+            run_steps(transaction, appender.append(*one))
         transaction.commit()
     seconds = time.perf_counter() - start
-    journal.write_checkpoint(now=True)
-    journal.slot.release()
+    appender.write_checkpoint(now=True)
+    appender.close()
     connection.close()
     return seconds
 
@@ -124,13 +124,13 @@ def _verified(here: Ours, stores: Stores, count: int) -> dict[str, Any]:
         in_store = time.perf_counter() - start
         assert (checked.findings, checked.covered) == ([], count), f"the log is not right: {checked}"
         (log,) = logs.all()
-        assert log.kept is not None
+        assert log.local is not None
         folder = Path(f"{store.state}.export")
         start = time.perf_counter()
         logs.export(log, folder)
         exported = time.perf_counter() - start
         start = time.perf_counter()
-        assert export.check(folder, [log.kept.verifier]).size == count
+        assert export.check(folder, [log.local.verifier]).size == count
         offline = time.perf_counter() - start
     found = {"in its store": in_store, "an export, offline": offline, "to export it": exported}
     each = {name: round(one * 100_000 / count, 2) for name, one in found.items()}

@@ -45,7 +45,7 @@ async def _case(here: Ours, stores: Stores, name: str, how: str, times: int) -> 
             for one in others:
                 assert await asyncio.to_thread(one.hear) == "permitted"
             await asyncio.sleep(order.uniform(0, _LONGEST))
-            await guard.revoke(capability)
+            await guard.ledger.revoke(capability)
             committed = time.monotonic_ns()
             for one in others:
                 refused = await asyncio.to_thread(one.hear)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from hessra_agents import Authority, Denied, Guard, Trust, grant, limit, must
-from hessra_agents.ledger import opening
+from hessra_agents.ledger.store import opening
 from hessra_agents.ledger.store.sqlite import SQLite
 
 from . import workload as work

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.written``: write tables and drawings of README.md and docs/ from kept results.
+"""``python -m benchmarks.written``: write the tables and drawings of docs/evidence from kept results.
 
 What stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` is made of the newest results alone; a
 test holds it to them.
@@ -21,7 +21,7 @@ from .speed import plot as blocks
 __all__ = ["made", "write"]
 
 TOP = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/efficacy.md")
+DOCUMENTS = ("docs/evidence/index.md", "docs/evidence/efficacy.md", "docs/evidence/performance.md")
 
 _Make = Callable[[dict[str, Any]], str]
 _SECTIONS: dict[str, tuple[str, _Make]] = {
@@ -31,8 +31,8 @@ _SECTIONS: dict[str, tuple[str, _Make]] = {
     "cost": (COST, costs.text),
 }
 _DRAWINGS: dict[str, tuple[str, _Make]] = {
-    "docs/efficacy.svg": (EFFICACY, frontier.frontier),
-    "docs/cost.svg": (COST, lambda run: blocks.svg(run["speed"]["growth"]["blocks"])),
+    "docs/evidence/efficacy.svg": (EFFICACY, frontier.frontier),
+    "docs/evidence/cost.svg": (COST, lambda run: blocks.svg(run["speed"]["growth"]["blocks"])),
 }
 
 

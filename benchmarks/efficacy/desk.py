@@ -26,8 +26,8 @@ from hessra_agents import (
     approved_by,
     clear_of,
 )
+from hessra_agents.grants.conditions import Condition
 from hessra_agents.grants.exposure import UNTRUSTED
-from hessra_agents.tokens.builder import Condition
 
 from .ladder import Results, Rung, Schema, computes, conditions, granted, terms
 from .plans import Step, Suite, Task
@@ -98,12 +98,12 @@ class Desk:
     async def _approved(self, request: str) -> bool:
         """Show the request to the person, who approves what the user's own task does."""
         guard, person = self._office.guard, self._office.person
-        (shown,) = await guard.requests(request)
+        (shown,) = await guard.ledger.requests(request)
         if shown.state != "open":
             return False  # it was rejected before: nobody is asked twice
         good = shown.call in self._honest
         self.asks.append(good)
-        await (guard.approve if good else guard.reject)(shown, key=person)
+        await (guard.ledger.approve if good else guard.ledger.reject)(shown, key=person)
         return good
 
     def returned(self, tool: str, arguments: Mapping[str, Any], result: Any) -> None:

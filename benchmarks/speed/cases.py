@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 from hessra_agents import Denied, Guard, Ledger
-from hessra_agents.guard.deciding import MOST_KNOWN
+from hessra_agents.guard.settings import MAX_KNOWN
 
 from .. import stores
 from .. import workload as work
@@ -62,7 +62,7 @@ def ours(here: Ours, memory: Ledger, full: Ledger) -> list[Case]:
     }
     elsewhere = guarded(here, Ledger.memory(1_000_000))
     # more than a guard keeps, one after the other: it knows none of them any more
-    unknown = cycle([here.bearer.attenuate(ttl=LIFE).token for _ in range(2 * MOST_KNOWN)])
+    unknown = cycle([here.bearer.attenuate(ttl=LIFE).token for _ in range(2 * MAX_KNOWN)])
 
     return [
         Case(BARE, partial(work.pay, **work.PAYMENT)),

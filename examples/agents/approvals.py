@@ -34,19 +34,19 @@ async def pay(to: str, cents: int) -> str:
 
 
 async def asked() -> ApprovalRequest:
-    """What the people are shown, once there is something."""
+    """Return what the people are shown, once there is something."""
     while True:
-        for request in await guard.requests():
+        for request in await guard.ledger.requests():
             return request
         await anyio.sleep(0.01)
 
 
 async def people(verdicts: dict[KeyPair, bool]) -> None:
-    """The people, in a task of their own: each looks at the call and votes with a key of their own."""
+    """Play the people, in a task of their own: each looks at the call and votes with their own key."""
     request = await asked()
     print("asked:", request.subject, "wants", request.resource, dict(request.call.arguments))
     for key, approves in verdicts.items():
-        await (guard.approve if approves else guard.reject)(request, key=key)
+        await (guard.ledger.approve if approves else guard.ledger.reject)(request, key=key)
 
 
 async def main() -> None:
@@ -88,9 +88,9 @@ async def main() -> None:
         except Denied as denied:
             print("refused:", denied)
             requests.add(denied.request)
-    (first, _) = await guard.requests()
-    await guard.approve(first, key=BEN)
-    await guard.approve(first, key=BEN)
+    (first, _) = await guard.ledger.requests()
+    await guard.ledger.approve(first, key=BEN)
+    await guard.ledger.approve(first, key=BEN)
     (call,) = await desk.answer(
         [{"type": "tool_use", "id": "1", "name": "pay", "input": dict(first.call.arguments)}]
     )

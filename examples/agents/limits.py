@@ -22,7 +22,7 @@ paid: list[int] = []
 
 
 def opened(store: Path) -> Guard:
-    """A guard as it starts: with what was remembered before."""
+    """Return a guard as it starts, with what was remembered before."""
     guard = Guard(authority.trust, audience="bank", ledger=Ledger.open(store))
 
     @guard.tool
@@ -70,10 +70,10 @@ async def main(store: Path) -> None:
     assert sum(paid) == 500
 
     # taken back by another process, on the same file
-    print("revoking ends", await guard.reach(subject="agent:desk"))
+    print("revoking ends", await guard.ledger.revocation_impact(subject="agent:desk"))
     command = [sys.executable, __file__, str(store), "agent:desk"]
     epoch = int((await anyio.run_process(command)).stdout)
-    await guard.wait_for_epoch(epoch)
+    await guard.ledger.wait_for_epoch(epoch)
     assert await refused(desk, 1) == "revoked"
     assert await refused(desk.delegate("agent:desk:late", grant("pay")), 1) == "revoked"
     await guard.ledger.aclose()
@@ -97,9 +97,9 @@ async def holds(store: Path) -> bool:
 
 
 async def revoke(store: Path, subject: str) -> None:
-    """What the operator's process does."""
+    """Do what the operator's process does."""
     guard = opened(store)
-    print(await guard.revoke(subject=subject, reason="its capability was copied"))
+    print(await guard.ledger.revoke(subject=subject, reason="its capability was copied"))
     await guard.ledger.aclose()
 
 

@@ -29,7 +29,7 @@ async def add(a: int, b: int, sidenote: str = "") -> int:
 
 
 def said(result: CallToolResult) -> str:
-    """The text of a result."""
+    """Return the text of a result."""
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text

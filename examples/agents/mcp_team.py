@@ -7,13 +7,14 @@ talks the writer into it: the writer's capability names another message, and ano
 with the keys in it.
 
 The servers are those of the Model Context Protocol project, which know nothing of capabilities; in front of
-each stands `hessra-agents mcp proxy`. `make real` installs them; or name your own:
+each stands `hessra-agents mcp proxy`. Run `make real` once to install them, or name your own:
 
     MCP_FILES="npx -y @modelcontextprotocol/server-filesystem" MCP_GIT="uvx mcp-server-git" python mcp_team.py
 """
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -35,11 +36,18 @@ FILES = os.environ.get("MCP_FILES", f"{NODE} {MODULES}/server-filesystem/dist/in
 GIT = os.environ.get("MCP_GIT", f"{ROOT}/.venv-servers/bin/mcp-server-git")
 
 
+def is_absent(command: str) -> bool:
+    """Say whether the program, or a file of this repository that it needs, is not there."""
+    program, *words = shlex.split(command)
+    needed = [Path(word) for word in words if word.startswith(str(ROOT))]
+    return shutil.which(program) is None or not all(path.exists() for path in needed)
+
+
 @asynccontextmanager
 async def agent(
     command: str, trust: Path, capability: Capability, key: KeyPair, audience: str
 ) -> AsyncIterator[Client]:
-    """An agent with its capability, at a server behind a proxy."""
+    """Connect an agent with its capability to a server behind a proxy."""
     proxy = ["-m", "hessra_agents.cli", "mcp", "proxy", "--trust", str(trust), "--audience", audience]
     server = StdioServerParameters(command=sys.executable, args=[*proxy, "--", *shlex.split(command)])
     async with Client(with_capability(server, capability, key=key)) as client:
@@ -47,7 +55,7 @@ async def agent(
 
 
 def said(result: CallToolResult) -> str:
-    """The text of a result."""
+    """Return the text of a result."""
     return "".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
@@ -119,5 +127,7 @@ async def main(home: Path) -> None:
 
 
 if __name__ == "__main__":
+    if is_absent(FILES) or is_absent(GIT):
+        sys.exit("mcp_team.py needs two MCP servers: run `make real` first, or set MCP_FILES and MCP_GIT")
     with TemporaryDirectory() as folder:
         anyio.run(main, Path(folder).resolve())

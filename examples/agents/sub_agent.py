@@ -31,7 +31,7 @@ def read_file(path: str) -> str:
 
 
 async def refused(toolbox: Toolbox, tool: str, **arguments: str) -> None:
-    """The call is refused; say why."""
+    """Make a call that is refused, and print why."""
     try:
         await toolbox.call(tool, arguments)
     except Denied as denied:

@@ -39,7 +39,7 @@ async def read_file(path: str) -> str:
 
 
 def agent() -> None:
-    """The other process: it has a key and no tools."""
+    """Run the other process, which has a key and no tools."""
     key = KeyPair.generate()
     print(json.dumps({"key": str(key.public)}), flush=True)
     given = json.loads(input())
