@@ -1,1 +1,1 @@
-"""What writes the generated pages and pictures of this repository: ``make generate``."""
+"""Write the generated pages and pictures of this repository: ``make generate``."""

@@ -38,7 +38,7 @@ THINGS: dict[str, Any] = {
     **{name: getattr(hessra_agents, name) for name in hessra_agents.__all__},
     **{name: getattr(hessra_agents.mcp, name) for name in hessra_agents.mcp.__all__},
 }
-"""What a dotted name in the prose may begin with."""
+"""The first parts that a dotted name in the prose may have."""
 
 INSTANCES = {(hessra_agents.Guard, "ledger"): hessra_agents.Ledger}
 """Attributes whose value, not the property, is meant by what follows."""
@@ -50,7 +50,7 @@ WORDS = {
     "FAQ", "OpenFGA", "human-in-the-loop", "information flow", "prompt injection", "quickstart", "quota",
     "rate limit", "taint", "threat model", "troubleshooting",
 }  # fmt: skip
-"""What people search for."""
+"""The words that people search for."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

@@ -27,14 +27,14 @@ def times(short: int, soak: int) -> int:
 
 
 def hand_over(session: pytest.Session) -> None:
-    """What this process put in, for the one that prints it."""
+    """Return what this process put in, for the one that prints it."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["faults"] = (dict(COUNTED), SAID)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """What another process put in. One that crashed has nothing to say."""
+    """Add what another process put in. One that crashed has nothing to say."""
     counted, said = getattr(node, "workeroutput", {}).get("faults", ({}, []))
     COUNTED.update(counted)
     SAID.extend(said)

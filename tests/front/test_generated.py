@@ -1,4 +1,4 @@
-"""What is generated is up to date, and the texts that pictures are drawn from are read strictly."""
+"""Hold that generated files are up to date, and that the texts of pictures are read strictly."""
 
 from __future__ import annotations
 

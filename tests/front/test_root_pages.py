@@ -1,4 +1,4 @@
-"""What the root pages name is there: files, targets, modules, and the new names of the changelog."""
+"""Hold that the root pages name what is there: files, targets, modules, the changelog's new names."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_targets_of_contributing_are_all_that_there_are() -> None:
 
 @each_page
 def test_nothing_is_invented(page: str) -> None:
-    """What only an owner can say is not there: an address, a place on a host."""
+    """The root pages leave out what only an owner can say: an address, a place on a host."""
     text = (ROOT / page).read_text()
     assert re.findall(r"[\w.]+@[\w-]+\.\w+|github\.com/\S+", re.sub(r"`[^`\n]*`", "", text)) == []
 
