@@ -10,21 +10,20 @@ steps in this order, and does what only the runner can between them (`invocation
 4. `recheck` checks again what may have changed while the call waited.
 5. `finish` has the outcome recorded, without waiting for the record.
 
-Every failure in steps 1 to 4 is a refusal, and `refuse` has it recorded.
+Every failure in steps 1 to 4 is a refusal, and `refuse` has it recorded. A plain function needs a thread, for
+which `place` waits before step 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from types import TracebackType
 
-import anyio
-
 from ..call.call import Call
-from ..call.canonical import MalformedError
+from ..cancellation import is_cancelled, run_to_end
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
 from ..ledger.model import DeniedCall, Outcome, new_operation_id
@@ -33,49 +32,22 @@ from ..tokens.statements import Approval, Proof, chain_digest
 from ..verify.attestations import MAX_APPROVALS
 from ..verify.matcher import program
 from ..verify.permit import Permit
-from ..verify.verifier import Possession, check_exposure, verify
+from ..verify.verifier import Possession, check_exposure, check_time, verify
+from .presented import Presented
 from .session import Session
-from .settings import GuardSettings, log, unavailable
+from .settings import CapabilityReader, GuardSettings, as_denied, log
 from .telemetry import CallSpan, call_span
+from .threads import ThreadPlace
 
-__all__ = ["Enforcement", "PermittedBlock", "Presented", "as_denied", "as_reusable", "decide"]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Presented:
-    """The credentials that a call presents.
-
-    A `Capability` object was read by this guard; a string is still to be read. ``repr`` shows neither the
-    token nor the proof.
-    """
-
-    capability: Capability | str | None
-    proof: Proof | Possession | str | None = None
-    approvals: Iterable[Approval | str] = ()
-
-    @classmethod
-    def of(
-        cls,
-        capability: Capability | str | None,
-        proof: Proof | Possession | str | None,
-        approvals: Iterable[Approval | str],
-    ) -> Presented:
-        """Return what a caller presents: of a capability its token, which the guard reads itself."""
-        token = capability.token if isinstance(capability, Capability) else capability
-        return cls(token, proof, as_reusable(approvals))
-
-
-def as_reusable(approvals: Iterable[Approval | str]) -> Iterable[Approval | str]:
-    """Return the approvals as a sequence; read at most MAX_APPROVALS + 1 from an iterator."""
-    return list(islice(approvals, MAX_APPROVALS + 1)) if isinstance(approvals, Iterator) else approvals
+__all__ = ["Enforcement", "PermittedBlock", "decide"]
 
 
 class Enforcement:
     """One call on its way through a guard; for one use."""
 
     __slots__ = (
-        "_admitted", "_bounds", "_call", "_capability", "_late", "_operation_id", "_permit", "_presented",
-        "_session", "_settings", "_span", "_unapproved", "_used_votes",
+        "_admitted", "_bounds", "_call", "_capability", "_epoch", "_late", "_operation_id", "_permit",
+        "_presented", "_reader", "_session", "_settings", "_span", "_unapproved", "_used_votes", "began",
     )  # fmt: skip
 
     def __init__(self, settings: GuardSettings, presented: Presented, session: Session | None) -> None:
@@ -85,12 +57,16 @@ class Enforcement:
         # mostly random, so that no other call has the same
         self._operation_id = new_operation_id() if settings.ledger is not None else b""
         self._capability: Capability | None = None
+        self._reader: CapabilityReader | None = None
         self._call: Call | None = None
         self._bounds: tuple[Pattern, ...] = ()
         self._permit: Permit | None = None
         self._unapproved: Denied | None = None
         self._used_votes = self._admitted = False
+        self.began = False
+        """Whether the call counts as run; its runner says so."""
         self._late: Denied | None = None
+        self._epoch = 0  # of the revocations that the last decision knew
         self._span: CallSpan | None = None
 
     def read(self) -> None:
@@ -100,7 +76,8 @@ class Enforcement:
             Denied: there is none, or it cannot be read.
         """
         presented = self._presented.capability
-        self._capability = presented if isinstance(presented, Capability) else self._settings.read(presented)
+        self._reader = self._presented.reader or self._settings.reader
+        self._capability = presented if isinstance(presented, Capability) else self._reader.read(presented)
 
     async def decide(self, call: Call, bounds: tuple[Pattern, ...] = ()) -> None:
         """Take step 1: decide, with the approvals that the ledger holds as well.
@@ -116,9 +93,36 @@ class Enforcement:
         """
         self._call, self._bounds = call, bounds
         self._span = call_span(self._settings, call)
+        if (ledger := self._settings.ledger) is not None and not ledger.opened:
+            await ledger.ready()
         if self._capability is None:
             self.read()
         self._permit = await self._decided()
+
+    async def place(self) -> ThreadPlace:
+        """Take a place for the thread in which the call is to run; after a wait, decide again.
+
+        The agent whose share it counts against is known by what its issuer wrote: the subject and the first
+        holder, which no delegation changes.
+
+        Raises:
+            Denied: too many calls wait, or this call has waited too long.
+        """
+        capability = self._capability
+        assert capability is not None
+        first = capability.blocks[0]
+        agent = capability.root.data, capability.subject, first.holder.key if first.holder else None
+        place = self._settings.threads.request(agent)
+        if place.granted:
+            return place
+        await place.wait()
+        try:
+            self._check_trust()
+            self._permit = await self._decided()
+        except BaseException:
+            place.give_back()
+            raise
+        return place
 
     async def admit(self) -> Permit:
         """Take step 3: take from the ledger what the call uses up, and have its admission recorded.
@@ -146,31 +150,51 @@ class Enforcement:
         self._admitted = True
         return permit
 
-    def recheck(self) -> None:
-        """Take step 4: check again what the session has seen, which may be more after every wait.
+    def recheck(self, *, exposure: bool = True) -> None:
+        """Take step 4: check again what may have changed while the call waited.
 
-        The runner calls this after the ledger has admitted the call, and again in the thread that runs it.
+        That is the time, the revocations, the trust, and what the session has seen. The runner calls this
+        after the ledger has admitted the call, in the thread that runs it, and between the items of a stream.
+
+        Args:
+            exposure: whether what the session has seen counts; a stream that was begun goes on.
 
         Raises:
-            Denied: ``exposed``; the call must not run, and is recorded as not run.
+            Denied: the call must not run, or go on.
         """
-        capability, call = self._capability, self._call
-        if self._session is None or capability is None or call is None or not program(capability).watched:
-            return
+        settings, session, call = self._settings, self._session, self._call
+        assert call is not None
         try:
-            check_exposure(capability, call, self._session.labels)
-        except Denied as denied:
-            self._late = denied.for_tool(call.tool)
-            raise
+            self._check_trust()
+            capability = self._capability
+            assert capability is not None
+            compiled, now = program(capability), int(settings.clock())
+            if not compiled.starts <= now < capability.expires:
+                check_time(capability, now)
+            ledger = settings.ledger
+            if ledger is not None and (self.began or ledger.revoked.epoch != self._epoch):
+                ledger.revoked.check(capability.revocation_ids, capability.blocks[0].issued)
+            if exposure and compiled.watched and session is not None:
+                check_exposure(capability, call, session.labels)
+        except Exception as error:
+            self._late = as_denied(error, call.tool)
+            raise self._late from self._late.__cause__
+
+    def _check_trust(self) -> None:
+        """Read the capability again if the guard's trust was replaced since."""
+        reader = self._settings.reader
+        if reader is not self._reader:
+            self._capability, self._reader = reader.read(self._capability), reader
 
     def permitted(self) -> None:
         """Report to telemetry that the call may run."""
         if self._span is not None and self._permit is not None:
             self._span.decided("permitted", self._permit.subject)
 
-    async def refuse(self, error: Exception, tool: str) -> Denied:
-        """Record the refusal for an error in steps 1 to 4, and return it."""
+    async def refuse(self, error: Exception, tool: str, call: Call | None = None) -> Denied:
+        """Record the refusal for an error in steps 1 to 4, and return it; ``call`` if none was decided on."""
         denied = as_denied(error, tool)
+        self._call = self._call or call
         try:
             if self._admitted:
                 self._record(Outcome.NOT_RUN)
@@ -187,19 +211,26 @@ class Enforcement:
         if self._span is not None:
             self._span.end()
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None, *, broken_off: bool = False) -> None:
         """Take step 5: have the outcome recorded.
+
+        A call that its caller or this guard broke off is cancelled, whatever the tool makes of that.
 
         Args:
             error: what the call raised; None if it returned.
+            broken_off: whether the caller ended the call.
         """
-        outcome = Outcome.DONE if error is None else Outcome.CANCELLED
-        if error is not None and error is self._late:
+        late = error is not None and error is self._late
+        if isinstance(error, Denied) and not late:
+            error.from_tool = True
+        if not self.began:
             outcome = Outcome.NOT_RUN
-        elif isinstance(error, Exception):
+        elif error is None:
+            outcome = Outcome.DONE
+        elif late or broken_off or not isinstance(error, Exception) or is_cancelled():
+            outcome = Outcome.CANCELLED
+        else:
             outcome = Outcome.FAILED
-            if isinstance(error, Denied):
-                error.from_tool = True
         try:
             self._record(outcome)
         finally:
@@ -237,6 +268,8 @@ class Enforcement:
     def _verified(self, presented: Presented) -> Permit:
         assert self._capability is not None
         assert self._call is not None
+        if self._settings.ledger is not None:
+            self._epoch = self._settings.ledger.revoked.epoch
         return decide(self._settings, presented, self._capability, self._call, self._session, self._bounds)
 
     async def _request_approval(self) -> Permit:
@@ -252,6 +285,8 @@ class Enforcement:
         text = f"this call waits for approval, request {request.id}: make the same call again once approved"
         if request.state == "rejected":
             text = f"an approver has rejected this call, request {request.id}"
+            because = filed.rejected_because(request)
+            text += f", because: {because!r}" if because else ""
         raise Denied(Reason.NOT_APPROVED, text, request=request.id) from self._unapproved
 
     def _record(self, outcome: Outcome) -> None:
@@ -273,12 +308,11 @@ class Enforcement:
         if self._capability is None:
             with suppress(Denied):  # the record then names no capability
                 self.read()
-        with anyio.CancelScope(shield=True):
-            try:
-                call = DeniedCall(denied, settings.audience, settings.now(), self._call, self._capability)
-                await ledger.record_denial(call, self._operation_id)
-            except Exception as error:
-                log().warning("a refusal could not be recorded: %s", error)
+        try:
+            call = DeniedCall(denied, settings.audience, settings.now(), self._call, self._capability)
+            await run_to_end(partial(ledger.record_denial, call, self._operation_id))
+        except Exception as error:
+            log().warning("a refusal could not be recorded: %s", error)
 
 
 class PermittedBlock(AbstractAsyncContextManager[Permit]):
@@ -308,12 +342,18 @@ class PermittedBlock(AbstractAsyncContextManager[Permit]):
             enforcement.abandon()
             raise
         enforcement.permitted()
+        enforcement.began = True
         return permit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._enforcement.finish(error)
+
+
+def _read_approvals(approvals: Iterable[Approval | str]) -> list[Approval]:
+    few = islice(approvals, MAX_APPROVALS + 1)  # more are refused, and need not be read
+    return [item if isinstance(item, Approval) else Approval.parse(item) for item in few]
 
 
 def decide(
@@ -341,8 +381,8 @@ def decide(
         call,
         now=int(settings.clock()),
         audience=settings.audience,
-        proof=Proof.parse(proof) if isinstance(proof, str) else proof,
-        approvals=[Approval.parse(item) if isinstance(item, str) else item for item in approvals],
+        proof=proof if proof is None or isinstance(proof, (Proof, Possession)) else Proof.parse(proof),
+        approvals=_read_approvals(approvals) if approvals else (),
         designations=settings.designations,
         require_designations=settings.require_designations,
         bounds=bounds,
@@ -354,14 +394,3 @@ def decide(
         # by what this process knows; the ledger asks its store when it admits the call
         settings.ledger.revoked.check(permit.revocation_ids, permit.issued)
     return permit
-
-
-def as_denied(error: Exception, tool: str) -> Denied:
-    """Return the refusal for an error before a call ran."""
-    if isinstance(error, Denied):
-        return error.for_tool(tool)
-    if isinstance(error, MalformedError):
-        return Denied(Reason.MALFORMED, str(error), tool=tool)
-    denied = unavailable(error).for_tool(tool)
-    denied.__cause__ = error
-    return denied

@@ -18,9 +18,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..call.call import Call
+from ..errors import Denied
 from ..keys.keys import KeyPair
 from ..keys.trust import Trust
 from ..tokens.capability import Capability
@@ -29,14 +31,17 @@ from ..tools.registry import Registry
 from ..tools.tool import Tool
 from ..verify.permit import Permit
 from ..verify.verifier import Possession
-from .enforcement import Enforcement, PermittedBlock, Presented, as_denied, decide
+from .enforcement import Enforcement, PermittedBlock, decide
 from .invocation import Invocation
+from .presented import Presented
 from .session import Session
-from .settings import GuardSettings
+from .settings import GuardSettings, as_denied
+from .threads import THREADS
 from .toolbox import Toolbox
 
 if TYPE_CHECKING:
     from ..ledger.ledger import Ledger
+    from .trust_file import TrustFollower
 
 __all__ = ["Guard"]
 
@@ -63,6 +68,8 @@ class Guard:
         cross_check: whether the Datalog engine decides every call as well, and refuses what it does not
             permit; that doubles the time of a call, about. Without it our own decision stands alone, which
             the tests compare with the engine.
+        threads: how many plain functions run at a time; one agent gets at most half of them, and the calls
+            that come then wait. Async functions need none.
         clock: returns Unix seconds.
     """
 
@@ -75,6 +82,7 @@ class Guard:
         designations: Mapping[str, str] | None = None,
         require_designations: bool = True,
         cross_check: bool = False,
+        threads: int = THREADS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = GuardSettings(
@@ -84,6 +92,7 @@ class Guard:
             designations=designations,
             require_designations=require_designations,
             cross_check=cross_check,
+            threads=threads,
             clock=clock,
         )
         self._registry = Registry()
@@ -104,6 +113,19 @@ class Guard:
     @trust.setter
     def trust(self, trust: Trust) -> None:
         self.settings.trust = trust
+
+    def follow_trust(self, path: str | Path) -> TrustFollower:
+        """Keep the trust as a file of trusted keys says, while the block of ``async with`` runs.
+
+        The file is read at once, and again within a second of every change. A change that cannot be used
+        leaves the trust as it was, and is logged.
+
+        Raises:
+            OSError, ValueError: on entering: the file cannot be read, or names no key.
+        """
+        from .trust_file import TrustFollower  # for programs that run long
+
+        return TrustFollower(self.settings, Path(path).absolute())
 
     @property
     def ledger(self) -> Ledger:
@@ -176,7 +198,8 @@ class Guard:
         """Register a function written elsewhere, or a bound method, and return the guarded double.
 
         See `tool`. The function itself stays as it was. For a decorated method,
-        ``guard.add(the_object.method)`` chooses the object on which calls by name run the method.
+        ``guard.add(the_object.method)`` chooses the object on which calls by name run the method; a call of
+        another object's method runs on that object.
         """
         labels: Any = {"exposes_labels": exposes_labels, "untrusted": untrusted}
         return cast(F, self._registry.add(function, name=name, inject=inject, **labels))
@@ -297,6 +320,19 @@ class Guard:
         """
         presented = Presented.of(capability, proof, approvals)
         return PermittedBlock(Enforcement(self.settings, presented, session), call, validate)
+
+    async def record_denial(
+        self, denied: Denied, capability: Capability | str | None, call: Call | None = None
+    ) -> None:
+        """Have a refusal recorded that was decided before this guard could be asked, such as for its form.
+
+        Args:
+            denied: the refusal.
+            capability: the token that came with the call, if any did.
+            call: what was refused, if that can be said.
+        """
+        enforcement = Enforcement(self.settings, Presented.of(capability, None, ()), None)
+        await enforcement.refuse(denied, "", call)
 
     def decide(
         self,

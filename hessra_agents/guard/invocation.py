@@ -1,6 +1,7 @@
 """Run one call of a registered tool: find, decide, prepare, admit, re-check, run, record.
 
 `Invocation.begin` and `Invocation.result` are the path of a call, and the only place where its order stands.
+What has begun in a thread is awaited, however the call is cancelled.
 """
 
 from __future__ import annotations
@@ -13,20 +14,29 @@ from functools import partial
 from typing import Any
 
 import anyio
-from anyio import to_thread
 
 from ..call.call import Call
 from ..errors import Denied
 from ..tools.registry import Registry
+from ..tools.results import UNREAD, unread_error
 from ..tools.tool import Tool
-from .enforcement import Enforcement, Presented
+from .enforcement import Enforcement
+from .presented import Presented
 from .session import Session
 from .settings import GuardSettings
+from .threads import ThreadPlace
 
-__all__ = ["Invocation", "retry_until_approved"]
+__all__ = ["Invocation", "ToolExitError", "retry_until_approved"]
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 1.0
 """Seconds between two looks for votes while a call waits for them; the pause grows from first to last."""
+
+
+class ToolExitError(RuntimeError):
+    """The tool wanted to end the program, as ``sys.exit`` and argparse do; the call has failed instead."""
+
+    def __init__(self, tool: str, error: BaseException) -> None:
+        super().__init__(f"{tool} raised {type(error).__name__}: let it return, or raise an Exception")
 
 
 class Invocation:
@@ -76,6 +86,7 @@ class Invocation:
             Denied: the call is refused, and the refusal is recorded.
         """
         name, session = self._name, self._session
+        place: ThreadPlace | None = None
         enforcement = self._enforcement = Enforcement(self._settings, self._presented, session)
         try:
             # 1. find: the capability, the tool, and the call, made canonical once
@@ -84,20 +95,27 @@ class Invocation:
             call = Call.of(name, self._arguments)
             # 2. decide: may this capability make this call now?
             await enforcement.decide(call, tool.bounds)
+            if tool.kind == "sync":
+                place = await enforcement.place()  # which decides again after a wait
             # 3. prepare: the tool's own types, on the same bytes
             function = tool.prepare(call, self._injected, self._receiver)
             # 4. admit: the ledger takes what the call uses up
             await enforcement.admit()
-            # 5. re-check: what the session has seen while the call waited counts as well
-            enforcement.recheck()
+            # 5. re-check: what has changed while the ledger was asked counts as well
+            if self._settings.ledger is not None:
+                enforcement.recheck()
         except Exception as error:
+            if place is not None:
+                place.give_back()
             denied = await enforcement.refuse(error, name if isinstance(name, str) else "")
             raise denied from denied.__cause__
         except BaseException:
+            if place is not None:
+                place.give_back()
             enforcement.abandon()
             raise
         enforcement.permitted()
-        return PreparedCall(tool, function, call, session, enforcement)
+        return PreparedCall(tool, function, call, session, enforcement, place)
 
     async def result(self) -> Any:
         """Return what the tool returns; the items of an async generator as a list.
@@ -121,14 +139,21 @@ class Invocation:
         """Yield the items of a generator tool as they come; the session stores none of them.
 
         The outcome is recorded after the last item, or when the caller stops earlier.
+
+        Raises:
+            Denied: the call is refused; or the capability has ended since, and the stream with it.
+            Exception: any exception of the tool itself.
         """
         prepared = await self.begin()
+        at_caller = False
         try:
             async with aclosing(prepared.items()) as items:
                 async for item in items:
+                    at_caller = True
                     yield item
+                    at_caller = False
         except BaseException as error:
-            self._enforcement.finish(error)
+            self._enforcement.finish(error, broken_off=at_caller)
             raise
         self._enforcement.finish(None)
 
@@ -136,7 +161,7 @@ class Invocation:
 class PreparedCall:
     """A permitted call, ready to run once."""
 
-    __slots__ = ("_call", "_enforcement", "_function", "_session", "_tool")
+    __slots__ = ("_call", "_enforcement", "_function", "_place", "_session", "_tool")
 
     def __init__(
         self,
@@ -145,51 +170,67 @@ class PreparedCall:
         call: Call,
         session: Session | None,
         enforcement: Enforcement,
+        place: ThreadPlace | None,
     ) -> None:
         self._tool = tool
         self._function = function
         self._call = call
         self._session = session
         self._enforcement = enforcement
+        self._place = place
 
     async def result(self) -> Any:
         """Run the tool, and return what it returns; the session stores that."""
         session, tool = self._session, self._tool
-        if session is None:
-            return await self._returned()
-        self._expose(session)
         result = await self._returned()
-        session.record_result(tool.name, result, call=self._call, untrusted=tool.untrusted)
+        if isinstance(result, UNREAD):
+            raise unread_error(tool.name, result)
+        if session is not None:
+            session.record_result(tool.name, result, call=self._call, untrusted=tool.untrusted)
         return result
 
-    def items(self) -> AsyncGenerator[Any, None]:
-        """Return the items of a generator tool."""
-        if self._session is not None:
-            self._expose(self._session)
-        items: AsyncGenerator[Any, None] = self._function()
-        return items
+    async def items(self) -> AsyncGenerator[Any, None]:
+        """Yield the items of a generator tool, as long as the capability holds."""
+        self._begin()
+        try:
+            async with aclosing(self._function()) as items:
+                async for item in items:
+                    yield item
+                    self._enforcement.recheck(exposure=False)  # the caller may have taken a day
+        except SystemExit as error:
+            raise ToolExitError(self._tool.name, error) from error
 
-    def _expose(self, session: Session) -> None:
-        if self._tool.exposes_labels:
+    def _begin(self) -> None:
+        self._enforcement.began = True
+        if self._session is not None and self._tool.exposes_labels:
             # before it runs: what it raises or yields may be what its labels say
-            session.expose(self._tool.exposes_labels)
+            self._session.expose(self._tool.exposes_labels)
 
     async def _returned(self) -> Any:
         if self._tool.kind == "generator":
-            return [item async for item in self._function()]
-        if self._tool.kind == "sync":
-            # not abandoned on cancellation: a call that has started is awaited, then recorded
-            returned = await to_thread.run_sync(self._in_thread)
+            return [item async for item in self.items()]
+        if self._place is not None:
+            returned = await self._place.run(self._in_thread)
             if inspect.isawaitable(returned):
                 if inspect.iscoroutine(returned):
                     returned.close()
-                raise TypeError("a sync tool returned an awaitable: write the tool as async def")
+                raise TypeError(f"{self._tool.name} returned an awaitable: write the tool as async def")
             return returned
-        return await self._function()
+        self._begin()
+        try:
+            return await self._function()
+        except SystemExit as error:
+            raise ToolExitError(self._tool.name, error) from error
 
     def _in_thread(self) -> Any:
-        self._enforcement.recheck()  # the call may have waited for a thread
-        return self._function()
+        self._enforcement.recheck()  # the call may have waited for the thread
+        self._begin()
+        try:
+            return self._function()
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # in a thread, nothing else comes from outside
+            raise ToolExitError(self._tool.name, error) from error
 
 
 async def retry_until_approved(

@@ -7,29 +7,31 @@ A toolbox has a session. A guard that is called over a network gets one for each
     await guard.call(token, "send_email", {...}, session=session)     # to=from_result("search_contacts", ...)
 
 A result is stored as JSON, the form in which a model sees it, when the tool returns: later changes to the
-object do not count. Memory is bounded: the oldest results are dropped, and a result over the bound is not
-stored. A call that needs a value of a result that is not stored is refused. When the same call is made
-again, its result replaces the earlier result.
+object do not count. A string that is JSON text counts as that text, too. Memory is bounded: the oldest
+results are dropped, and a result over the bound is not stored. A call that needs a value of a result that is
+not stored is refused. When the same call is made again, its result replaces the earlier result.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 from ..call.call import Call
-from ..call.canonical import MalformedError, encode, parse
+from ..call.canonical import MAX_VALUES, Json, MalformedError, encode, parse, to_json
 from ..errors import Denied, Reason
-from ..grants.clauses import Results, Source
+from ..grants.clauses import Pattern, Results, Source, sources
 from ..grants.grants import tool_name
 from ..grants.labels import normalize_labels
 from ..grants.provenance import Selector
+from ..tools.results import ResultTooLargeError, result_json
 from .settings import log
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ MAX_RESULTS = 64
 """Results that a session stores."""
 
 MAX_RESULT = 256 << 10
-"""Bytes of one result with its arguments; a larger result is not stored."""
+"""Bytes of one result with its arguments. A larger one is not stored, nor one of more than `MAX_VALUES`."""
 
 MAX_KEPT = 4 << 20
 """Bytes of all results together."""
@@ -60,6 +62,8 @@ class _Result:
     text: bytes
     untrusted: bool
     size: int
+    values: int
+    sources: frozenset[Source] | None = None  # the only ones that may be looked for in it; None: any
     selected: dict[Source, frozenset[bytes]] = field(default_factory=dict)
 
 
@@ -78,6 +82,7 @@ class Session:
         self._results: dict[tuple[str, bytes], _Result] = {}
         self._bytes = 0
         self._selected_count = 0
+        self._lock = threading.Lock()  # a plain function may make calls by an event loop of its own
 
     def __repr__(self) -> str:
         return f"Session({len(self._results)} results, labels={sorted(self._labels)})"
@@ -107,28 +112,33 @@ class Session:
 
         Args:
             tool: the tool's name, or the function.
-            result: a value with a JSON form; any other value is not stored.
+            result: the value; a large one is not stored.
             call: the call that returned it; a later result of an equal call replaces this result.
             untrusted: whether strangers can write the result, so that only
                 ``from_result(..., untrusted=True)`` reads it.
         """
         name = tool if isinstance(tool, str) else tool_name(tool)
         place = (name, os.urandom(16) if call is None else call.canonical_json)
-        if place in self._results:
+        with self._lock:
             self._forget(place)
-        large = isinstance(result, (str, bytes)) and len(result) > MAX_RESULT
         try:
-            text = b"" if large else to_json(result, bytes_mode="base64")
-        except Exception:  # the value's own serializer may raise anything
-            log().info("a result of %r has no JSON form, so no argument can follow it", name)
+            written, values = result_json(result, max_bytes=MAX_RESULT, max_values=MAX_VALUES)
+        except ResultTooLargeError:
+            log().info("a result of %r is too large to be stored, so no argument can follow it", name)
             return
+        text = written.encode()
         size = len(text) + len(place[1])
-        if not text or size > MAX_RESULT:
+        if size > MAX_RESULT:
             return
-        self._results[place] = _Result(name, text, untrusted, size)
-        self._bytes += size
-        while len(self._results) > MAX_RESULTS or self._bytes > MAX_KEPT:
-            self._forget(next(iter(self._results)))
+        if isinstance(result, str) and result.lstrip()[:1] in ("[", "{"):  # perhaps JSON, of at most so many
+            values += min(MAX_VALUES, sum(map(text.count, (b",", b"[", b"{"))))
+        with self._lock:
+            if place in self._results:  # by another thread
+                self._forget(place)
+            self._results[place] = _Result(name, text, untrusted, size, values)
+            self._bytes += size
+            while len(self._results) > MAX_RESULTS or self._bytes > MAX_KEPT:
+                self._forget(next(iter(self._results)))
 
     def result_lookup(self) -> Results:
         """Return a function for one decision: whether a stored result holds a value at a given source.
@@ -136,35 +146,60 @@ class Session:
         The function raises `Denied` (``too_large``) if it would have to search more than `MAX_WORK` values.
         """
         left = [MAX_WORK]
-        answers: dict[tuple[bytes, Source], bool] = {}
+        known: dict[Source, tuple[set[bytes], Iterator[frozenset[bytes]]]] = {}
 
         def holds(value: bytes, source: Source) -> bool:
-            question = (value, source)
-            if question not in answers:
-                trusting = Selector.read(source.selector).untrusted
-                answers[question] = any(
-                    value in self._selected(result, source, left)
-                    for result in reversed(self._results.values())
-                    if result.tool == source.tool and (trusting or not result.untrusted)
-                )
-            return answers[question]
+            if not value:
+                return bool(self._results_of(source))
+            if source not in known:
+                # the newest first, each once, and no further than the decision needs
+                results = self._results_of(source)
+                known[source] = set[bytes](), (self._selected(one, source, left) for one in results)
+            found, rest = known[source]
+            while value not in found:
+                more = next(rest, None)
+                if more is None:
+                    return False
+                found |= more
+            return True
 
         return holds
 
-    def fork(self, share_results: Iterable[str | Callable[..., Any]] = ()) -> Session:
+    def _results_of(self, source: Source) -> list[_Result]:
+        trusting = Selector.read(source.selector).untrusted
+        with self._lock:
+            results = [*reversed(self._results.values())]
+        return [
+            result
+            for result in results
+            if result.tool == source.tool
+            and (trusting or not result.untrusted)
+            and (result.sources is None or source in result.sources)
+        ]
+
+    def fork(
+        self, share_results: Iterable[str | Callable[..., Any]] = (), *, patterns: Iterable[Pattern] = ()
+    ) -> Session:
         """Return a session for an agent that this agent talks to: with results of its own, and shared labels.
 
         Each may tell the other what it sees, so a label that one of them sees is at once a label of both.
 
         Args:
-            share_results: tools whose results so far the other agent may use as well.
+            share_results: tools whose results so far the other agent's arguments may follow as well.
+            patterns: what the other agent's capability says. It follows shared results only by the sources
+                that these name, so that it learns nothing else of them, whatever it narrows itself to.
         """
         shared = {tool_name(tool) for tool in share_results}
+        asked = frozenset(sources(patterns))
+        with self._lock:
+            results = [*self._results.items()]
         child = Session()
         child._labels = self._labels
         child._results = {
-            place: replace(result, selected={})
-            for place, result in self._results.items()
+            place: replace(
+                result, selected={}, sources=asked if result.sources is None else asked & result.sources
+            )
+            for place, result in results
             if result.tool in shared
         }
         child._bytes = sum(result.size for result in child._results.values())
@@ -219,27 +254,26 @@ class Session:
     def _selected(self, result: _Result, source: Source, left: list[int]) -> frozenset[bytes]:
         values = result.selected.get(source)
         if values is None:
-            # an upper bound of the number of values in the result
-            work = 1 + sum(map(result.text.count, (b",", b"[", b"{")))
-            if work > MAX_WORK:
-                return frozenset()  # no decision searches it, so a later decision need not try
-            left[0] -= work
+            left[0] -= result.values
             if left[0] < 0:
                 raise Denied(Reason.TOO_LARGE, "the call depends on too much of what the session has seen")
             values = _values(result.text, source.selector)
-            self._selected_count += len(values) + 1
-            if self._selected_count > _MOST_SELECTED:
-                for stored in self._results.values():
-                    stored.selected.clear()
-                self._selected_count = len(values) + 1
-            result.selected[source] = values
+            with self._lock:
+                self._selected_count += len(values) + 1
+                if self._selected_count > _MOST_SELECTED:
+                    for stored in self._results.values():
+                        stored.selected.clear()
+                    self._selected_count = len(values) + 1
+                result.selected[source] = values
         return values
 
 
 def _values(text: bytes, selector: str) -> frozenset[bytes]:
     """Return the selected values, each as the sha256 of its canonical JSON."""
-    try:
-        values = Selector.read(selector).values(parse(text))
-    except MalformedError:  # a number that is not finite, too many values
-        return frozenset()
+    result = json.loads(text, parse_float=lambda number: to_json(float(number)))  # written by `result_json`
+    select = Selector.read(selector).values
+    values: list[Json] = select(result)
+    if isinstance(result, str) and result.lstrip()[:1] in ("[", "{"):
+        with suppress(MalformedError):
+            values += select(parse(result))
     return frozenset([hashlib.sha256(encode(value)).digest() for value in values])

@@ -11,66 +11,31 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..call.canonical import MalformedError
 from ..errors import Denied, Reason
 from ..keys.trust import Trust
 from ..tokens.admission import ANCHOR, RESERVED
 from ..tokens.capability import Capability
 from ..verify.verifier import check_audience, check_time
+from .threads import THREADS, ToolThreads
 
 if TYPE_CHECKING:
     from logging import Logger
 
     from ..ledger.ledger import Ledger
 
-__all__ = ["GuardSettings", "log", "unavailable"]
+__all__ = ["CapabilityReader", "GuardSettings", "as_denied", "log", "unavailable"]
 
 MAX_KNOWN = 256
 """Capabilities that a guard has read and caches. A reading is cached, never a decision."""
 
 
-class GuardSettings:
-    """The settings of one guard; `Guard` documents them."""
+class CapabilityReader:
+    """Reads capabilities by one trust, which never changes, and caches what it has read."""
 
-    def __init__(
-        self,
-        trust: Trust,
-        *,
-        audience: str,
-        ledger: Ledger | None = None,
-        designations: Mapping[str, str] | None = None,
-        require_designations: bool = True,
-        cross_check: bool = False,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        if not isinstance(trust, Trust):
-            raise TypeError("trust must be a Trust, such as authority.trust or Trust.load('trust.json')")
-        if not audience or not isinstance(audience, str):
-            raise ValueError("a guard needs an audience: the name that capabilities for it must give")
-        reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
-        if reserved:
-            raise ValueError(f"the label {min(reserved)!r} is reserved")
+    def __init__(self, trust: Trust) -> None:
         self.trust = trust
-        self.audience = audience
-        self.ledger = ledger
-        self.designations = dict(designations or {})
-        self.require_designations = require_designations
-        self.cross_check = cross_check
-        self.clock = clock
-
-    @property
-    def trust(self) -> Trust:
-        """The root keys that capabilities must come from."""
-        return self._trust
-
-    @trust.setter
-    def trust(self, trust: Trust) -> None:
-        self._trust = trust
-        self.parse = lru_cache(MAX_KNOWN)(lambda token: Capability.parse(token, trust))
-        """Read a token by this trust. Another trust has another function, with an empty cache."""
-
-    def now(self) -> int:
-        """Return the time by the guard's clock, in whole Unix seconds."""
-        return int(self.clock())
+        self._parse = lru_cache(MAX_KNOWN)(lambda token: Capability.parse(token, trust))
 
     def read(self, capability: Capability | str | None) -> Capability:
         """Return the capability, its signatures checked against the trust and its content admitted.
@@ -86,11 +51,61 @@ class GuardSettings:
         if type(token) is not str:
             raise Denied(Reason.MALFORMED, "a capability must be a string")
         try:
-            return self.parse(token)
+            return self._parse(token)
         except Denied:
             raise
         except Exception as error:
             raise unavailable(error) from error
+
+
+class GuardSettings:
+    """The settings of one guard; `Guard` documents them."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        *,
+        audience: str,
+        ledger: Ledger | None = None,
+        designations: Mapping[str, str] | None = None,
+        require_designations: bool = True,
+        cross_check: bool = False,
+        threads: int = THREADS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(trust, Trust):
+            raise TypeError("trust must be a Trust, such as authority.trust or Trust.load('trust.json')")
+        if not audience or not isinstance(audience, str):
+            raise ValueError("a guard needs an audience: the name that capabilities for it must give")
+        reserved = {ANCHOR, *RESERVED} & (designations or {}).keys()
+        if reserved:
+            raise ValueError(f"the label {min(reserved)!r} is reserved")
+        self.trust = trust
+        self.audience = audience
+        self.ledger = ledger
+        self.designations = dict(designations or {})
+        self.require_designations = require_designations
+        self.cross_check = cross_check
+        self.threads = ToolThreads(threads)
+        self.clock = clock
+
+    @property
+    def trust(self) -> Trust:
+        """The root keys that capabilities must come from."""
+        return self.reader.trust
+
+    @trust.setter
+    def trust(self, trust: Trust) -> None:
+        # one assignment, so that no thread finds a trust beside what another trust has read
+        self.reader = CapabilityReader(trust)
+
+    def now(self) -> int:
+        """Return the time by the guard's clock, in whole Unix seconds."""
+        return int(self.clock())
+
+    def read(self, capability: Capability | str | None) -> Capability:
+        """Return the capability as the present trust reads it: see `CapabilityReader.read`."""
+        return self.reader.read(capability)
 
     def check_capability(self, capability: Capability | str | None) -> Capability:
         """Return the capability if the guard honors it now: signatures, content, time, audience, revocation.
@@ -122,6 +137,17 @@ def unavailable(error: Exception) -> Denied:
     """Return the refusal for a failure of the guard itself; only the log gets the cause."""
     log().error("the guard failed, so it refused a call", exc_info=error)
     return Denied(Reason.UNAVAILABLE)
+
+
+def as_denied(error: Exception, tool: str) -> Denied:
+    """Return the refusal for an error before a call ran."""
+    if isinstance(error, Denied):
+        return error.for_tool(tool)
+    if isinstance(error, MalformedError):
+        return Denied(Reason.MALFORMED, str(error), tool=tool)
+    denied = unavailable(error).for_tool(tool)
+    denied.__cause__ = error
+    return denied
 
 
 def log() -> Logger:

@@ -27,11 +27,12 @@ from ..tools.registry import Registry
 from ..tools.wrappers import bound_wrapper
 from ..verify.permit import Permit
 from ..verify.verifier import Possession
-from .enforcement import Enforcement, PermittedBlock, Presented, as_denied, as_reusable, decide
+from .enforcement import Enforcement, PermittedBlock, decide
 from .invocation import Invocation, retry_until_approved
 from .narrowing import check_conditions, exact_call
+from .presented import Presented, as_reusable
 from .session import Session
-from .settings import GuardSettings
+from .settings import GuardSettings, as_denied
 
 __all__ = ["Toolbox"]
 
@@ -42,8 +43,8 @@ R = TypeVar("R")
 class Toolbox:
     """The tools that one agent may call; `Guard.toolbox` and `delegate` return one.
 
-    Any code that has the object may use it: give it to its agent only, and `delegate` to others. ``session``
-    is what the agent has seen. ``repr`` shows no token.
+    Any code that has the object may use it: give it to its agent only, and `delegate` to others. ``repr``
+    shows no token.
     """
 
     def __init__(
@@ -57,20 +58,20 @@ class Toolbox:
         name: str | None,
         session: Session | None,
     ) -> None:
-        known = settings.read(capability)
+        reader = settings.reader
+        known = reader.read(capability)
         settings.check_audience(known)
         if known.holder is not None and key is None:
             raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
         possession = Possession.show(known, key) if key is not None and known.holder is not None else None
         self.settings = settings
         self._registry = registry
-        self._presented = Presented(known, possession)
+        self._presented = Presented(known, possession, reader=reader)
         self._capability = known
         self._key = key
         self._inject = dict(inject or {})
-        self._parse = settings.parse
         self.name = name or known.subject
-        self.session = Session() if session is None else session
+        self._session = Session() if session is None else session
 
     def __repr__(self) -> str:
         return f"Toolbox({self.name!r}, tools={list(self.tools)})"
@@ -90,6 +91,11 @@ class Toolbox:
         """Evidence that the holder's key was used at this guard; None for a bearer capability."""
         proof = self._presented.proof
         return proof if isinstance(proof, Possession) else None
+
+    @property
+    def session(self) -> Session:
+        """What the agent has seen."""
+        return self._session
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -154,13 +160,17 @@ class Toolbox:
         )
 
     def _present(self, approvals: Iterable[Approval | str] = ()) -> Presented:
-        if self.settings.parse is not self._parse:
+        presented, reader = self._presented, self.settings.reader
+        if presented.reader is not reader:
             # the guard's trust was replaced: verify the capability by the new trust
-            parse, self._capability = self.settings.parse, self.settings.read(self._capability)
-            self._parse, self._presented = parse, Presented(self._capability, self._presented.proof)
+            try:
+                self._capability = reader.read(self._capability)
+            except Denied:  # which the call reads, to be refused on record
+                return Presented.of(self._capability, presented.proof, approvals)
+            presented = self._presented = Presented(self._capability, presented.proof, reader=reader)
         if type(approvals) is tuple and not approvals:  # anything else that is empty is checked as well
-            return self._presented
-        return Presented(self._presented.capability, self._presented.proof, as_reusable(approvals))
+            return presented
+        return Presented(presented.capability, presented.proof, as_reusable(approvals), reader)
 
     def permit(
         self,
@@ -177,8 +187,8 @@ class Toolbox:
     def decide(self, call: Call) -> Permit:
         """Return the decision on such a call alone: see `Guard.decide`."""
         try:
-            presented = self._present()
-            return decide(self.settings, presented, self._capability, call, self.session)
+            capability = self.settings.read(self._capability)
+            return decide(self.settings, self._present(), capability, call, self.session)
         except Exception as error:
             denied = as_denied(error, call.tool)
             raise denied from denied.__cause__
@@ -267,8 +277,9 @@ class Toolbox:
             ttl: time from now after which the sub-agent's capability is refused.
             designations: labels that the guard must state with these values.
             inject: values that the host injects for the sub-agent; this toolbox's own if omitted.
-            share_results: tools whose results so far the sub-agent's arguments may follow; it sees no other
-                results but its own. Labels that either agent is exposed to apply to both.
+            share_results: tools whose results so far the sub-agent's arguments may follow, at the places that
+                its capability names; of all else it sees only its own results. Labels that either agent is
+                exposed to apply to both.
 
         Raises:
             ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
@@ -276,7 +287,7 @@ class Toolbox:
         if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
             raise ValueError(f"the name of a sub-agent of {self.name!r} must be {self.name}:<name>")
         check_conditions(conditions, self._registry.tools)
-        session = self.session.fork([self._registry.tool_name(tool) for tool in share_results])
+        shared = [self._registry.tool_name(tool) for tool in share_results]
         key = KeyPair.generate()
         child = self._capability.delegate(
             *conditions,
@@ -287,6 +298,9 @@ class Toolbox:
             now=self.settings.now(),
         )
         injected = self._inject if inject is None else inject
+        patterns = [pattern for block in child.blocks for pattern in block.patterns]
+        patterns += [bound for tool in self._registry.tools.values() for bound in tool.bounds]
+        session = self.session.fork(shared, patterns=patterns)
         return Toolbox(
             self.settings, self._registry, child, key=key, inject=injected, name=name, session=session
         )
