@@ -14,10 +14,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import Denied, Reason
 from .canonical import Json, MalformedError, parse_lenient, to_json, to_json_and_text, to_json_fast
-from .facts import SIGNATURES, Values, fact
+from .facts import Values, at, fact, work
 
 __all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]
 
@@ -41,27 +42,31 @@ def digest(domain: str, *parts: bytes) -> bytes:
 
 
 MAX_WORK = 8 << 20
-"""Bytes of arguments, times the number of facts about whole lists and objects that one call may cost."""
+"""Work that the facts about one call may cost, in bytes of text that are encoded once (see `facts.work`)."""
 
 _DIGEST = ("", "")  # the digest's key among the computed facts; no fact has it
-_COSTLY = frozenset({"arg_json", *(name for name, types in SIGNATURES.items() if types[0].endswith("s"))})
+_NOTHING = object()
+_STEP, _ELEMENT = 64, 4
+"""Work of one step of a pointer, and of one element that is copied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operation on an object with arguments: ``invoke`` on ``tool:send_email`` with ``{...}``.
 
-    Create a call with `Call.of`. Two calls are equal when their canonical bytes are equal.
+    Create a call with `Call.of`. Two calls are equal when their canonical bytes are equal. ``repr`` shows no
+    argument.
     """
 
     resource: str
     operation: str
-    canonical_json: bytes
+    canonical_json: bytes = field(repr=False)
     """The canonical JSON of the arguments (RFC 8785; integers with all their digits)."""
     _arguments: dict[str, Json] = field(repr=False, compare=False)
     _known: dict[tuple[str, str], Values | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _places: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _work: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
 
     @classmethod
@@ -130,22 +135,34 @@ class Call:
         """Return the values of one typed fact about this call, or None if the fact is not stated.
 
         Raises:
-            Denied: ``too_large``, if the token requires too many facts about whole lists and objects of a
-                large call.
+            Denied: ``too_large``, if the token requires too many facts about large arguments.
         """
-        known = self._known
-        place = (predicate, key)
-        if place not in known:
-            # computed once for all branches, and within a budget: a digest of a megabyte is not free
-            if predicate in _COSTLY or ":" in key:
-                self._spend()
-            known[place] = fact(self._arguments, predicate, key)
-        return known[place]
+        named = (predicate, key)
+        known: Any = self._known.get(named, _NOTHING)
+        if known is _NOTHING:  # computed once for all branches, and within a budget
+            value = self._at(key)
+            self._work[0] += work(value, predicate)
+            if self._work[0] > MAX_WORK:
+                raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks on them")
+            known = self._known[named] = None if value is _NOTHING else fact(value, predicate)
+        return known  # type: ignore[no-any-return]
 
-    def _spend(self) -> None:
-        self._work[0] += len(self.canonical_json)
-        if self._work[0] > MAX_WORK:
-            raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks that apply to them")
+    def has(self, key: str) -> bool:
+        """Return whether the call has a value at a place."""
+        return self._at(key) is not _NOTHING
+
+    def _at(self, key: str) -> Any:
+        if key and key[0] != "/":
+            return self._arguments.get(key, _NOTHING)
+        if key not in self._places:
+            try:
+                value: Any = at(self._arguments, key)
+            except LookupError:
+                value = _NOTHING
+            self._places[key] = value
+            copied = len(value) if isinstance(value, list) and key[-1:] == ":" else 0
+            self._work[0] += _STEP * key.count("/") + _ELEMENT * copied
+        return self._places[key]
 
 
 def _read(arguments: object) -> tuple[dict[str, Json], bytes]:

@@ -70,20 +70,22 @@ def parse(text: str | bytes) -> Json:
 def parse_lenient(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> object:
     """Read JSON text once, as `parse` does, without checking numbers, surrogates and the count of values.
 
-    For a message that contains arguments: the arguments are checked when they become a call.
+    For a message that contains arguments: the arguments are checked when they become a call. Far more values
+    than a call may have are refused before any is read.
 
     Args:
         max_bytes: the most bytes of UTF-8 that are read.
 
     Raises:
-        MalformedError: the text is too large, too deep or not JSON, or gives a name twice.
+        MalformedError: the text is too large, too deep or not JSON, begins with a byte order mark, or gives a
+            name twice.
     """
     try:
         _refuse_large(len(text), max_bytes)
         data = text.encode() if isinstance(text, str) else text
         _refuse_large(len(data), max_bytes)
         source = data.decode()
-        _refuse_deep_nesting(source)
+        _refuse_costly(source)
         return _DECODER.decode(source)
     except (json.JSONDecodeError, UnicodeError, RecursionError):  # the last if the stack was almost full
         raise MalformedError("not JSON text in UTF-8") from None
@@ -160,8 +162,10 @@ def to_json_fast(members: dict[Any, Any]) -> tuple[dict[str, Json], bytes] | Non
 _FEW, _SHORT, _SMALL = 64, 1 << 14, 1 << 53  # members, characters, integers
 
 _TOO_LONG = 10**MAX_DIGITS
+_TOO_MANY = f"more than {MAX_VALUES} values"
 _TOO_DEEP = f"more than {MAX_DEPTH} nested lists and objects"
-_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _refuse_large(size: int, max_bytes: int = MAX_BYTES) -> None:
@@ -169,16 +173,24 @@ def _refuse_large(size: int, max_bytes: int = MAX_BYTES) -> None:
         raise MalformedError(f"more than {max_bytes} bytes")
 
 
-def _refuse_deep_nesting(source: str) -> None:
-    # The decoder recurses on the C stack. It stops at the first fault of the text, and up to there it sees
-    # exactly the brackets that are counted here.
-    if source.count("[") + source.count("{") <= MAX_DEPTH:
+def _refuse_costly(source: str) -> None:
+    # The decoder recurses on the C stack, and calls back for each object and integer. It stops at the first
+    # fault of the text, and up to there it sees exactly the commas and brackets that are counted here.
+    if source[:1] == "\ufeff":
+        raise MalformedError("a byte order mark (BOM) before the JSON text: leave it out")
+    if source.count("[") + source.count("{") <= MAX_DEPTH and source.count(",") <= MAX_VALUES:
         return
+    most = 2 * MAX_VALUES
+    bare, strings = _STRING.subn("", source, 2 * most + 1)
+    if strings > 2 * most or bare.count(",") + bare.count("[") + bare.count("{") > most:
+        raise MalformedError(_TOO_MANY)
     depth = 0
-    for token in _STRING_OR_BRACKET.finditer(source):
-        depth += (token[0] in "[{") - (token[0] in "]}")
+    for bracket in _BRACKET.finditer(bare):
+        depth += 1 if bracket[0] in "[{" else -1
         if depth > MAX_DEPTH:
             raise MalformedError(_TOO_DEEP)
+        if depth < 0:
+            return
 
 
 def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
@@ -268,7 +280,7 @@ class _Walk:
         self.values += values
         _refuse_large(self.size)
         if self.values > MAX_VALUES:
-            raise MalformedError(f"more than {MAX_VALUES} values")
+            raise MalformedError(_TOO_MANY)
         if depth > MAX_DEPTH:
             raise MalformedError(_TOO_DEEP)
 

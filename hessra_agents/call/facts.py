@@ -12,20 +12,22 @@ type. *Derived* facts are stated beside it, only for a value that already has th
               arg_fields (names of an object)
     of lists  arg_strs  arg_ints  arg_paths  arg_urls  arg_emails  arg_lens  arg_operands (as sets)
     call      arg_names (no key)
+    results   digest (sha256 of the canonical JSON)   digests (of each element); no token names these two
 
-`fact` is total: for any key it returns the values or None.
+`fact` is total: for any value it returns the values or None. One place has one key (`is_key`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 from . import formats
-from .canonical import Json, encode
+from .canonical import MAX_DEPTH, Json, encode
 
-__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "escape", "fact", "has"]
+__all__ = ["INT64", "MAX_ELEMENTS", "SIGNATURES", "Values", "at", "escape", "fact", "is_key", "work"]
 
 Value: TypeAlias = "str | int | bool | bytes | frozenset[str] | frozenset[int]"
 Values: TypeAlias = "tuple[Value, ...]"
@@ -36,6 +38,9 @@ INT64 = 1 << 63
 MAX_ELEMENTS = 512
 """Elements of a list. A longer list has no list facts, so every constraint on its elements fails: this
 bounds the work of a check."""
+
+MAX_KEY = 1024
+"""Characters of a key."""
 
 SIGNATURES: dict[str, tuple[str, ...]] = {
     "arg_names": ("strs",),
@@ -63,28 +68,68 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 """Every predicate, with the types of its values after the key."""
 
 
-def fact(arguments: dict[str, Json], predicate: str, key: str) -> Values | None:
-    """Return the values of ``predicate(key, ...)`` for these canonical arguments, or None if not stated."""
-    if predicate == "arg_names":
-        return (frozenset(arguments),)
-    try:
-        value = _at(arguments, key)
-    except LookupError:
-        return None
+def fact(value: Json, predicate: str) -> Values | None:
+    """Return the values of ``predicate(key, ...)`` for the value at the key, or None if not stated."""
     return _FACTS[predicate](value)
 
 
-def has(arguments: dict[str, Json], key: str) -> bool:
-    """Return whether these arguments have a value at this place."""
-    try:
-        _at(arguments, key)
-    except LookupError:
-        return False
-    return True
+def work(value: Json, predicate: str) -> int:
+    """Return about how much work a fact is: in bytes of text, where to encode one byte is 1."""
+    if predicate not in _WORK:
+        return 0
+    if isinstance(value, str):
+        return _WORK[predicate] * (_TEXT + len(value))
+    if predicate in _WHOLE:
+        return _WORK[predicate] * _size(value)
+    # of a longer list, and of elements that are no strings, nothing is looked at
+    elements = value if isinstance(value, list) and len(value) <= MAX_ELEMENTS else []
+    return _WORK[predicate] * sum([_VALUE + (len(e) if isinstance(e, str) else 0) for e in elements])
 
 
-def _at(arguments: dict[str, Json], key: str) -> Json:
-    return arguments[key] if key[:1] != "/" else _resolve(arguments, key)
+_VALUE, _TEXT = 512, 64
+_WHOLE = frozenset({"arg_json", "arg_argv", "digest", "digests"})
+_WORK = dict.fromkeys((*_WHOLE, "arg_scalar", "arg_strs", "arg_ints", "arg_lens", "arg_operands"), 1)
+_WORK |= {"arg_argv": 4}
+_WORK |= dict.fromkeys(("arg_path", "arg_paths", "arg_url", "arg_urls", "arg_email", "arg_emails"), 6)
+
+
+def _size(value: Json) -> int:
+    if isinstance(value, str):
+        return _TEXT + len(value)
+    if isinstance(value, dict):
+        return _VALUE + sum(map(len, value)) + sum(map(_size, value.values()))
+    return _VALUE + (sum(map(_size, value)) if isinstance(value, list) else 0)
+
+
+_POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*+)++")
+
+
+def is_key(key: str) -> bool:
+    """Return whether this can be the key of a fact: a name, or a pointer in its one spelling."""
+    steps = key.count("/") if key[:1] == "/" else 0
+    return len(key) <= MAX_KEY and steps <= MAX_DEPTH and (not steps or bool(_POINTER.fullmatch(key)))
+
+
+def at(arguments: dict[str, Json], key: str) -> Json:
+    """Return the value at a place; the empty key is the place of all arguments.
+
+    Raises:
+        LookupError: there is no value.
+    """
+    if key[:1] != "/":
+        return arguments[key] if key else arguments
+    value: Json = arguments
+    *steps, last = key[1:].split("/")
+    if not steps:
+        raise LookupError  # an argument has one key, its name, and no pointer beside it
+    for step in steps:
+        value = _inside(value, step)
+    if not isinstance(value, list) or last[-1:] != ":":
+        return _inside(value, last)
+    start = _index(last[:-1])  # the rest of a list is a place, and no place is inside it
+    if start > len(value):
+        raise LookupError
+    return value[start:]
 
 
 def escape(name: str) -> str:
@@ -92,31 +137,19 @@ def escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _resolve(arguments: dict[str, Json], pointer: str) -> Json:
-    value: Json = arguments
-    steps = pointer[1:].split("/")
-    if len(steps) == 1:
-        raise LookupError  # an argument has one key, its name, and no pointer beside it
-    for step in steps:
-        if isinstance(value, dict):
-            value = value[step.replace("~1", "/").replace("~0", "~")]
-        elif isinstance(value, list):
-            value = _element(value, step)
-        else:
-            raise LookupError
-    return value
+def _inside(value: Json, step: str) -> Json:
+    if isinstance(value, dict):
+        return value[step.replace("~1", "/").replace("~0", "~")]
+    if isinstance(value, list):
+        return value[_index(step)]
+    raise LookupError
 
 
-def _element(value: list[Json], step: str) -> Json:
-    index, tail = (step[:-1], True) if step[-1:] == ":" else (step, False)
+def _index(step: str) -> int:
     # RFC 6901, 4: digits without leading zeros
-    if not (index.isascii() and index.isdigit()) or (index[0] == "0" and index != "0") or len(index) > 6:
+    if not (step.isascii() and step.isdigit()) or (step[0] == "0" and step != "0") or len(step) > 6:
         raise LookupError
-    if tail:
-        if int(index) > len(value):
-            raise LookupError
-        return value[int(index) :]
-    return value[int(index)]
+    return int(step)
 
 
 def _is_int(value: Json) -> bool:
@@ -142,7 +175,17 @@ def _null(value: Json) -> Values | None:
 def _json(value: Json) -> Values | None:
     if type(value) is str or type(value) is bool or value is None or _is_int(value):
         return None
+    return _digest(value)
+
+
+def _digest(value: Json) -> Values:
     return (hashlib.sha256(encode(value)).digest(),)
+
+
+def _digests(value: Json) -> Values | None:
+    if not isinstance(value, list) or len(value) > MAX_ELEMENTS:
+        return None
+    return tuple([_digest(element)[0] for element in value])
 
 
 def _scalar(value: Json) -> Values | None:
@@ -198,6 +241,9 @@ def _each(of_element: Callable[[Json], Values | None], arity: int = 1) -> Callab
 
 
 _FACTS: dict[str, Callable[[Json], Values | None]] = {
+    "digest": _digest,
+    "digests": _digests,
+    "arg_names": _fields,
     "arg_str": _str,
     "arg_int": _int,
     "arg_bool": _bool,

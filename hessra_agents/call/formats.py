@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
 
 __all__ = ["argv", "email", "operand", "path", "url"]
 
@@ -52,9 +50,10 @@ def path(text: str) -> str | None:
     """
     if text[:1] != "/" or len(text) > MAX_PATH or not _is_legible(text) or len(text.encode()) > MAX_PATH:
         return None
-    if text == "/":
-        return text
-    return text + "/" if _is_one_walk(text, _is_component) else None
+    # a tool may decode the path, and compare the compatibility form of what it gets
+    readings = [text, _decoded(_AGAIN.sub("%", text), errors="replace")] if "%" in text else [text]
+    odd = [reading for reading in readings if not _is_one_walk(reading, _COMPONENT)]
+    return text if text == "/" else None if odd else text + "/"
 
 
 def url(text: str) -> tuple[str, str] | None:
@@ -150,14 +149,15 @@ def _is_legible(text: str) -> bool:
     """Return whether a string is in NFC and has no control, invisible or unassigned character."""
     if text.isascii():
         return text.isprintable()
-    hidden = any(unicodedata.category(character) in _HIDDEN for character in text)
-    return not hidden and not re.search(_IGNORABLE, text) and unicodedata.is_normalized("NFC", text)
+    # `isprintable` refuses controls, formats (bidi, zero width), surrogates, private use and what is not
+    # assigned, and every separator; of these, other spaces than the usual one are legible
+    seen = re.sub(_SPACES, "", text).isprintable() and not re.search(_IGNORABLE, text)
+    return seen and unicodedata.is_normalized("NFC", text)
 
 
-# Controls, formats (bidi, zero width), surrogates, private use, unassigned; line and paragraph separators.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SPACES = r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"  # Zs, without the space
 # The rest of Unicode's Default_Ignorable_Code_Point: joiners, fillers, variation selectors.
-# This and the next pattern are strings: `re` compiles these large sets only when they are first needed.
+# These patterns are strings: `re` compiles these large sets only when they are first needed.
 _IGNORABLE = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 _NO_WORD = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
@@ -165,40 +165,37 @@ _NO_WORD = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 # Paths, of files and of URLs
 
 
-def _is_one_walk(text: str, is_component: Callable[[str], bool]) -> bool:
-    """Return whether every component is allowed, and stays so in the compatibility form (NFKC).
+def _is_one_walk(text: str, odd: re.Pattern[str]) -> bool:
+    """Return whether no component is odd, also in the compatibility form (NFKC).
 
     Some tools and file systems compare that form, in which a fullwidth full stop is a full stop.
     """
-    return all(
-        form.count("/") == text.count("/")
-        and "\\" not in form
-        and not _ENCODED_AGAIN.search(form)
-        and all(map(is_component, form.split("/")[1:]))
-        for form in {text, unicodedata.normalize("NFKC", text)}
-    )
+    forms = [text] if text.isascii() else [text, unicodedata.normalize("NFKC", text)]
+    slashes = text.count("/")
+    return not [f for f in forms if f.count("/") != slashes or "\\" in f or odd.search(f"{f}/")]
 
 
-def _is_component(name: str) -> bool:
-    return name not in ("", ".", "..") and name[0] != "~" and name == name.strip()
-
-
-def _is_segment(name: str) -> bool:
-    return name.partition(";")[0].strip() not in ("", ".", "..")
+def _decoded(text: str, errors: str = "strict") -> str:
+    return _ENCODED.sub(lambda run: bytes.fromhex(run[0].replace("%", "")).decode(errors=errors), text)
 
 
 def _is_location(text: str) -> bool:
     if _NEEDLESS.search(text):
         return False
     try:
-        decoded = unquote_to_bytes(text).decode()
+        decoded = _decoded(text) if "%" in text else text
     except UnicodeDecodeError:
         return False
-    return _is_legible(decoded) and _is_one_walk(decoded.removesuffix("/"), _is_segment)
+    return _is_legible(decoded) and _is_one_walk(decoded.removesuffix("/"), _SEGMENT)
 
 
-# '.', '/', '\' and NUL that one more decoding would reveal.
-_ENCODED_AGAIN = re.compile(r"%(?:25)*(?:2e|2f|5c|00)", re.IGNORECASE)
+# Components that are empty, dots, a home directory, or begin or end with white space; and '.', '/', '\' and
+# NUL that decoding would reveal, once or several times: their encodings, and a '%' with an encoded digit.
+_ENCODED_AGAIN = r"%(?:25)*(?:2[eE]|2[fF]|5[cC]|00)|%[0-9a-fA-F]?%(?:25)*(?:3[0-9]|[46][1-6])"
+_COMPONENT = re.compile(rf"/(?:/|\.\.?/|~|\s)|\s/|{_ENCODED_AGAIN}")
+_SEGMENT = re.compile(rf"/\s*+(?:\.\.?\s*+)?[;/]|{_ENCODED_AGAIN}")
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_AGAIN = re.compile(r"%(?:25)+(?=[0-9A-Fa-f]{2})")  # encoded more than once
 # Encodings of characters that need none (RFC 3986, 6.2.2.2), of '/' and of '\'.
 _NEEDLESS = re.compile(r"%(?:2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7E)")
 
@@ -207,22 +204,20 @@ _NEEDLESS = re.compile(r"%(?:2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7E)")
 
 
 def _is_host(text: str) -> bool:
-    labels = text.split(".")
-    return (
-        len(text) <= MAX_HOST
-        and all(_LABEL.fullmatch(label) and not label.startswith("xn--") for label in labels)
-        and not _NUMBER.fullmatch(labels[-1])
-    )
+    last = text.rpartition(".")[2]
+    return len(text) <= MAX_HOST and _HOST.fullmatch(text) is not None and not _NUMBER.fullmatch(last)
 
 
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1035, 2.3.1, as eased by RFC 1123, 2.1
+# RFC 1035, 2.3.1, as eased by RFC 1123, 2.1
+_LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # every browser reads a host that ends so as IPv4 (WHATWG URL)
 
-_PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]"  # RFC 3986, 3.3: pchar without percent encoding, and '/'
+_PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+"  # RFC 3986, 3.3: pchar without percent encoding, and '/'
 _URL = re.compile(
     r"(https?)://([a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
-    rf"(/(?:{_PLAIN}|%[0-9A-F]{{2}})*)?"
-    rf"(?:\?(?:{_PLAIN}|[?]|%[0-9A-Fa-f]{{2}})*)?"
+    rf"(/{_PLAIN}(?:%[0-9A-F]{{2}}{_PLAIN})*)?"
+    rf"(?:\?{_PLAIN}(?:(?:[?]|%[0-9A-Fa-f]{{2}}){_PLAIN})*)?"
 )
 
 _ATOM = r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+"  # RFC 5322, 3.2.3: atext without '%' and '!'

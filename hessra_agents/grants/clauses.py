@@ -13,16 +13,15 @@ session, ``results_of`` that every element of a list did. The session answers fo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias
 
 from ..call.call import Call
-from ..call.facts import MAX_ELEMENTS, SIGNATURES, Values, escape
+from ..call.facts import SIGNATURES, Values, is_key
 
 __all__ = ["SOURCED", "TESTS", "Branch", "Clause", "Operand", "Pattern", "Results", "Source", "Test"]
-__all__ += ["by_argument"]
+__all__ += ["by_argument", "sources"]
 
 SOURCED = frozenset({"result_of", "results_of"})
 """The facts that only a session can state."""
@@ -90,7 +89,8 @@ class Source:
 
 
 Results: TypeAlias = "Callable[[bytes, Source], bool]"
-"""Returns whether a session has seen a value, named by the sha256 of its canonical JSON, at this source."""
+"""Returns whether a session has seen a value, named by the sha256 of its canonical JSON, at this source; for
+an empty name, whether it stores any result in which the source may be looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,8 @@ class Clause:
 
     def well_formed(self) -> bool:
         """Return whether predicate, key, literal and tests fit together, so that evaluation cannot fail."""
+        if not is_key(self.key):
+            return False
         sourced = isinstance(self.equal, Source)
         if sourced or self.fact in SOURCED:
             return sourced and self.fact in SOURCED and bool(self.key) and not self.tests
@@ -117,28 +119,16 @@ class Clause:
     def holds(self, call: Call, results: Results | None = None) -> bool:
         """Return whether the call has this fact. Without a session, no value comes from a result."""
         if isinstance(self.equal, Source):
-            return results is not None and self._comes_from(self.equal, call, results)
+            if results is None:
+                return False
+            digests: Any = call.fact("digests" if self.fact == "results_of" else "digest", self.key)
+            return digests is not None and all(results(digest, self.equal) for digest in digests)
         values = call.fact(self.fact, self.key)
         if values is None:
             return False
         if self.equal is not None:
             return values[0] == self.equal
         return not [test for test in self.tests if not test.holds(values)]
-
-    def _comes_from(self, source: Source, call: Call, results: Results) -> bool:
-        keys = [self.key]
-        if self.fact == "results_of":
-            length = call.fact("arg_len", self.key)
-            # a string also has a length; only a list or an object has this digest
-            if length is None or call.fact("arg_json", self.key) is None:
-                return False
-            count = cast(int, length[0])
-            if count > MAX_ELEMENTS:
-                return False
-            place = self.key if self.key.startswith("/") else f"/{escape(self.key)}"
-            keys = [f"{place}/{index}" for index in range(count)]
-        digests = [_digest_at(call, key) for key in keys]
-        return all(digest is not None and results(digest, source) for digest in digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +151,12 @@ class Branch:
 Pattern: TypeAlias = "tuple[Branch, ...]"
 
 
+def sources(patterns: Iterable[Pattern]) -> set[Source]:
+    """Return the sources that these patterns ask for."""
+    clauses = [clause for pattern in patterns for branch in pattern for clause in branch.clauses]
+    return {clause.equal for clause in clauses if isinstance(clause.equal, Source)}
+
+
 def by_argument(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
     """Return the clauses about values, grouped by the place that they are about, in order."""
     groups: dict[str, list[Clause]] = {}
@@ -168,15 +164,6 @@ def by_argument(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
         if clause.fact not in ("arg_names", "arg_fields"):
             groups.setdefault(clause.key, []).append(clause)
     return groups
-
-
-def _digest_at(call: Call, key: str) -> bytes | None:
-    """Return the sha256 of the canonical JSON of the value at this place, or None without a value."""
-    scalar = call.fact("arg_scalar", key)
-    if scalar is not None:
-        return hashlib.sha256(str(scalar[0]).encode()).digest()
-    whole = call.fact("arg_json", key)
-    return whole[0] if whole is not None and isinstance(whole[0], bytes) else None
 
 
 def _type(value: object) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from ..call.canonical import Json, MalformedError, encode, parse
 from ..call.facts import escape
 from .clauses import Branch, Clause, Source, Test, by_argument
+from .durations import write_duration
 from .limits import Limit
 
 __all__ = ["describe_branch", "describe_clauses", "describe_limit", "describe_place", "quote", "safe_word"]
@@ -49,11 +50,11 @@ def describe_place(key: str) -> str:
 
 
 def describe_limit(limit: Limit) -> str:
-    """Return ``at most 3 calls in any 3600 s``, or ``sum of amount at most 5000``."""
+    """Return ``at most 3 calls in any 1h``, or ``sum of amount at most 5000``."""
     counted = f"at most {limit.at_most} call{'s' * (limit.at_most != 1)}"
     if limit.argument is not None:
         counted = f"sum of {describe_place(limit.argument)} at most {limit.at_most}"
-    return counted + (f" in any {limit.window} s" if limit.window else "")
+    return counted + (f" in any {write_duration(limit.window)}" if limit.window else "")
 
 
 def describe_clauses(clauses: Sequence[Clause]) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from ..call.facts import is_key
 from .grants import tool_resources
 
 __all__ = ["MAX_MOST", "MAX_WINDOW", "Limit", "limit"]
@@ -61,8 +62,8 @@ class Limit:
         if match is None or not 1 <= at_most <= MAX_MOST:
             return None
         refund, calls, spends, argument = match.groups()
-        if argument and argument[0] == "/" and argument.count("/") == 1:
-            return None  # a pointer to a whole argument, whose one key is its name
+        if argument and (not is_key(argument) or argument.rfind("/") == 0):
+            return None  # no key; a pointer to a whole argument is none: its key is its name
         parsed = cls(at_most, argument, int(calls or spends or 0), bool(refund), tools)
         # one spelling: no leading zeros, no window of zero
         return parsed if parsed.spelling == kind and parsed.window <= MAX_WINDOW else None

@@ -128,7 +128,7 @@ class must:  # noqa: N801 -- read as a word: to=must.one_of(...)
             return _one(words, ("arg_int", json))
         if isinstance(json, (int, float)):
             return _one(words, ("arg_scalar", encode(json).decode()))
-        return _one(words, ("arg_json", (fact({"value": json}, "arg_json", "value") or ())[0]))
+        return _one(words, ("arg_json", (fact(json, "arg_json") or ())[0]))
 
     @staticmethod
     def one_of(*values: object) -> Constraint:

@@ -5,7 +5,7 @@
 A task often cannot name a value before it has read something; its capability then names the value's origin.
 A *selector* says which values of a result are meant: by a path, and by conditions on the fields beside the
 last name of the path. The path is JSONPath (RFC 9535) with names, indices and ``[*]`` only. Any holder who
-narrows a capability may write a selector, so its work is bounded, as the size of a result is.
+narrows a capability may write a selector; it looks at each value of a result at most once.
 
 Each result is searched by itself: ``largest`` is the largest of one result. An agent that chooses what it
 searches for also chooses what the result holds, so grant the reading call with exact arguments as well.
@@ -13,20 +13,18 @@ searches for also chooses what the result holds, so grant the reading call with 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from ..call.canonical import Json, MalformedError, encode, parse, to_json
 from .clauses import Clause, Source
 from .constraints import Constraint
 from .describe import describe_clauses
 from .grants import tool_name
-
-if TYPE_CHECKING:
-    from jsonpath_rfc9535 import JSONPathQuery
 
 __all__ = ["MAX_PATH", "Selector", "from_result"]
 
@@ -113,14 +111,14 @@ class Selector:
 
     def values(self, result: Json) -> list[Json]:
         """Return the values of one result that are meant; none if a condition cannot be decided."""
-        above, below = self._split()
-        query = _query(f"${below}")
+        above, below = map(_steps, self._split())
         matches: list[_Match] = [
-            (holder.value, node.value)
-            for holder in _query(above).finditer(result)
-            for node in query.finditer(cast(Any, holder.value))
+            (holder, value)
+            for holder in _follow([result], above)
+            if self._fits((holder, None), itself=False)
+            for value in _follow([holder], below)
+            if self._fits((holder, value), itself=True)
         ]
-        matches = [match for match in matches if self._fits(match)]
         if self.largest is not None:
             matches = _outermost(matches, self.largest, max)
         if self.smallest is not None:
@@ -134,9 +132,10 @@ class Selector:
         at = names[-1] if names else len(self.path)
         return self.path[:at], self.path[at:]
 
-    def _fits(self, match: _Match) -> bool:
-        exact = [(_field(match, name), value) for name, value in self.where]
-        prefixed = [(_field(match, name), prefix) for name, prefix in self.starts]
+    def _fits(self, match: _Match, *, itself: bool) -> bool:
+        """Return whether the conditions on the value itself are met, or those on the fields beside it."""
+        exact = [(_field(match, name), value) for name, value in self.where if (name == ITSELF) == itself]
+        prefixed = [(_field(match, name), text) for name, text in self.starts if (name == ITSELF) == itself]
         # values of different types are never equal: 1 is not "1", and True is not 1
         return all(type(field) is type(value) and field == value for field, value in exact) and all(
             isinstance(field, str) and field.startswith(prefix) for field, prefix in prefixed
@@ -168,10 +167,29 @@ def _outermost(matches: list[_Match], name: str, edge: Callable[[Iterable[Any]],
 
 
 @lru_cache(maxsize=256)
-def _query(path: str) -> JSONPathQuery:
-    from jsonpath_rfc9535 import compile  # only needed where a capability follows data
+def _steps(path: str) -> tuple[str | int | None, ...]:
+    """Return the steps of a path: a name, an index, or None for ``[*]``."""
+    return tuple([_step(step[0]) for step in re.finditer(_STEP, path)])
 
-    return compile(path)
+
+def _step(text: str) -> str | int | None:
+    if text[0] == ".":
+        return text[1:]
+    if text[1] == "'":
+        return re.sub(r"\\(.)", r"\1", text[2:-2])
+    return None if text == "[*]" else int(text[1:-1])
+
+
+def _follow(values: list[Json], steps: Iterable[str | int | None]) -> list[Json]:
+    for step in steps:
+        if step is None:
+            inner = [v.values() if isinstance(v, dict) else v for v in values if isinstance(v, (dict, list))]
+            values = [*itertools.chain(*inner)]
+        elif isinstance(step, str):
+            values = [v[step] for v in values if isinstance(v, dict) and step in v]
+        else:
+            values = [v[step] for v in values if isinstance(v, list) and -len(v) <= step < len(v)]
+    return values
 
 
 def from_result(
@@ -193,7 +211,8 @@ def from_result(
 
     Args:
         tool: the tool's name, or its function.
-        path: the place in the result (RFC 9535), of names, indices and ``[*]``: ``$[*].email``.
+        path: the place in the result (RFC 9535), of names, indices and ``[*]``: ``$[*].email``,
+            ``$["e-mail"]``.
         where: fields beside the last name of the path, and their exact values.
         starts_with: fields beside the last name of the path, and the beginnings of their strings.
         largest: of the values that are left, only the one with the largest number or string in this field.
@@ -209,9 +228,33 @@ def from_result(
     except MalformedError as error:
         raise ValueError(f"where cannot hold this value: {error}") from error
     prefixes = tuple((starts_with or {}).items())
-    selector = Selector(path, cast(Any, exact), prefixes, largest, smallest, unique, untrusted)
+    selector = Selector(_usual_path(path), cast(Any, exact), prefixes, largest, smallest, unique, untrusted)
     source = Source(tool_name(tool), selector.text)
     if len(source.selector) > MAX_TEXT:
         raise ValueError(f"a selector has at most {MAX_TEXT} characters")
     words = describe_clauses([Clause("result_of", "it", source)])
     return Constraint(words, lambda at: ((Clause("result_of", at.key, source),),))
+
+
+_SPELLINGS = re.compile(
+    r"""\['(?:[^'\\]|\\.)*'\]"""  # as it is
+    r"""|\["(?P<name>(?:[^"\\\x00-\x1f]|\\["\\])+)"\]"""
+    r"""|\.(?P<short>(?=[0-9A-Z_a-z]*[\u0080-\U0010ffff])[A-Z_a-z\u0080-\U0010ffff][0-9A-Z_a-z\u0080-\U0010ffff]*)"""
+)
+
+
+def _usual_path(path: str) -> str:
+    """Return a path with names in single quotes where they are in double quotes, or not ASCII.
+
+    Anything else is left as it is: whoever reads the path refuses it if it is not one.
+
+    Source: RFC 9535, 2.3.1.
+    """
+    return _SPELLINGS.sub(_quoted, path)
+
+
+def _quoted(step: re.Match[str]) -> str:
+    name = step["short"]
+    if step["name"] is not None:
+        name = step["name"].replace(r"\"", '"').replace("'", r"\'")
+    return step[0] if name is None else f"['{name}']"

@@ -34,7 +34,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import Denied, Reason
-from ..grants.clauses import Pattern, Source
+from ..grants.clauses import Pattern, sources
 from ..grants.labels import is_text
 from ..grants.limits import Limit
 from .datalog_reader import HAS, NOT, read_pattern, read_time
@@ -130,8 +130,8 @@ def admit(raw: list[RawBlock]) -> tuple[Block, ...]:
         raise Denied(Reason.TOO_LARGE, detail="tests on every element")
     if sum([len(block.limits) for block in blocks]) > MAX_LIMITS:
         raise Denied(Reason.TOO_LARGE, detail="limits in a token")
-    sources = {c.equal for c in clauses if isinstance(c.equal, Source)}
-    if max(len(sources), sum([len(block.clear) for block in blocks])) > MAX_SOURCES:
+    asked = sources(pattern for block in blocks for pattern in block.patterns)
+    if max(len(asked), sum([len(block.clear) for block in blocks])) > MAX_SOURCES:
         raise Denied(Reason.TOO_LARGE, detail="conditions on a session")
     _check_first(blocks[0])
     _check_handles(blocks)

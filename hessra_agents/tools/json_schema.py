@@ -35,6 +35,8 @@ def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern])
             _narrow(schema, branches)
     for name, field in schema["properties"].items():
         _describe(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
+        if name in schema.get("required", ()):
+            field.pop("default", None)  # the function has one, and the capability wants to see the value
     if not schema.get("required"):
         schema.pop("required", None)
     return schema

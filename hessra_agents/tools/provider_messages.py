@@ -1,31 +1,39 @@
-"""Read tool calls as model providers write them, answer them, and write results as models read them.
+"""Read tool calls as model providers write them, and answer them in the same shape.
 
-Four shapes, distinguished by their own fields, as dictionaries or as objects of the provider's SDK:
+Five shapes, distinguished by their own fields, as dictionaries or as objects of the provider's SDK:
 
     openai            {"id", "type": "function", "function": {"name", "arguments": "<JSON text>"}}
     openai-responses  {"type": "function_call", "call_id", "name", "arguments": "<JSON text>"}
     anthropic         {"type": "tool_use", "id", "name", "input": {...}}
     mcp               {"method": "tools/call", "params": {"name", "arguments": {...}}}
+    openai-function   {"function_call": {"name", "arguments": "<JSON text>"}}, of older models
+
+Every other part of a message is passed over: text, reasoning, and calls of tools that the provider runs.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import anyio
-from pydantic_core import to_jsonable_python
 
-from ..call.canonical import MAX_DEPTH
 from ..errors import Denied, Reason
+from .results import ResultTooLargeError, result_text
 
-__all__ = ["ToolCall", "answer_calls", "calls_of", "result_text"]
+__all__ = ["MAX_CALLS", "ToolCall", "answer_calls", "calls_of"]
 
 _log = logging.getLogger("hessra_agents")
+
+
+MAX_CALLS = 128
+"""Calls of one message that are run; the others are refused."""
+
+MAX_PARTS = 4096
+"""Parts of one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +50,36 @@ class ToolCall:
         """Read a provider's tool call.
 
         Raises:
-            ValueError: the message has none of the four shapes, so it cannot be answered.
+            ValueError: the message has none of the shapes, so it cannot be answered.
         """
-        data = _mapping(message)
+        call = cls.find(_mapping(message))
+        if call is None:
+            raise ValueError("a tool call must have the openai, openai-responses, anthropic or mcp shape")
+        return call
+
+    @classmethod
+    def find(cls, data: Mapping[str, Any]) -> ToolCall | None:
+        """Return the call that a part of a message is, with an empty name if it is malformed; else None."""
         kind = data.get("type")
         if kind == "function_call":
             return cls("openai-responses", data.get("call_id"), *_named(data, "arguments"))
         if kind == "tool_use":
             return cls("anthropic", data.get("id"), *_named(data, "input"))
         function = _mapping(data.get("function"))
-        if function and kind in (None, "function"):
+        if kind == "function" or (function and kind is None):
             return cls("openai", data.get("id"), *_named(function, "arguments"))
-        if data.get("method") == "tools/call" and isinstance(data.get("params"), Mapping):
-            return cls("mcp", data.get("id"), *_named(data["params"], "arguments"))
-        raise ValueError("a tool call must have the openai, openai-responses, anthropic or mcp shape")
+        if kind is None and data.get("method") == "tools/call":
+            return cls("mcp", data.get("id"), *_named(_mapping(data.get("params")), "arguments"))
+        if kind is None and data.get("function_call") is not None:
+            return cls("openai-function", None, *_named(_mapping(data["function_call"]), "arguments"))
+        return None
 
     def answer(self, text: str, *, error: bool) -> dict[str, Any]:
         """Return the result or the refusal in the shape of the call."""
         if self.provider == "openai":
             return {"role": "tool", "tool_call_id": self.id, "content": text}
+        if self.provider == "openai-function":
+            return {"role": "function", "name": self.name, "content": text}
         if self.provider == "openai-responses":
             return {"type": "function_call_output", "call_id": self.id, "output": text}
         if self.provider == "anthropic":
@@ -79,7 +98,7 @@ async def answer_calls(
             model can read: the text of a refusal, but only the type of any other exception.
 
     Raises:
-        ValueError: a part is neither a call nor a known part of another kind.
+        ValueError: there is no call, and a part that is nothing known.
     """
     calls = calls_of(message)
     answers = [call.answer("error: the call was cancelled", error=True) for call in calls]
@@ -88,8 +107,10 @@ async def answer_calls(
         answers[index] = await _answer(call, run)
 
     async with anyio.create_task_group() as group:
-        for index, call in enumerate(calls):
+        for index, call in enumerate(calls[:MAX_CALLS]):
             group.start_soon(answer, index, call)
+    for index, call in enumerate(calls[MAX_CALLS:], MAX_CALLS):
+        answers[index] = call.answer(f"refused: a message has more than {MAX_CALLS} calls", error=True)
     return answers
 
 
@@ -100,6 +121,8 @@ async def _answer(
         if not isinstance(call.arguments, (str, Mapping)):
             raise Denied(Reason.MALFORMED, "the arguments must be an object", tool=call.name)
         return call.answer(result_text(await run(call.name, call.arguments)), error=False)
+    except ResultTooLargeError:
+        return call.answer("error: the tool ran, and its result is too large to be shown", error=True)
     except Exception as error:
         if isinstance(error, Denied) and not error.from_tool:
             return call.answer(f"refused: {error}", error=True)
@@ -109,92 +132,41 @@ async def _answer(
 
 
 def calls_of(message: object) -> list[ToolCall]:
-    """Return the tool calls of a message, or of a list of its parts; skip known parts that are not calls.
+    """Return the tool calls of a message, or of a list of its parts; all other parts are passed over.
 
     Args:
         message: None (OpenAI's ``tool_calls`` if there are none), a list of calls, the ``content`` or
             ``output`` of a message, or the whole message.
 
     Raises:
-        ValueError: a part is neither a call nor a known part of another kind.
+        ValueError: there is no call, and a part that is nothing known; or there are more than `MAX_PARTS`.
     """
     if message is None:
         return []
+    calls, unknown = [], False
+    for number, part in enumerate(map(_mapping, _parts(message))):
+        if number == MAX_PARTS:
+            raise ValueError(f"a message has at most {MAX_PARTS} parts")
+        # what a tool or a user said may look like a call: only what a model said is looked at, and no deeper
+        call = ToolCall.find(part) if part.get("role") in (None, "assistant") else None
+        if call is not None:
+            calls.append(call)
+        elif not isinstance(part.get("type"), str) and not isinstance(part.get("role"), str):
+            unknown = True
+    if unknown and not calls:
+        raise ValueError("a tool call must have the openai, openai-responses, anthropic or mcp shape")
+    return calls
+
+
+def _parts(message: object) -> Iterable[object]:
     if isinstance(message, (list, tuple)):
-        return [ToolCall.of(part) for part in message if _mapping(part).get("type") not in _OTHER_PARTS]
+        return message
     data = _mapping(message)
-    for parts in ("tool_calls", "content", "output"):
-        if isinstance(data.get(parts), list):
-            return calls_of(data[parts])
-    return [] if data.get("role") == "assistant" else [ToolCall.of(message)]
-
-
-_OTHER_PARTS = frozenset(
-    ("text", "output_text", "message", "reasoning", "thinking", "redacted_thinking", "refusal")
-)
-
-
-def result_text(value: object) -> str:
-    """Return a tool's result as text for a model: a string unchanged, any other value as JSON.
-
-    Models and dataclasses are written as pydantic writes them: by their own serializers, without excluded
-    fields, with secrets masked. An element that has no JSON form becomes the name of its type in angle
-    brackets, never its ``repr``; bytes become base64; a lone surrogate becomes ``?``.
-    """
-    if isinstance(value, str):
-        return _utf8(value)
-    try:
-        return _json_text(_jsonable(value))
-    except Exception:  # a cycle, an element's own serializer, a number that is not finite: keep the rest
-        return _json_text(_jsonable_parts(value, ()))
-
-
-def _jsonable(value: object) -> object:
-    return to_jsonable_python(value, fallback=_kind, bytes_mode="base64")
-
-
-def _json_text(form: object) -> str:
-    text = json.dumps(form, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return _utf8(text)
-
-
-def _jsonable_parts(value: object, around: tuple[int, ...]) -> object:
-    """Return the parts of a value that have a JSON form; ``around`` are the ids of its containers."""
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if isinstance(value, float) and not isfinite(value):
-        return str(float(value))
-    if isinstance(value, int):
-        return value if value.bit_length() < _MANY_BITS else _kind(value)
-    if isinstance(value, (list, tuple, set, frozenset, dict)):
-        if id(value) in around or len(around) == MAX_DEPTH:
-            return _kind(value)
-        within = (*around, id(value))
-        if isinstance(value, dict):
-            return {_name(key): _jsonable_parts(member, within) for key, member in value.items()}
-        return [_jsonable_parts(element, within) for element in value]
-    try:
-        form = _jsonable(value)
-    except Exception:  # a serializer may raise anything
-        return _kind(value)
-    return _jsonable_parts(form, around) if isinstance(form, (int, float, list, dict)) else form
-
-
-_MANY_BITS = 10_000  # Python refuses to print an integer of more than 4300 digits
-
-
-def _name(key: object) -> str:
-    if isinstance(key, str):
-        return key
-    return str(key) if isinstance(key, (int, float)) else _kind(key)
-
-
-def _kind(value: object) -> str:
-    return f"<{type(value).__name__}>"
-
-
-def _utf8(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    if data.get("role") not in (None, "assistant"):
+        return []  # not a model's
+    lists = [data[name] for name in ("tool_calls", "content", "output") if isinstance(data.get(name), list)]
+    alone = not lists or data.get("type") not in (None, "message") or data.get("function_call")
+    return [data] if alone else itertools.chain(*lists)
 
 
 def _mapping(message: object) -> Mapping[str, Any]:
@@ -207,6 +179,7 @@ def _mapping(message: object) -> Mapping[str, Any]:
 
 def _named(data: Mapping[str, Any], key: str) -> tuple[str, Any]:
     name, arguments = data.get("name"), data.get(key)
-    # some models write nothing if a call has no arguments
-    nothing = arguments is None or (isinstance(arguments, str) and not arguments.strip())
+    # some models, and clients in languages without empty objects, write other things where there are none
+    text = arguments.strip() if isinstance(arguments, str) else arguments
+    nothing = text is None or text in ("", "null", "[]") or text == []
     return (name if isinstance(name, str) else ""), ({} if nothing else arguments)

@@ -14,15 +14,17 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import MethodType
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic requires this class below Python 3.12
 
 from ..call.call import Call
-from ..call.canonical import Json
+from ..call.canonical import Json, MalformedError, to_json
 from ..errors import Denied, Problem, Reason
 from ..grants.clauses import Pattern
 from ..grants.constraints import Constraint
@@ -36,6 +38,7 @@ from .type_hints import (
     is_lossless,
     refuse_hidden_readings,
     refuse_late_readings,
+    refuse_recursive_unions,
 )
 
 __all__ = ["Tool"]
@@ -116,6 +119,11 @@ class Tool:
                 "a tool must be a Python function or a bound method: wrap other callables in a function,"
                 " and decorate below @classmethod or @staticmethod"
             )
+        if _kind(function) == "sync" and _kind(inspect.unwrap(function)) != "sync":
+            raise TypeError(
+                f"{function.__name__} is a plain function around an async one: write what wraps it as async"
+                " def, or, if that runs it to its end, without functools.wraps"
+            )
         if inspect.isgeneratorfunction(function):
             raise TypeError(f"{function.__name__}: write a generator tool as an async generator")
         called = name or function.__name__
@@ -147,7 +155,7 @@ class Tool:
             frozenset(inject),
             tuple(n for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY),
             _bounds(called, arguments, hints),
-            _schema(called, adapter),
+            _schema(called, adapter, arguments),
             inspect.getdoc(function) or "",
             hints,
             signature,
@@ -164,14 +172,18 @@ class Tool:
 
         Args:
             injected: values for the parameters that the host injects.
-            receiver: the object that a method is called on.
+            receiver: the object that a method is called on; for a tool that has its object, that object if
+                omitted.
 
         Raises:
             Denied: the arguments do not fit the function's signature, or the host does not provide a value.
         """
         positional, named = self.arguments(self.read(call), injected)
         if not self.method:
-            return partial(self.function, *positional, **named)
+            function = self.function
+            if receiver is not None and isinstance(function, MethodType):
+                function = MethodType(function.__func__, receiver)
+            return partial(function, *positional, **named)
         if receiver is None:
             raise Denied(
                 Reason.UNAVAILABLE, "a method needs its object: use guard.add(the_object.method), or bind it"
@@ -292,6 +304,7 @@ def _compared(name: str, adapter: TypeAdapter[dict[str, Any]]) -> frozenset[str]
     schema: Any = adapter.core_schema
     if schema["type"] == "definitions":
         refuse_late_readings(name, schema["definitions"])
+        refuse_recursive_unions(name, schema["definitions"])
         schema = schema["schema"]
     fields = schema["fields"].items()
     for argument, field in fields:
@@ -299,14 +312,20 @@ def _compared(name: str, adapter: TypeAdapter[dict[str, Any]]) -> frozenset[str]
     return frozenset(argument for argument, field in fields if not is_lossless(field["schema"]))
 
 
-def _schema(name: str, adapter: TypeAdapter[dict[str, Any]]) -> dict[str, Any]:
+def _schema(
+    name: str, adapter: TypeAdapter[dict[str, Any]], parameters: Mapping[str, inspect.Parameter]
+) -> dict[str, Any]:
     try:
         schema = adapter.json_schema()
     except Exception as error:
         raise TypeError(f"{name}: a type has no JSON Schema: {error}") from error
     schema.pop("title", None)
-    for field in schema.get("properties", {}).values():
+    for argument, field in schema.get("properties", {}).items():
         field.pop("title", None)
+        default = parameters[argument].default
+        if default is not inspect.Parameter.empty:
+            with suppress(MalformedError):  # a default that JSON cannot say is not told
+                field["default"] = to_json(default)
     return schema
 
 

@@ -4,7 +4,9 @@
    or `Required`, and beside ``None`` (then null is also allowed). Deeper it would be lost, so it is refused.
 2. A type that is read only while the tool runs (`Iterable`), or from JSON inside a string (`Json`), is
    refused: the checks would not see the value.
-3. The value that reaches the tool equals the requested value: no ``inf`` for a long number, no ``True`` for
+3. A union that contains itself in two ways is refused without a discriminator: to find that a value is of
+   none of its choices would take time that doubles with each level.
+4. The value that reaches the tool equals the requested value: no ``inf`` for a long number, no ``True`` for
    ``1``, no date for a number in quotes, no member dropped.
 """
 
@@ -14,7 +16,7 @@ import dataclasses
 import functools
 import operator
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -29,10 +31,13 @@ from typing_extensions import is_typeddict
 from ..call.canonical import Json, MalformedError, encode, to_json
 from ..grants.constraints import Constraint
 from ..grants.must import must
+from ..grants.provenance import from_result
 
 __all__ = ["annotated_constraint", "equals_request", "is_lossless", "refuse_hidden_readings"]
+__all__ += ["refuse_recursive_unions"]
 
 _BARE = [made.__func__ for made in vars(must).values() if isinstance(made, staticmethod)]
+_BARE += [must, Constraint, from_result]
 
 
 def annotated_constraint(hint: object) -> Constraint | None:
@@ -44,7 +49,8 @@ def annotated_constraint(hint: object) -> Constraint | None:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         for extra in arguments[1:]:
-            _refuse_bare(extra)
+            if not isinstance(extra, Constraint):
+                _refuse_deeper(extra)
         inner = annotated_constraint(arguments[0])
         bounds = [inner] if inner is not None else []
         bounds += [extra for extra in arguments[1:] if isinstance(extra, Constraint)]
@@ -70,20 +76,17 @@ def _or_null(bound: Constraint) -> Constraint:
     )
 
 
-def _refuse_bare(extra: object) -> None:
-    if extra is must or any(extra is one for one in _BARE):
-        raise TypeError("a bound must be called: must.email('acme.com'), not must.email")
-
-
 def _refuse_deeper(hint: object) -> None:
     waiting = [hint]
     seen: dict[int, object] = {id(None): None}
     while waiting:
         part = waiting.pop()
-        _refuse_bare(part)
+        if any(part is one for one in _BARE):
+            raise TypeError("a bound must be called: must.email('acme.com'), not must.email")
         if isinstance(part, Constraint):
             raise TypeError(
-                "a bound inside a type would be lost: bound the whole parameter (must.each, must.fields)"
+                "a bound inside a type or a group would be lost: write it directly in the Annotated of the"
+                " whole parameter (must.each, must.fields)"
             )
         if id(part) not in seen:
             seen[id(part)] = part  # kept alive, so that no other object gets its id
@@ -91,8 +94,10 @@ def _refuse_deeper(hint: object) -> None:
 
 
 def _parts(hint: Any) -> Iterator[object]:
-    if isinstance(hint, (list, tuple)):
+    if isinstance(hint, (list, tuple, set, frozenset)) or _is_group(hint):
         yield from hint
+    if isinstance(hint, dict):
+        yield from hint.values()
     yield from (get_origin(hint), *get_args(hint))
     for step in ("__value__", "__supertype__", "__bound__", "__constraints__"):
         yield getattr(hint, step, None)
@@ -106,6 +111,11 @@ def _parts(hint: Any) -> Iterator[object]:
             yield from (field.annotation, *field.metadata)
     elif dataclasses.is_dataclass(hint) or is_typeddict(hint) or hasattr(hint, "_fields"):
         yield from get_type_hints(hint, include_extras=True).values()
+
+
+def _is_group(hint: object) -> bool:
+    """Return whether this is a `GroupedMetadata` of annotated_types, whose members count one by one."""
+    return hasattr(type(hint), "__is_annotated_types_grouped_metadata__")
 
 
 def refuse_hidden_readings(name: str, schema: Mapping[str, Any]) -> None:
@@ -130,21 +140,72 @@ def refuse_late_readings(name: str, schema: object) -> None:
     Raises:
         TypeError: the schema contains such a type.
     """
+    kinds = [node.get("type") for node in _nodes(schema)]
+    if "generator" in kinds:
+        raise TypeError(f"{name}: an Iterable is read while the tool runs, unchecked: write list[...]")
+    if "json" in kinds:
+        raise TypeError(f"{name}: a Json string hides its value from the capability: use the value's type")
+
+
+def refuse_recursive_unions(name: str, definitions: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a union of which two choices, both objects or both lists, contain the union again.
+
+    Raises:
+        TypeError: the definitions of the pydantic schema contain such a union.
+    """
+    defined = {definition["ref"]: definition for definition in definitions}
+    inner = {ref: _references(definition) for ref, definition in defined.items()}
+    for ref, definition in defined.items():
+        for union in [node for node in _nodes(definition) if node.get("type") == "union"]:
+            choices = [choice[0] if isinstance(choice, tuple) else choice for choice in union["choices"]]
+            recursive = [choice for choice in choices if ref in _reached(_references(choice), inner)]
+            if len({_is_object(choice, defined) for choice in recursive}) < len(recursive):
+                raise TypeError(
+                    f"{name}: a union that contains itself in two ways needs a discriminator, because a wrong"
+                    " value takes time that doubles with each level: give each model a field such as"
+                    " kind: Literal['not'], and write Annotated[..., Field(discriminator='kind')]"
+                )
+
+
+def _nodes(schema: object) -> Iterator[dict[str, Any]]:
+    """Yield every schema inside a pydantic schema, without following references."""
     if isinstance(schema, (list, tuple)):
         for part in schema:
-            refuse_late_readings(name, part)
+            yield from _nodes(part)
     if isinstance(schema, dict):
-        kind = schema.get("type")
-        if kind == "generator":
-            raise TypeError(f"{name}: an Iterable is read while the tool runs, unchecked: write list[...]")
-        if kind == "json":
-            raise TypeError(
-                f"{name}: a Json string hides its value from the capability: use the value's type"
-            )
-        beside = ("metadata", "default", "serialization", "config") if isinstance(kind, str) else ()
+        yield schema
+        beside = _BESIDE if isinstance(schema.get("type"), str) else ()
         for key, part in schema.items():
             if key not in beside:
-                refuse_late_readings(name, part)
+                yield from _nodes(part)
+
+
+_BESIDE = ("metadata", "default", "serialization", "config")
+
+
+def _references(schema: object) -> set[str]:
+    return {node["schema_ref"] for node in _nodes(schema) if node.get("type") == "definition-ref"}
+
+
+def _reached(references: set[str], inner: Mapping[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [*references]
+    while waiting:
+        reference = waiting.pop()
+        if reference not in reached:
+            reached.add(reference)
+            waiting += inner[reference]
+    return reached
+
+
+def _is_object(schema: Mapping[str, Any], defined: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether this reads JSON objects, not lists, behind references and wrappers."""
+    for _ in range(len(defined) + 9):
+        if schema["type"] == "definition-ref":
+            schema = defined[schema["schema_ref"]]
+        elif "schema" in schema and schema["type"].startswith(("nullable", "function-")):
+            schema = schema["schema"]
+    return schema["type"] not in ("list", "tuple", "set", "frozenset")
 
 
 def is_lossless(schema: Mapping[str, Any]) -> bool:

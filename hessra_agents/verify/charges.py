@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 
 from ..call.call import Call, digest
-from ..call.facts import has
 from ..errors import Denied, Problem, Reason
 from ..grants.describe import describe_limit, describe_place
 from ..tokens.capability import Capability
 from .permit import LimitCharge
 
-__all__ = ["limit_charges"]
+__all__ = ["limit_charges", "limit_counter"]
 
 
 def limit_charges(
@@ -30,7 +29,7 @@ def limit_charges(
         until = min(until, block.expires or until)
         for handle, limit in block.limits:
             if limit.tools is None or call.resource in limit.tools:
-                name = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
+                name = limit_counter(block.id, handle)
                 amount = 1 if limit.argument is None else _amount(call, limit.argument)
                 words = describe_limit(limit)
                 charges.append(
@@ -40,13 +39,18 @@ def limit_charges(
     return tuple(charges), tuple(facts)
 
 
+def limit_counter(block_id: str, handle: str) -> bytes:
+    """Return the name of a limit's budget, which everything derived from the limit's block shares."""
+    return digest("hessra-agents/limit/1", block_id.encode(), bytes.fromhex(handle))
+
+
 def _amount(call: Call, argument: str) -> int:
     """Return what a call adds to a sum; never negative, so that no call increases a budget."""
     values = call.fact("arg_int", argument)
     amount = values[0] if values is not None else None
     if type(amount) is int and amount >= 0:
         return amount
-    missing = amount is None and not has(call.values, argument)
+    missing = amount is None and not call.has(argument)
     reason = Reason.MISSING_ARGUMENT if missing else Reason.CONSTRAINT
     allowed = "an integer of at least 0, because its sum is limited"
     raise Denied(reason, problems=[Problem(reason, describe_place(argument), allowed)])

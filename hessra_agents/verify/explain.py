@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..call.call import Call
-from ..call.facts import has
 from ..errors import Problem, Reason
-from ..grants.clauses import Branch, Clause, Pattern, Results
+from ..grants.clauses import Branch, Clause, Pattern, Results, Source, by_argument
 from ..grants.describe import describe_clauses, describe_place, safe_word
 
 __all__ = ["ORDER", "explain"]
@@ -24,9 +23,7 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
     failing = [(branch, branch.failing(call, results)) for branch in candidates]
     if not all(clauses for _, clauses in failing):
         return []
-    tried = [
-        [p for clause in clauses for p in _problems(branch, clause, call)] for branch, clauses in failing
-    ]
+    tried = [_problems(branch, clauses, call, results) for branch, clauses in failing]
     least = min(map(len, tried))
     by_place: dict[str, tuple[Reason, list[str]]] = {}
     for reason, place, allowed in (p for problems in tried if len(problems) == least for p in problems):
@@ -43,19 +40,25 @@ def explain(pattern: Pattern, call: Call, *, block: int, results: Results | None
     return problems or [Problem(Reason.CONSTRAINT, block=block)]
 
 
-def _problems(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
-    if clause.fact in ("arg_names", "arg_fields"):
-        return _names(branch, clause, call)
-    allowed = describe_clauses([c for c in branch.clauses if c.key == clause.key and c.fact != "arg_fields"])
-    reason = Reason.CONSTRAINT if has(call.values, clause.key) else Reason.MISSING_ARGUMENT
-    return [(reason, describe_place(clause.key), allowed)]
+def _problems(
+    branch: Branch, failing: tuple[Clause, ...], call: Call, results: Results | None
+) -> list[tuple[Reason, str, str]]:
+    problems = [p for c in failing if c.fact in ("arg_names", "arg_fields") for p in _names(c, call)]
+    by_place = by_argument(branch.clauses)
+    for key in by_argument(failing):
+        reason = Reason.CONSTRAINT if call.has(key) else Reason.MISSING_ARGUMENT
+        origins = [c.equal for c in failing if c.key == key and isinstance(c.equal, Source)]
+        stored = all(results and results(b"", origin) for origin in origins)
+        allowed = describe_clauses(by_place[key]) + ("" if stored else ", but no such result is stored")
+        problems.append((reason, describe_place(key), allowed))
+    return problems
 
 
-def _names(branch: Branch, clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
+def _names(clause: Clause, call: Call) -> list[tuple[Reason, str, str]]:
     values = call.fact(clause.fact, clause.key)
     prefix = f"{describe_place(clause.key)}/" if clause.key else ""
     if values is None:
-        reason = Reason.CONSTRAINT if has(call.values, clause.key) else Reason.MISSING_ARGUMENT
+        reason = Reason.CONSTRAINT if call.has(clause.key) else Reason.MISSING_ARGUMENT
         return [(reason, describe_place(clause.key), "an object")]
     present = values[0]
     problems: list[tuple[Reason, str, str]] = []

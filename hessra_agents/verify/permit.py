@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..call.call import Call
 from ..tokens.capability import Capability
@@ -45,7 +45,7 @@ class Permit:
     """One call that was verified; only the verifier makes permits.
 
     The seal keeps other code from making a permit by accident. It does not protect from hostile code in the
-    same process.
+    same process. ``repr`` shows no argument.
 
     ``spends`` are the statements that the call uses up, ``charges`` what it takes from limits, ``approvers``
     the keys whose approvals it rests on: a ledger takes all of them, or refuses the call.
@@ -55,10 +55,10 @@ class Permit:
     capability: Capability
     audience: str
     time: int
-    spends: tuple[UsedStatement, ...]
-    charges: tuple[LimitCharge, ...] = ()
-    approvers: tuple[bytes, ...] = ()
-    _seal: object = None
+    spends: tuple[UsedStatement, ...] = field(repr=False)
+    charges: tuple[LimitCharge, ...] = field(default=(), repr=False)
+    approvers: tuple[bytes, ...] = field(default=(), repr=False)
+    _seal: object = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self._seal is not VERIFIER_SEAL:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -47,6 +47,9 @@ from .permit import VERIFIER_SEAL, Permit, UsedStatement
 
 __all__ = ["Possession", "check_audience", "check_exposure", "check_time", "verify"]
 
+MAX_PROBLEMS = 32
+"""Arguments, and places inside arguments, that one refusal names."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _public = lru_cache(maxsize=256)(PublicKey)  # the same holders prove one call after another
@@ -56,10 +59,16 @@ _public = lru_cache(maxsize=256)(PublicKey)  # the same holders prove one call a
 class Possession:
     """The holder's key was used in this process: one challenge, signed and checked.
 
-    If key and guard share a process, a proof of each call would prove nothing more.
+    If key and guard share a process, a proof of each call would prove nothing more. Only `show` makes one;
+    the seal protects from accidents, as a permit's does.
     """
 
     handle: str
+    _seal: object = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self._seal is not VERIFIER_SEAL:
+            raise TypeError("a possession is shown with the key: Possession.show(capability, key)")
 
     @classmethod
     def show(cls, capability: Capability, key: KeyPair) -> Possession:
@@ -72,7 +81,7 @@ class Possession:
         holder = capability.holder
         if holder is None or not PublicKey(holder.key).signed(key.sign(challenge), challenge):
             raise Denied(Reason.NOT_HOLDER, "the key is not the key of this capability's holder")
-        return cls(holder.handle)
+        return cls(holder.handle, VERIFIER_SEAL)
 
 
 def verify(
@@ -253,7 +262,8 @@ def _check_arguments(
     unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
     reason = min([problem.reason for problem in unique], key=ORDER.index)
     blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
-    raise Denied(reason, problems=unique, detail=f"refused by {blocks}")
+    shown = [p for p in unique if p.reason is reason or len(unique) <= MAX_PROBLEMS][:MAX_PROBLEMS]
+    raise Denied(reason, problems=shown, detail=f"refused by {blocks}")
 
 
 def check_exposure(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:

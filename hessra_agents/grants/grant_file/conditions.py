@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...keys.keys import PublicKey
 from ..approvals import ApprovalRule, approved_by
+from ..durations import parse_duration
 from ..exposure import NoExposure, clear_of
 from ..limits import Limit, limit
-from .durations import parse_duration
 from .values import build_at, require_boolean, require_integer, require_string, require_strings, require_table
 
 __all__ = ["read_approval", "read_clear", "read_limit"]

@@ -109,6 +109,8 @@ def read_conditions(text: str) -> tuple[Condition, ...]:
     if len(text) > MAX_TEXT:
         raise ValueError(f"a grant file has at most {MAX_TEXT} characters")
     try:
+        if text[:1] == "\ufeff":
+            raise ValueError("the file begins with a byte order mark (BOM): save it as UTF-8 without one")
         data = require_table(tomllib.loads(text), "the file", _TABLES)
         conditions = [
             read(table, f"{kind} {number}")

@@ -21,7 +21,7 @@ __all__ = ["Form", "GrantEntry", "comment", "exact", "one_of", "write_grants"]
 
 Form: TypeAlias = "bool | int | float | str | dict[str, Any]"
 
-MAX_NOTE = 240
+MAX_NOTE = 500
 """Characters of a note."""
 
 
@@ -29,7 +29,8 @@ MAX_NOTE = 240
 class GrantEntry:
     """A ``[[grant]]``: the object that is granted, a form for each argument, and notes for a person.
 
-    The ``omitted`` arguments are written in comments only, so they are not granted.
+    The ``omitted`` arguments are written in comments only, so they are not granted; so is the whole grant if
+    there is a reason for which it is ``withheld``.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class GrantEntry:
     about: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     omitted: Mapping[str, Form] = field(default_factory=dict)
+    withheld: str = ""
 
 
 def write_grants(entries: Iterable[GrantEntry], *, head: Iterable[str] = ()) -> str:
@@ -47,7 +49,7 @@ def write_grants(entries: Iterable[GrantEntry], *, head: Iterable[str] = ()) -> 
 
 def comment(text: str) -> str:
     """Return a text as a comment of one line; nothing in the text can end the comment."""
-    cut = text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 3]}..."
+    cut = text if len(text) <= MAX_NOTE else f"{text[:MAX_NOTE]} (and {len(text) - MAX_NOTE} more characters)"
     return f"# {_escaped(cut)}".rstrip()
 
 
@@ -80,6 +82,9 @@ def _entry(entry: GrantEntry) -> str:
         if name in entry.notes:
             lines.append(comment(entry.notes[name]))
         lines.append(f"{'# ' if name in entry.omitted else ''}{_key(name)} = {_toml(form)}")
+    if entry.withheld:
+        withheld = f"Not granted, {entry.withheld}: remove the marks to grant it"
+        lines = [comment(withheld), *(line if line.startswith("#") else f"# {line}" for line in lines)]
     return "\n".join(lines) + "\n"
 
 

@@ -116,7 +116,8 @@ def decode_token(token: str) -> bytes:
     try:
         return decode_base64url(token)
     except ValueError:
-        raise Denied(Reason.MALFORMED, "the capability is not base64url") from None
+        mark = ", it begins with a byte order mark (BOM)" * (token[:1] == "\ufeff")
+        raise Denied(Reason.MALFORMED, f"the capability is not base64url{mark}") from None
 
 
 def decode_base64url(text: str) -> bytes:
