@@ -8,6 +8,7 @@ from those; the ledger only carries them, and anything that it changed would not
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,25 +17,37 @@ from ..call.canonical import MalformedError
 from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import APPROVED
 from ..tokens.capability import Capability
+from ..tokens.describe import approvals_of
 from ..tokens.statements import Approval, chain_digest
 
-__all__ = ["MAX_OPEN", "MAX_SHOWN", "REQUEST_TTL", "ApprovalRequest", "ApprovalVote", "State"]
+__all__ = ["MAX_OPEN", "MAX_SHOWN", "REQUEST_TTL", "ApprovalNeed", "ApprovalRequest", "ApprovalVote", "State"]
 
 REQUEST_TTL = 600
 """Seconds that a request waits, unless the capability expires before."""
 
 MAX_OPEN = 32
-"""Requests that may wait at a time for one issued capability and all that derive from it."""
+"""Requests that may wait at a time for one issued capability and all that derive from it.
+
+A delegate and all that derives from it has half of this at most, and its own delegates half of that, so that
+no one of them keeps the others from asking.
+"""
 
 MAX_SHOWN = 64 * 1024
 """Bytes of arguments that an approver is shown; a call with more gets no request."""
+
+MAX_REASON = 200
+"""Characters of the reason of a rejection."""
 
 State = Literal["open", "rejected", "used"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalVote:
-    """The vote of one approver: ``statement`` is an approval, or ``hr1.`` and a signature that rejects."""
+    """The vote of one approver.
+
+    ``statement`` is an approval for each check that asks this key, with spaces between; or ``hr1.`` and a
+    signature that rejects, with a dot and the reason if any.
+    """
 
     key: PublicKey
     statement: str
@@ -44,12 +57,56 @@ class ApprovalVote:
         """Whether the vote is an approval."""
         return self.statement.startswith("ha1.")
 
+    @property
+    def approvals(self) -> list[Approval]:
+        """The approvals that the vote carries; none if it rejects.
+
+        Raises:
+            Denied: ``malformed``: they cannot be read.
+        """
+        return [Approval.parse(one) for one in self.statement.split()] if self.approves else []
+
+    @property
+    def reason(self) -> str:
+        """Why the approver rejects the call; empty if the vote does not say."""
+        return "" if self.approves else bytes.fromhex(self._parts[1]).decode()
+
+    @property
+    def signature(self) -> bytes:
+        """The signature of a vote that rejects."""
+        return bytes.fromhex(self._parts[0])
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        signature, _, reason = self.statement.removeprefix("hr1.").partition(".")
+        return signature, reason
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNeed:
+    """So many of these keys must approve a call; ``given`` are those that have approved it."""
+
+    keys: tuple[PublicKey, ...]
+    count: int
+    given: tuple[PublicKey, ...] = ()
+
+    @property
+    def lacking(self) -> int:
+        """How many approvals are missing."""
+        return max(0, self.count - len(self.given))
+
+    @property
+    def open_to(self) -> tuple[PublicKey, ...]:
+        """The keys that may still approve it."""
+        return tuple(key for key in self.keys if key not in self.given)
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
     """One call that waits for approvals.
 
-    ``approvers`` are the handles and the keys that the capability asks for. Times are Unix seconds.
+    ``approvers`` are the handles and the keys that the capability asks for, ``needs`` how many of which keys
+    must approve. Times are Unix seconds.
     """
 
     id: str
@@ -59,6 +116,7 @@ class ApprovalRequest:
     ids: tuple[str, ...]
     subject: str
     approvers: tuple[tuple[str, PublicKey], ...]
+    needs: tuple[ApprovalNeed, ...]
     asked: int
     expires: int
     state: State = "open"
@@ -74,6 +132,12 @@ class ApprovalRequest:
             for one in check
             if one.label == APPROVED and (one.tools is None or call.resource in one.tools)
         )
+        needs = [
+            ApprovalNeed(tuple(map(PublicKey.parse, view.keys)), view.need)
+            for block in capability.blocks
+            for view in approvals_of(block)
+            if view.tools is None or call.resource in view.tools
+        ]
         return cls(
             os.urandom(8).hex(),
             call.resource,
@@ -82,6 +146,7 @@ class ApprovalRequest:
             capability.ids,
             capability.subject,
             tuple(asked),
+            tuple(needs),
             now,
             min(now + REQUEST_TTL, capability.expires),
         )
@@ -99,6 +164,17 @@ class ApprovalRequest:
             raise MalformedError("the arguments of the request are not in their canonical form")
         return found
 
+    def progress(self, now: int) -> tuple[ApprovalNeed, ...]:
+        """Return what the request needs, with the approvals that count at this time (Unix seconds)."""
+        given = {one.key for vote in self.votes for one in vote.approvals if now < one.expires}
+        return tuple(
+            replace(need, given=tuple(key for key in need.keys if key in given)) for need in self.needs
+        )
+
+    def is_complete(self, now: int) -> bool:
+        """Return whether the request has all approvals that it needs."""
+        return not any(need.lacking for need in self.progress(now))
+
     @property
     def chain(self) -> bytes:
         """The digest of the requester's blocks."""
@@ -110,49 +186,74 @@ class ApprovalRequest:
         Raises:
             ValueError: the request does not ask this key, or is over.
         """
-        handle = self._handle(key.public, now)
-        expires = min(self.expires if until is None else until, self.expires)
-        # an approver who votes twice for one request has approved one call
-        once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
-        one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
-        return ApprovalVote(key.public, one.token)
+        expires, approvals = min(self.expires if until is None else until, self.expires), []
+        for handle in self._handles(key.public, now):
+            # an approver who votes twice for one request has approved one call
+            once = digest("hessra-agents/vote/1", self.id.encode(), bytes.fromhex(handle))[:16]
+            one = Approval.make(self.call, ids=self.ids, handle=handle, key=key, expires=expires, nonce=once)
+            approvals.append(one.token)
+        return ApprovalVote(key.public, " ".join(approvals))
 
-    def reject(self, key: KeyPair, *, now: int) -> ApprovalVote:
+    def reject(self, key: KeyPair, *, now: int, reason: str = "") -> ApprovalVote:
         """Return this approver's vote against the call; one such vote ends the request.
 
-        Raises:
-            ValueError: the request does not ask this key, or is over.
-        """
-        self._handle(key.public, now)
-        return ApprovalVote(key.public, f"hr1.{key.sign(self._rejection()).hex()}")
+        Args:
+            now: Unix seconds.
+            reason: why, which the agent is told; one line of at most 200 printable characters.
 
-    def _handle(self, key: PublicKey, now: int) -> str:
-        handle = next((handle for handle, one in self.approvers if one == key), None)
-        if handle is None:
-            raise ValueError("this request does not ask this key")
+        Raises:
+            ValueError: the request does not ask this key, or is over, or the reason is longer.
+        """
+        self._handles(key.public, now)
+        signature = key.sign(self._rejection(reason)).hex()
+        return ApprovalVote(key.public, f"hr1.{signature}" + (f".{reason.encode().hex()}" if reason else ""))
+
+    def rejected_because(self, stored: ApprovalRequest) -> str:
+        """Return why an approver rejected this request, by the votes in the store; empty if none says.
+
+        The store is not believed: a vote must be signed, for this call and by a key that it asks.
+        """
+        for vote in stored.votes:
+            with suppress(ValueError):
+                replace(self, id=stored.id).check(vote)
+                if vote.reason:
+                    return vote.reason
+        return ""
+
+    def _handles(self, key: PublicKey, now: int) -> list[str]:
+        handles = self._handles_of(key)
         if self.state != "open" or now >= self.expires:
             raise ValueError("this request is over")
-        return handle
+        return handles
 
-    def _rejection(self) -> bytes:
-        return digest("hessra-agents/rejection/1", self.id.encode(), self.call.digest, self.chain)
+    def _handles_of(self, key: PublicKey) -> list[str]:
+        """Return the handles by which the request asks a key: several checks may ask the same."""
+        handles = [handle for handle, one in self.approvers if one == key]
+        if not handles:
+            raise ValueError("this request does not ask this key")
+        return handles
+
+    def _rejection(self, reason: str) -> bytes:
+        if len(reason) > MAX_REASON or not reason.isprintable():
+            raise ValueError(f"a reason is one line of at most {MAX_REASON} printable characters")
+        said = reason.encode()
+        return digest("hessra-agents/rejection/1", self.id.encode(), self.call.digest, self.chain, said)
 
     def check(self, vote: ApprovalVote) -> None:
-        """Check that a vote is signed for this request, by a key that it asks.
+        """Check that a vote is signed for this request, by a key that it asks and for all that it asks it.
 
         Raises:
             ValueError: it is not.
         """
-        handle = next((handle for handle, one in self.approvers if one == vote.key), None)
-        if handle is None:
-            raise ValueError("this request does not ask this key")
+        handles = self._handles_of(vote.key)
         if not vote.approves:
-            signature = bytes.fromhex(vote.statement.removeprefix("hr1."))
-            valid = vote.key.signed(signature, self._rejection())
+            valid = vote.key.signed(vote.signature, self._rejection(vote.reason))
         else:
-            one = Approval.parse(vote.statement)
-            same = (one.handle, one.key, one.call) == (handle, vote.key, self.call.digest)
-            valid = same and one.valid(ids=self.ids)
+            approvals = vote.approvals
+            valid = [one.handle for one in approvals] == handles and all(
+                (one.key, one.call) == (vote.key, self.call.digest) and one.valid(ids=self.ids)
+                for one in approvals
+            )
         if not valid:
             raise ValueError("the vote is not signed for this request")
 

@@ -12,10 +12,10 @@ commit fails and nobody knows whether it was written, the admission is tried aga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
@@ -26,26 +26,24 @@ from ..verify.permit import Permit
 from . import records
 from . import transactions as steps
 from .approval_requests import ApprovalRequest, ApprovalVote
-from .log.appender import LogAppender, open_log
-from .model import DeniedCall, LedgerError, Outcome, new_operation_id
-from .revocations import Revocation, RevocationImpact, RevocationList
-from .store.connection import Executor, Steps, StoreConnection, StoreError, run_in_thread, run_transaction
-from .store.writer import Writer
+from .inspection import InspectableLedger
+from .model import CountedRefusals, DeniedCall, Outcome, new_operation_id
+from .opened import OpenStore, open_checked
+from .revocations import Revocation, RevocationImpact
+from .store.connection import Executor, Steps
+from .strangers import StrangerCounts
 from .transactions import SeenCapability
 
-__all__ = ["EXPIRE_EVERY", "Ledger"]
+if TYPE_CHECKING:
+    from .memory import ImmediateExecutor
 
-EXPIRE_EVERY = 10.0
-"""Seconds between two rounds of deleting what has expired."""
-
-_CLOCK_MARGIN = 120
-"""Seconds that the clocks of guards that share a store may differ: so long, what has expired is kept."""
+__all__ = ["Ledger"]
 
 _MAX_KNOWN = 4096
 _MAX_REASON = 256
 
 
-class Ledger:
+class Ledger(InspectableLedger):
     """The memory of one guard, or of several that share a store. Made by `open` or `memory`.
 
     Every method may be called from any task. Each raises `Denied` with ``unavailable`` if the store does not
@@ -58,25 +56,18 @@ class Ledger:
 
     def __init__(
         self,
-        executor: Callable[[Ledger], Executor],
-        revoked: RevocationList,
+        open_store: Callable[[Ledger], OpenStore | ImmediateExecutor],
         *,
-        appender: LogAppender | None = None,
-        poll: float = 0.0,
+        keeps_records: bool,
         keep_arguments: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.revoked = revoked
-        """The revocations that this process knows, to be asked without waiting."""
-        self._appender = appender
-        self._poll = poll
+        self._keeps_records = keeps_records
+        super().__init__(lambda: open_store(self))
         self._keep_arguments = keep_arguments
         self._clock = clock
         self._known: dict[bytes, None] = {}  # capabilities that the store has, by their first revocation id
-        self._latest = 0
-        self._expired = self._polled = time.monotonic()
-        revoked.commit()
-        self._executor = executor(self)
+        self._strangers = StrangerCounts()
 
     @classmethod
     def memory(cls, capacity: int = 100_000, *, clock: Callable[[], float] = time.time) -> Self:
@@ -95,8 +86,10 @@ class Ledger:
         """
         from .memory import ImmediateExecutor  # loads SQLite, which a guard without a ledger does not need
 
-        # no other process writes here, so the list is never stale
-        return cls(lambda _: ImmediateExecutor(capacity), RevocationList(float("inf")), clock=clock)
+        executor = ImmediateExecutor(capacity)
+        ledger = cls(lambda _: executor, keeps_records=False, clock=clock)
+        ledger.executor, ledger.opened = executor, True
+        return ledger
 
     @classmethod
     def open(
@@ -112,6 +105,9 @@ class Ledger:
     ) -> Self:
         """Return a ledger that survives: ``hessra.db``, or ``postgresql://...`` where many machines share it.
 
+        Nothing is read or written before the ledger is used, or opened by `start` or ``async with``. What
+        keeps it from being opened is then a `LedgerError`, or refuses the call as ``unavailable``.
+
         Args:
             where: the path of an SQLite file, which is created if needed, or a PostgreSQL address.
             durable: False is faster, and survives the end of the process but not a loss of power
@@ -126,42 +122,36 @@ class Ledger:
             clock: Unix seconds, for requests and revocations; a call brings the time of its guard.
 
         Raises:
-            LedgerError: the ledger cannot be opened, other users can reach it, or its store was altered or
-                does not hold what its last checkpoint covers.
+            LedgerError: there can be no ledger at such a place.
         """
-        from .store.opening import open_store  # loads SQLite
+        from .store.opening import store_at  # loads SQLite
 
-        def checked() -> tuple[StoreConnection, LogAppender, RevocationList]:
-            connection, folder = open_store(where, durable=durable, state_dir=state_dir)
-            revoked = RevocationList()
-            try:
-                run_transaction(connection, steps.learn_revocations(revoked))
-                appender = open_log(connection, folder, checkpoints=checkpoints, on_damage=on_damage)
-            except BaseException as error:
-                connection.close()
-                if isinstance(error, (StoreError, OSError, LookupError, Denied)):
-                    raise LedgerError(f"{connection.name}: {getattr(error, 'detail', error)}") from error
-                raise
-            return connection, appender, revoked
+        store_at(where)
 
-        # in a thread: PostgreSQL runs an event loop, and the caller may be in one
-        connection, appender, revoked = run_in_thread(checked)
-        return cls(
-            lambda ledger: Writer(connection, on_idle=ledger._on_idle, on_rollback=ledger._on_rollback),
-            revoked,
-            appender=appender,
-            poll=connection.poll,
-            keep_arguments=keep_arguments,
-            clock=clock,
-        )
+        def open_store(ledger: Ledger) -> OpenStore:
+            connection, folder = store_at(where, durable=durable, state_dir=state_dir)
+            revoked, appender = open_checked(connection, folder, checkpoints=checkpoints, on_damage=on_damage)
+            return OpenStore(connection, revoked, appender, ledger.now, ledger._record_counted)
+
+        return cls(open_store, keeps_records=True, keep_arguments=keep_arguments, clock=clock)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(revocations={self.revoked.epoch})"
+        return f"{type(self).__name__}(revocations={self.revoked.epoch if self.opened else '?'})"
+
+    async def start(self) -> None:
+        """Open the ledger now, and not at its first use; do nothing if it is open.
+
+        Raises:
+            LedgerError: the ledger cannot be opened, other users can reach it, or its store was altered or
+                does not hold what this ledger's guards wrote.
+            Denied: ``unavailable``: the ledger is closed.
+        """
+        await super().start()
 
     @property
     def keeps_records(self) -> bool:
         """Whether decisions and outcomes are recorded; if not, `record_denial` need not be called."""
-        return self._appender is not None
+        return self._keeps_records
 
     # --- revoking
 
@@ -198,7 +188,7 @@ class Ledger:
         revocation = Revocation.of(block=block, subject=subject, key=key, root=root, before=before)
         if len(reason) > _MAX_REASON or not reason.isprintable():
             raise ValueError(f"a reason is one line of at most {_MAX_REASON} printable characters")
-        op, now = new_operation_id(), self._now()
+        op, now = new_operation_id(), self.now()
 
         def write(again: bool) -> Steps[int]:
             epoch, new = yield from steps.revoke(revocation, reason, now)
@@ -207,9 +197,9 @@ class Ledger:
                 yield from self._append("revocation", op, body)
             return epoch
 
-        epoch = await self._executor.submit(write)
-        if self._appender is None:  # in memory, where nothing polls
-            await self._executor.submit(lambda again: steps.learn_revocations(self.revoked))
+        epoch = await self.submit(write)
+        if not self._keeps_records:  # in memory, where nothing polls
+            await self.submit(lambda again: steps.learn_revocations(self.revoked))
             self.revoked.commit()
         return epoch
 
@@ -224,7 +214,7 @@ class Ledger:
     ) -> RevocationImpact:
         """Count the live capabilities, holders and requests that `revoke` would end, as far as seen here."""
         revocation = Revocation.of(block=block, subject=subject, key=key, root=root, before=before)
-        return await self._executor.submit(lambda again: steps.revocation_impact(revocation, self._now()))
+        return await self.submit(lambda again: steps.revocation_impact(revocation, self.now()))
 
     async def wait_for_epoch(self, epoch: int, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as documented
         """Wait until this process knows all revocations up to this epoch.
@@ -235,7 +225,7 @@ class Ledger:
         try:
             with anyio.fail_after(timeout):
                 while self.revoked.epoch < epoch:
-                    await self._executor.submit(lambda again: steps.learn_revocations(self.revoked))
+                    await self.submit(lambda again: steps.learn_revocations(self.revoked))
                     if self.revoked.epoch < epoch:
                         await anyio.sleep(0.02)
         except Denied as denied:
@@ -244,8 +234,8 @@ class Ledger:
     # --- approving
 
     async def requests(self, id: str | None = None) -> list[ApprovalRequest]:
-        """Return the requests that wait for approvals, oldest first, or the one with this id."""
-        return await self._executor.submit(lambda again: steps.requests(self._now(), id))
+        """Return the requests that lack an approval, oldest first, or the one with this id."""
+        return await self.submit(lambda again: steps.requests(self.now(), id, self.revoked))
 
     async def approve(self, request: ApprovalRequest, *, key: KeyPair) -> ApprovalRequest:
         """Approve a call with this key, and return the request with this vote; it signs what was shown.
@@ -253,11 +243,11 @@ class Ledger:
         Raises:
             ValueError: the request does not ask this key, or is over.
         """
-        return await self.vote(request.id, request.approve(key, now=self._now()))
+        return await self.vote(request.id, request.approve(key, now=self.now()))
 
-    async def reject(self, request: ApprovalRequest, *, key: KeyPair) -> ApprovalRequest:
-        """Reject a call with this key, which ends the request; raises as `approve` does."""
-        return await self.vote(request.id, request.reject(key, now=self._now()))
+    async def reject(self, request: ApprovalRequest, *, key: KeyPair, reason: str = "") -> ApprovalRequest:
+        """Reject a call with this key, which ends the request; the agent is told why. See `approve`."""
+        return await self.vote(request.id, request.reject(key, now=self.now(), reason=reason))
 
     async def vote(self, id: str, vote: ApprovalVote) -> ApprovalRequest:
         """Add a signed vote, made here or elsewhere, to the request with this id.
@@ -265,14 +255,14 @@ class Ledger:
         Raises:
             ValueError: there is no such request, it is over, or the vote does not count for it.
         """
-        op, now = new_operation_id(), self._now()
+        op, now = new_operation_id(), self.now()
 
         def write(again: bool) -> Steps[ApprovalRequest]:
             found = yield from steps.vote(id, vote, now, self.revoked)
             yield from self._append("vote", op, records.vote_record(found, vote, op, now))
             return found
 
-        return await self._executor.submit(write)
+        return await self.submit(write)
 
     # --- the path of a call
 
@@ -283,11 +273,11 @@ class Ledger:
             Denied: ``not_approved``: too many requests wait already, or the arguments are too long to show.
         """
         seen = SeenCapability.of(capability)
-        return await self._executor.submit(lambda again: steps.request_approval(request, seen, self.revoked))
+        return await self.submit(lambda again: steps.request_approval(request, seen, self.revoked))
 
     async def approvals(self, call: bytes, chain: bytes, *, now: int) -> list[str]:
         """Return the unused approvals for this call (its digest) under this chain of blocks (its digest)."""
-        return await self._executor.submit(lambda again: steps.approvals(call, chain, now, self.revoked))
+        return await self.submit(lambda again: steps.approvals(call, chain, now, self.revoked))
 
     async def admit(self, permit: Permit, operation_id: bytes) -> None:
         """Use up what the permit uses and record that the call is permitted, all or nothing.
@@ -300,19 +290,21 @@ class Ledger:
             Denied: ``revoked``, ``stale``, ``replayed`` (a proof), ``spent`` (an approval or a limit),
                 ``not_approved`` (an approver is among the holders), ``unavailable``.
         """
+        if not self.opened:
+            await self.start()
         seen = permit.revocation_ids[0]
         record = None
-        if self._appender is not None:
+        if self._keeps_records:
             record = records.permit_record(permit, operation_id, keep_arguments=self._keep_arguments)
         elif not permit.spends and not permit.charges and seen in self._known:
             self.revoked.check(permit.revocation_ids, permit.issued)
             return  # there is nothing to write
-        elif permit.time > self._latest:
+        elif permit.time != self.executor.latest:
             # in memory, where nothing runs when idle; by itself, as a refused call's transaction is undone
-            await self._executor.submit(lambda again: steps.expire(permit.time))
-        self._latest = max(self._latest, permit.time)
+            await self.submit(lambda again: steps.expire(permit.time))
+        self.executor.latest = permit.time
         locks = [one.counter for one in permit.charges] + [one.name for one in permit.spends]
-        await self._executor.submit(
+        await self.executor.submit(
             partial(self._admit, permit, operation_id, record),
             locks=tuple(locks),
             undo=partial(self._outcome, operation_id, permit.time, Outcome.NOT_RUN),
@@ -324,7 +316,7 @@ class Ledger:
     def _admit(
         self, permit: Permit, operation_id: bytes, record: tuple[bytes, records.Opening] | None, again: bool
     ) -> Steps[None]:
-        if again and (yield "entry_of", (operation_id, "decision")):
+        if again and (yield from self._contains("decision", operation_id)):
             return
         yield from steps.admit(permit, operation_id, self.revoked)
         if permit.revocation_ids[0] not in self._known:
@@ -337,64 +329,50 @@ class Ledger:
 
         Nobody waits for it: a crash can lose an outcome, and the record then says "permitted, no outcome".
         """
-        self._executor.submit_nowait(partial(self._outcome, operation_id, permit.time, outcome))
+        self.executor.submit_nowait(partial(self._outcome, operation_id, permit.time, outcome))
 
     def _outcome(self, operation_id: bytes, time: int, outcome: Outcome, again: bool) -> Steps[None]:
-        if again and (yield "entry_of", (operation_id, "outcome")):
+        if again and (yield from self._contains("outcome", operation_id)):
             return
         not_run = outcome is Outcome.NOT_RUN
-        if not_run and self._appender and not (yield "entry_of", (operation_id, "decision")):
+        if not_run and self._keeps_records and not (yield from self._contains("decision", operation_id)):
             return  # the permission was never written
         if not_run or outcome is Outcome.FAILED:
             yield from steps.refund(operation_id)
         yield from self._append("outcome", operation_id, records.outcome_record(operation_id, time, outcome))
 
     async def record_denial(self, denied: DeniedCall, operation_id: bytes) -> None:
-        """Record that a call was refused."""
+        """Record that a call was refused; refusals of calls with no readable capability are counted."""
+        if denied.capability is None:
+            for counted in self._strangers.add(denied, self.now()):
+                await self.submit(self._counted(counted))
+            return
         record = records.denial_record(denied, operation_id, keep_arguments=self._keep_arguments)
+        await self.submit(partial(self._refusal, operation_id, record))
 
-        def write(again: bool) -> Steps[None]:
-            if again and (yield "entry_of", (operation_id, "decision")):
-                return
-            yield from self._append("decision", operation_id, *record)
+    def _counted(self, counted: CountedRefusals) -> Callable[[bool], Steps[None]]:
+        op = new_operation_id()
+        return partial(self._refusal, op, records.counted_record(counted, op))
 
-        await self._executor.submit(write)
+    def _refusal(self, op: bytes, record: tuple[bytes, records.Opening], again: bool) -> Steps[None]:
+        if not (again and (yield from self._contains("decision", op))):
+            yield from self._append("decision", op, *record)
 
     def _append(self, kind: str, op: bytes, body: bytes, opening: bytes | None = None) -> Steps[None]:
-        if self._appender is not None:
-            yield from self._appender.append(kind, op, body, opening)
+        if self.executor.appender is not None:
+            yield from self.executor.appender.append(kind, op, body, opening)
 
-    def _now(self) -> int:
-        return int(self._clock())
+    def _contains(self, kind: str, op: bytes) -> Steps[bool]:
+        appender = self.executor.appender
+        return appender is not None and (yield from appender.contains(kind, op))
 
-    # --- the store's thread
-
-    def _on_rollback(self) -> None:
-        """Drop what was read or computed in a transaction that was rolled back."""
-        self.revoked.rollback()
-        if self._appender is not None:
-            self._appender.reset()
-
-    def _on_idle(self, writer: Writer) -> None:
-        """Write a checkpoint, read new revocations and delete what has expired, each when it is time."""
-        self.revoked.commit()
-        if self._appender is not None:
-            self._appender.write_checkpoint()
-        now = time.monotonic()
-        if writer.notified or now - self._polled >= self._poll:
-            self._polled = now
-            try:
-                writer.run(lambda again: steps.learn_revocations(self.revoked))
-                self.revoked.commit()
-            except Denied as denied:
-                raise RuntimeError(denied.detail) from denied
-        if now - self._expired >= EXPIRE_EVERY and self._latest:
-            self._expired = now
-            writer.run(lambda again: steps.expire(self._latest - _CLOCK_MARGIN))
+    def _record_counted(self, executor: Executor, counts: Iterable[CountedRefusals] | None = None) -> None:
+        """Have the refusals to strangers recorded that are due."""
+        for counted in self._strangers.due(self.now()) if counts is None else counts:
+            executor.submit_nowait(self._counted(counted))
 
     async def aclose(self) -> None:
         """Write what is still waiting and the last checkpoint, and close the store. Closing twice is fine."""
-        await self._executor.aclose()
-        if self._appender is not None:
-            self._appender.write_checkpoint(now=True)
-            self._appender.close()
+        if self.opened:
+            self._record_counted(self.executor, self._strangers.rest())
+        await super().aclose()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import Denied, Reason
+from .revocations import RevocationList
 from .store.connection import Steps, StoreError, run_transaction
 from .store.sqlite import SQLite
 
@@ -35,6 +36,9 @@ class ImmediateExecutor:
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
             raise ValueError("a ledger remembers at least one statement")
+        self.revoked = RevocationList(float("inf"))  # nobody else writes here: it is never stale
+        self.appender = None
+        self.latest = 0
         self._capacity, self._share = capacity, max(2, capacity // 4)
         self._used: Counter[bytes] = Counter()  # statements by the key that signed them
         self._total = 0

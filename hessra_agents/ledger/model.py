@@ -11,7 +11,7 @@ from ..call.call import Call
 from ..errors import Denied
 from ..tokens.capability import Capability
 
-__all__ = ["DeniedCall", "LedgerError", "Outcome", "new_operation_id"]
+__all__ = ["CountedRefusals", "DeniedCall", "LedgerError", "Outcome", "new_operation_id"]
 
 
 class LedgerError(Exception):
@@ -37,6 +37,25 @@ class DeniedCall:
     time: int
     call: Call | None
     capability: Capability | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRefusals:
+    """Refusals of calls whose token no trusted root signed: the last of them, the first's time, their number.
+
+    ``called`` is what all of them asked for; empty if they asked for different things.
+    """
+
+    refused: DeniedCall
+    called: str
+    first: int
+    count: int
+
+    def with_others(self, others: CountedRefusals) -> CountedRefusals:
+        """Return these and others as one."""
+        last = max(self, others, key=lambda one: one.refused.time)
+        called = self.called if self.called == others.called else ""
+        return CountedRefusals(last.refused, called, min(self.first, others.first), self.count + others.count)
 
 
 def new_operation_id() -> bytes:

@@ -10,27 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..call.call import Call
-from ..call.canonical import Json, encode, parse
+from ..call.canonical import Json, encode
 from ..verify.permit import Permit
 from .approval_requests import ApprovalRequest, ApprovalVote
-from .model import DeniedCall, Outcome
+from .model import CountedRefusals, DeniedCall, Outcome
 from .revocations import Revocation
 
 __all__ = [
     "MAX_RECORD",
     "SALT",
     "Opening",
+    "argument_hash",
     "commitment",
+    "counted_record",
     "denial_record",
     "keyed_hash",
     "matches",
     "outcome_record",
     "permit_record",
     "revocation_record",
+    "time_of",
     "vote_record",
 ]
 
@@ -40,6 +44,7 @@ MAX_RECORD = 65_535
 SALT = 16
 """Bytes of a salt."""
 
+_AT = re.compile(rb'[{,]"at":(\d{1,18})[,}]')  # an argument named "at" has a string there, its hash
 _MAX_NAMES = 32
 _MAX_TEXT = 256
 _PLAIN = json.JSONEncoder(ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":"))
@@ -67,11 +72,20 @@ def permit_record(permit: Permit, operation_id: bytes, *, keep_arguments: bool) 
         "blocks": list(permit.ids),
     }
     if permit.holder:
-        fields["holder"] = permit.holder.hex()
+        fields["holder"] = _key(permit.holder)
     if permit.charges:
-        fields["charges"] = [{"counter": one.counter.hex(), "amount": one.amount} for one in permit.charges]
+        fields["charges"] = [
+            {
+                "counter": one.counter.hex(),
+                "amount": one.amount,
+                "limit": one.words,
+                "at_most": one.at_most,
+                "window": one.window,
+            }
+            for one in permit.charges
+        ]
     if permit.approvers:
-        fields["approved_by"] = [key.hex() for key in permit.approvers]
+        fields["approved_by"] = [_key(key) for key in permit.approvers]
     return _decision(operation_id, permit.time, permit.call, fields, keep_arguments=keep_arguments)
 
 
@@ -86,7 +100,7 @@ def denial_record(refused: DeniedCall, operation_id: bytes, *, keep_arguments: b
     }
     if capability is not None:
         fields |= {"subject": capability.subject, "blocks": list(capability.ids)}
-        fields |= {"holder": capability.holder.key.hex() if capability.holder else None}
+        fields |= {"holder": _key(capability.holder.key) if capability.holder else None}
     if refused.call is None:
         fields |= {"object": _cut(f"tool:{denied.tool}")}
     return _decision(
@@ -96,6 +110,17 @@ def denial_record(refused: DeniedCall, operation_id: bytes, *, keep_arguments: b
         {k: v for k, v in fields.items() if v},
         keep_arguments=keep_arguments,
     )
+
+
+def counted_record(refused: CountedRefusals, operation_id: bytes) -> tuple[bytes, Opening]:
+    """Return one record of several refusals, and its opening; of what was sent it holds nothing."""
+    denied = refused.refused.denied
+    fields: dict[str, Any] = {"verdict": str(denied.reason), "audience": refused.refused.audience}
+    fields |= {"detail": _cut(denied.detail), "text": _cut(denied.text), "object": _cut(refused.called)}
+    fields = {name: value for name, value in fields.items() if value}
+    if refused.count > 1:
+        fields |= {"count": refused.count, "first": refused.first, "last": refused.refused.time}
+    return _decision(operation_id, refused.refused.time, None, fields, keep_arguments=False)
 
 
 def _decision(
@@ -119,7 +144,18 @@ def _arguments(salt: bytes, call: Call) -> dict[str, str] | str:
     values = call.values
     if len(values) > _MAX_NAMES:
         return f"{len(values)} arguments"
-    return {name: keyed_hash(salt, name.encode() + b"\0" + encode(value)) for name, value in values.items()}
+    return {name: argument_hash(salt, name, value) for name, value in values.items()}
+
+
+def argument_hash(salt: bytes, name: str, value: Json) -> str:
+    """Return what a record says of one argument of its call."""
+    return keyed_hash(salt, name.encode() + b"\0" + encode(value))
+
+
+def time_of(body: bytes) -> int | None:
+    """Return the time that a record states (Unix seconds), without parsing it; None if it states none."""
+    found = _AT.search(body)
+    return int(found[1]) if found else None
 
 
 def outcome_record(operation_id: bytes, time: int, outcome: Outcome) -> bytes:
@@ -142,17 +178,21 @@ def revocation_record(
 
 def vote_record(request: ApprovalRequest, vote: ApprovalVote, operation_id: bytes, time: int) -> bytes:
     """Return the record of an approver's vote."""
-    fields = {"request": request.id, "by": str(vote.key), "approves": vote.approves}
+    fields = {"request": request.id, "by": str(vote.key), "approves": vote.approves, "reason": vote.reason}
+    fields |= {"subject": request.subject, "object": request.resource, "operation": request.operation}
     return _encoded({"kind": "vote", "op": operation_id.hex(), "at": time, **fields})
 
 
-def matches(body: bytes, opening: Opening | None, name: str, value: Json) -> bool:
+def matches(fields: Mapping[str, Any], opening: Opening | None, name: str, value: Json) -> bool:
     """Return whether a record's call carried this value as this argument; False if the salt was erased."""
-    record = parse(body)
-    hashes = record.get("arguments") if isinstance(record, dict) else None
+    hashes = fields.get("arguments")
     if opening is None or not isinstance(hashes, dict):
         return False
-    return hashes.get(name) == keyed_hash(opening[:SALT], name.encode() + b"\0" + encode(value))
+    return hashes.get(name) == argument_hash(opening[:SALT], name, value)
+
+
+def _key(data: bytes) -> str:
+    return f"ed25519/{data.hex()}"  # as `PublicKey` writes it, without checking once more that it is a key
 
 
 def _cut(text: str) -> str:

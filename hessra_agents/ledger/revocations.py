@@ -19,7 +19,7 @@ from ..keys.keys import PublicKey
 from ..tokens.capability import Capability
 from ..tokens.revocation_ids import Kind, revocation_id
 
-__all__ = ["BOUND", "Revocation", "RevocationImpact", "RevocationList"]
+__all__ = ["BOUND", "Revocation", "RevocationEntry", "RevocationImpact", "RevocationList"]
 
 BOUND = 5.0
 """Seconds after which a list of revocations is too old to permit a call."""
@@ -71,6 +71,17 @@ class Revocation:
             raise ValueError("a key is a PublicKey: key.public, or PublicKey.parse(text)")
         kind: Kind = "key" if key is not None else "root"
         return cls(kind, revocation_id(kind, named.data), f"{'root ' * (kind == 'root')}key {named}")
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationEntry:
+    """A revocation as a ledger has it: what it names, why, and when (Unix seconds)."""
+
+    epoch: int
+    kind: str
+    description: str
+    reason: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import Denied, Reason
@@ -13,7 +12,7 @@ from ..tokens.capability import Capability
 from ..tokens.revocation_ids import revocation_id
 from ..tokens.statements import chain_digest
 from ..verify.permit import LimitCharge, Permit
-from .approval_requests import MAX_OPEN, MAX_SHOWN, ApprovalRequest, ApprovalVote, State
+from .approval_requests import MAX_OPEN, MAX_SHOWN, ApprovalNeed, ApprovalRequest, ApprovalVote, State
 from .revocations import Revocation, RevocationImpact, RevocationList
 from .store.connection import Row, Steps
 
@@ -30,6 +29,7 @@ __all__ = [
     "revocation_impact",
     "revoke",
     "vote",
+    "window_slots",
 ]  # fmt: skip
 
 _PAGE = 10_000
@@ -110,13 +110,11 @@ def admit(permit: Permit, operation_id: bytes, revoked: RevocationList) -> Steps
 
 
 def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> Steps[None]:
-    length = max(1, charge.window // 60)
-    slot = now // length if charge.window else 0
-    first = (now - charge.window) // length if charge.window else 0
+    slot, first = window_slots(charge.window, now)
     # a use is kept while it counts: in its window, or as long as the capability lives
     until = min(charge.until, MAX_TIME)
     if charge.window:
-        until = min(until, (slot + 1) * length + charge.window)
+        until = min(until, (slot + 1) * max(1, charge.window // 60) + charge.window)
     if purged >= (now + 1 if charge.window else until):
         raise Denied(Reason.STALE, "the uses of a limit were deleted: a guard's clock was ahead")
     ((used,),) = yield "used", (charge.counter, first)
@@ -125,6 +123,12 @@ def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> 
     yield "charge", (charge.counter, slot, charge.amount, until)
     if charge.refund:
         yield "refundable", (operation_id, charge.counter, slot, charge.amount, until)
+
+
+def window_slots(window: int, now: int) -> tuple[int, int]:
+    """Return the slot of a use now, and the first slot that still counts; both 0 without a window."""
+    length = max(1, window // 60)
+    return (now // length, (now - window) // length) if window else (0, 0)
 
 
 def refund(operation_id: bytes) -> Steps[None]:
@@ -172,28 +176,36 @@ def request_approval(
     digest, name = request.call.digest, seen.revocation_ids[0]
     found = yield "asked", (digest, request.chain, request.asked)
     if found:
-        return (yield from _request(found[0]))
+        return (yield from _request(found[0], revoked))
     if len(request.text) > MAX_SHOWN:
         raise Denied(Reason.NOT_APPROVED, "the arguments are too long to show to an approver")
-    # by the issuer's block: narrowing a capability does not raise its number of requests
-    issued = revocation_id("block", request.ids[0].encode())
-    ((waiting,),) = yield "reach_requests", (issued, request.asked)
-    if int(waiting) >= MAX_OPEN:
-        raise Denied(Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already")
+    for depth, block in enumerate(request.ids):
+        # all that derives from a block shares its number of requests: narrowing does not raise it
+        ((waiting,),) = yield "reach_requests", (revocation_id("block", block.encode()), request.asked)
+        if int(waiting) >= max(1, MAX_OPEN >> depth):
+            raise Denied(
+                Reason.NOT_APPROVED, "too many calls of this capability wait for an approval already"
+            )
     yield from remember_capability(seen)
     values = (request.id, digest, request.chain, name, _body(request), request.expires, request.asked)
     yield "ask", values
     return request
 
 
-def requests(now: int, id: str | None) -> Steps[list[ApprovalRequest]]:
-    """Return the open requests, or the one with this id."""
+def requests(now: int, id: str | None, revoked: RevocationList) -> Steps[list[ApprovalRequest]]:
+    """Return the open requests that lack an approval, or the one with this id.
+
+    A vote of a key that was revoked since is none.
+    """
+    yield from learn_revocations(revoked)
     if id is not None and not _ID.fullmatch(id):
         return []  # some strings cannot be stored
     rows = (yield "open_requests", (now,)) if id is None else (yield "request", (id,))
     found = []
     for row in rows:
-        found.append((yield from _request(row)))
+        request = yield from _request(row, revoked)
+        if id is not None or not request.is_complete(now):
+            found.append(request)
     return found
 
 
@@ -203,14 +215,13 @@ def vote(id: str, vote: ApprovalVote, now: int, revoked: RevocationList) -> Step
     Raises:
         ValueError: there is no such request, or the vote does not count.
     """
-    found = yield from requests(now, id)
+    found = yield from requests(now, id, revoked)
     if not found:
         raise ValueError("there is no such request")
     (request,) = found
     if request.state != "open" or now >= request.expires:
         raise ValueError("this request is over")
     request.check(vote)
-    yield from learn_revocations(revoked)
     voter = revocation_id("key", vote.key.data)
     if revoked.contains(voter):
         raise ValueError("this key is revoked")
@@ -228,20 +239,32 @@ def approvals(call: bytes, chain: bytes, now: int, revoked: RevocationList) -> S
     yield from learn_revocations(revoked)
     rows = yield "approvals", (call, chain, now)
     return [
-        str(statement)
-        for key, statement in rows
+        statement
+        for key, statements in rows
+        for statement in str(statements).split()
         if not revoked.contains(revocation_id("key", PublicKey.parse(str(key)).data))
     ]
 
 
-def expire(before: int) -> Steps[list[Row]]:
-    """Delete what expired by this time, and return the deleted statements."""
-    deleted = yield "forget_spent", (before,)
-    if (yield "forget_used", (before,)) or deleted:
+def expire(before: int, rows: int = 10_000) -> Steps[int]:
+    """Delete what expired by this time, at most so many rows of a table; another guard may be at it already.
+
+    Returns:
+        The most rows that a table lost: there is more if it is as many as asked for.
+    """
+    if not (yield "forget_turn", ()):
+        return 0
+    batch = before, rows
+    spent, used = (yield "forget_spent", batch), (yield "forget_used", batch)
+    if spent or used:
         yield "purged", (before,)
-    for table in ("refundable", "marks", "capabilities", "votes", "requests"):
-        yield f"forget_{table}", (before,)
-    return deleted
+    # of the very rows that go then: both statements take the first of the same index
+    yield "forget_marks", batch
+    yield "forget_votes", batch
+    lost = [len(spent), len(used)]
+    for table in ("refundable", "capabilities", "requests"):
+        lost.append(len((yield f"forget_{table}", batch)))
+    return max(lost)
 
 
 def _body(request: ApprovalRequest) -> bytes:
@@ -252,19 +275,23 @@ def _body(request: ApprovalRequest) -> bytes:
         "ids": request.ids,
         "subject": request.subject,
         "approvers": [(handle, str(key)) for handle, key in request.approvers],
+        "needs": [([str(key) for key in one.keys], one.count) for one in request.needs],
         "asked": request.asked,
         "expires": request.expires,
     }
     return json.dumps(said).encode()
 
 
-def _request(row: Row) -> Steps[ApprovalRequest]:
+def _request(row: Row, revoked: RevocationList) -> Steps[ApprovalRequest]:
     id, body, state = row
-    votes = yield "votes", (id,)
-    return _read(str(id), bytes(body), state, votes)
+    votes = [
+        ApprovalVote(PublicKey.parse(str(key)), str(statement)) for key, statement in (yield "votes", (id,))
+    ]
+    counted = tuple(one for one in votes if not revoked.contains(revocation_id("key", one.key.data)))
+    return _read(str(id), bytes(body), state, counted)
 
 
-def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> ApprovalRequest:
+def _read(id: str, body: bytes, state: State, votes: tuple[ApprovalVote, ...]) -> ApprovalRequest:
     said = json.loads(body)
     return ApprovalRequest(
         id,
@@ -274,8 +301,9 @@ def _read(id: str, body: bytes, state: State, votes: Sequence[Row]) -> ApprovalR
         tuple(said["ids"]),
         said["subject"],
         tuple((handle, PublicKey.parse(key)) for handle, key in said["approvers"]),
+        tuple(ApprovalNeed(tuple(map(PublicKey.parse, keys)), count) for keys, count in said["needs"]),
         said["asked"],
         said["expires"],
         state,
-        tuple(ApprovalVote(PublicKey.parse(key), statement) for key, statement in votes),
+        votes,
     )

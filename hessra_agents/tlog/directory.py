@@ -49,7 +49,7 @@ def belongs(name: str, size: int) -> bool:
     """Return whether the export of a log of this size has a file of this name."""
     found = _NAME.fullmatch(name)
     if found is None:
-        return name == "checkpoint"
+        return name in ("checkpoint", "pruning")
     level = None if found["entries"] else int(found["level"])
     index = int(re.sub("[x/]", "", found["place"]))
     count = dict(enumerate(widths(size))).get(level or 0, 0)

@@ -4,6 +4,7 @@
     tile/entries/000                the records, 256 in a file, each behind its length
     tile/0/000, tile/1/000, ...     the hash tree over them
     tile/0/x001/234.p/17            the last file of each kind is shorter, and says so
+    pruning                         if the log had no longer its first records: the signed note that says so
 
 `write` adds to an earlier export of the same log and changes none of its full files. `check` trusts only the
 keys: it hashes every record and computes every tile again. `prove` proves one record.
@@ -28,11 +29,14 @@ from .export_reader import (
     verified,
 )
 from .merkle import WIDTH, Tile, Tiles, Tree, leaf_hash, root, widths
-from .notes import MAX_NOTE, Checkpoint
+from .notes import MAX_NOTE, Checkpoint, NoteError
 from .proofs import EMPTY, HASH
+from .pruning import Pruning
 from .record_proof import check_proof, entry, prove
 
-__all__ = ["MAX_ENTRY", "ExportError", "check", "check_proof", "entry", "prove", "write"]
+__all__ = ["MAX_ENTRY", "ExportError", "check", "check_proof", "entry", "prove", "pruning_of", "write"]
+
+Progress = Callable[[str, int, int], None]
 
 
 def write(
@@ -42,10 +46,15 @@ def write(
     note: str,
     entries: Callable[[int, int], Iterable[bytes]],
     tiles: Tiles,
+    *,
+    pruned: int = 0,
+    pruning: str = "",
+    progress: Progress | None = None,
 ) -> None:
     """Write the first ``size`` records of a log, its tree and its signed checkpoint to a folder.
 
     The checkpoint comes last, so an export that was interrupted shows as the one before it; run it again.
+    Of records that were pruned a new export has the hashes and the note; an earlier one has them already.
 
     Args:
         folder: the folder to write; created if needed.
@@ -54,6 +63,9 @@ def write(
         note: the signed checkpoint.
         entries: returns the records from one index up to another.
         tiles: the tree; every record is checked against it.
+        pruned: how many of the first records the log has no longer.
+        pruning: the signed note that says so.
+        progress: called with the log's name, the number of records written, and their total.
 
     Raises:
         ExportError: note, tree and records do not fit together, or the folder holds something other than
@@ -66,15 +78,24 @@ def write(
         if root(size, tiles) != checkpoint.root:
             raise ExportError("checkpoint: the note does not name the root of the log's tree")
         before = _earlier(out, checkpoint, tiles)
+        if 0 < before.size < pruned:
+            raise ExportError(
+                f"checkpoint: the folder holds {before.size} records, and the log was pruned up to {pruned} "
+                "since: export it to another folder"
+            )
+        if pruned and not before.size:
+            _put(out, "pruning", pruning.encode())
         there = list(widths(before.size))
         for level, count in enumerate(widths(size)):
             had = there[level] if level < len(there) else 0
             for index in range(had // WIDTH, -(-count // WIDTH) if had < count else 0):
                 width = min(WIDTH, count - index * WIDTH)
                 row = tiles.hashes(level, index, width)
-                if level == 0:
+                if level == 0 and index * WIDTH >= pruned:
                     records = entries(index * WIDTH, index * WIDTH + width)
                     _put(out, tile_name(None, index, width), _bundle(index * WIDTH, records, row))
+                if level == 0 and progress is not None:
+                    progress(origin, index * WIDTH + width, size)
                 _put(out, tile_name(level, index, width), row)
         out.settle()
         _put(out, "checkpoint", note.encode())
@@ -82,7 +103,14 @@ def write(
         _sweep(out, size)
 
 
-def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Checkpoint:
+def check(
+    folder: Path,
+    keys: Iterable[str],
+    *,
+    older: str | None = None,
+    allow_pruned: bool = False,
+    progress: Progress | None = None,
+) -> Checkpoint:
     """Check a whole export, and return what its log signed.
 
     Args:
@@ -90,6 +118,9 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
         keys: verifier keys (`notes.verifier_key`); one of them is the log's.
         older: the note of an earlier checkpoint that was kept elsewhere, which the export must extend. Only
             this reveals a log that someone with its key has rewritten.
+        allow_pruned: accept that the first records are missing, if the log's key signed that they were pruned
+            (`pruning_of`); their hashes are checked all the same.
+        progress: called with the log's name, the number of records checked, and their total.
 
     Raises:
         ExportError: a file is missing, surplus or wrong, or the export does not extend the older checkpoint.
@@ -97,6 +128,9 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
     keys = known(keys)
     with opened(folder) as given:
         checkpoint = verified("checkpoint", note_of(given), keys)
+        pruning = _pruning(given, checkpoint, keys)
+        if pruning is not None and not allow_pruned:
+            raise ExportError(f"pruning: the first {pruning.size} records were pruned: look in the archive")
         before = None if older is None else verified("the older checkpoint", older, keys)
         if before and before.origin != checkpoint.origin:
             raise ExportError("the older checkpoint: is of another log")
@@ -105,7 +139,7 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
                 f"checkpoint: is of {checkpoint.size} records, and the log once had {before.size}: it was "
                 "cut, or this is an old copy"
             )
-        tree = _rebuilt(given, checkpoint.size, before)
+        tree = _rebuilt(given, checkpoint, before, pruning, progress)
         if tree.root() != checkpoint.root:
             raise ExportError(
                 "checkpoint: records and tiles fit together, but not to the signed root: all of them were "
@@ -120,36 +154,74 @@ def check(folder: Path, keys: Iterable[str], *, older: str | None = None) -> Che
     return checkpoint
 
 
-def _rebuilt(given: ExportDirectory, size: int, before: Checkpoint | None) -> Tree:
+def pruning_of(folder: Path, keys: Iterable[str]) -> Pruning | None:
+    """Return what was pruned before an export was written, as its log signed it; None if nothing was.
+
+    Raises:
+        ExportError: there is a note, and none of the keys signed it for this log.
+    """
+    keys = known(keys)
+    with opened(folder) as given:
+        return _pruning(given, verified("checkpoint", note_of(given), keys), keys)
+
+
+def _pruning(given: ExportDirectory, checkpoint: Checkpoint, keys: list[str]) -> Pruning | None:
+    note = given.find("pruning", MAX_NOTE)
+    if note is None:
+        return None
+    try:
+        pruning = Pruning.verified(note.decode(), keys)
+    except (NoteError, UnicodeDecodeError) as error:
+        raise ExportError(f"pruning: {error}") from error
+    if pruning.checkpoint.origin != checkpoint.origin or pruning.checkpoint.size > checkpoint.size:
+        raise ExportError("pruning: the note is of another log, or of a later export")
+    return pruning
+
+
+def _rebuilt(
+    given: ExportDirectory,
+    checkpoint: Checkpoint,
+    before: Checkpoint | None,
+    pruning: Pruning | None,
+    progress: Progress | None,
+) -> Tree:
     """Build the tree over the records of an export, and check every file against it."""
-    tree = Tree()
-    _check_before(tree, before)
+    tree, size = Tree(), checkpoint.size
+    former = [("the older checkpoint", before), ("pruning", pruning.checkpoint if pruning else None)]
+    _check_former(tree, former)
     for start in range(0, size, WIDTH):
         width = min(WIDTH, size - start)
         bundle, tile = (tile_name(level, start // WIDTH, width) for level in (None, 0))
         row = exact_tile(given, tile, width)
-        for at, record in enumerate(unbundled(bundle, given.read(bundle, MAX_BUNDLE), width)):
-            leaf = leaf_hash(record)
-            if leaf != row[at * HASH : (at + 1) * HASH]:
+        leaves = [row[at : at + HASH] for at in range(0, len(row), HASH)]
+        data = given.find(bundle, MAX_BUNDLE)
+        if data is None and (pruning is None or start >= pruning.size):
+            data = given.read(bundle, MAX_BUNDLE)  # says what to do about it
+        for at, record in enumerate(() if data is None else unbundled(bundle, data, width)):
+            if leaf_hash(record) != leaves[at]:
                 raise ExportError(
                     f"{bundle}: record {start + at} is not the one whose hash is in {tile}: one of the two "
                     "was changed"
                 )
+        for leaf in leaves:
             for full in tree.append(leaf):
                 _check_tile(given, full)
-            _check_before(tree, before)
+            _check_former(tree, former)
+        if progress is not None:
+            progress(checkpoint.origin, tree.size, size)
     for level, count in enumerate(widths(size)):
         if count % WIDTH:
             _check_tile(given, Tile(level, count // WIDTH, tree.partial(level)))
     return tree
 
 
-def _check_before(tree: Tree, before: Checkpoint | None) -> None:
-    if before is not None and tree.size == before.size and tree.root() != before.root:
-        raise ExportError(
-            f"the older checkpoint: the first {before.size} records are not those that the log signed then: "
-            "one of them was changed, or the log has two versions"
-        )
+def _check_former(tree: Tree, former: Iterable[tuple[str, Checkpoint | None]]) -> None:
+    for what, one in former:
+        if one is not None and tree.size == one.size and tree.root() != one.root:
+            raise ExportError(
+                f"{what}: the first {one.size} records are not those that the log signed then: one of them "
+                "was changed, or the log has two versions"
+            )
 
 
 def _check_tile(given: ExportDirectory, tile: Tile) -> None:
@@ -183,7 +255,7 @@ def _earlier(out: ExportDirectory, checkpoint: Checkpoint, tiles: Tiles) -> Chec
     """Return the checkpoint of the earlier export in the folder; the empty one if there is none."""
     if out.find("checkpoint", MAX_NOTE) is None:
         for name in out.files():
-            if name != FRESH and not name.startswith("tile/"):
+            if name not in (FRESH, "pruning") and not name.startswith("tile/"):
                 raise ExportError(f"{shown_name(name)}: the folder is neither empty nor an export")
         return Checkpoint(checkpoint.origin, 0, EMPTY)
     before = unverified(note_of(out))

@@ -1,36 +1,52 @@
-"""The log of one process: records in the store, their hash tree in memory, and the signed checkpoint outside.
+"""The log of one process: records in the store, their hash tree in memory, and the signed checkpoint.
 
-A record is written in the transaction of what it tells of, and the checkpoint after the commit, at most a
-second or 256 records later. So the store holds what a checkpoint covers; a store that does not was cut or
-replaced, and is refused (`check`).
+1. A record is written in the transaction of what it tells of, with a MAC under a key from the log's folder.
+2. The checkpoint is written after the commit, at most a second or 256 records later: to the folder, and to
+   the store for those who audit elsewhere.
+3. The store is not believed. It must hold what the checkpoint covers, and only records with a good MAC beyond
+   it. After a failed commit, the tree goes on from what this process knows to be committed.
+
+A store that was cut, replaced or written to by somebody else is refused: the log gets no more records, and no
+checkpoint covers what this process did not write.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ...files import FileError
-from ...tlog.merkle import WIDTH, Tree, leaf_hash, root, tile_root
+from ...tlog.merkle import WIDTH, Tree, leaf_hash, tile_root
 from ...tlog.notes import Checkpoint
 from ..model import LedgerError
 from ..store.connection import Steps, StoreConnection, run_transaction
-from .directory import LogDirectory, LogSlot
+from .directory import LogDirectory, LogSlot, mac_key
 
-__all__ = ["CHECKPOINT_EVERY", "DamagedLogError", "LogAppender", "check", "open_log"]
+__all__ = [
+    "CHECKPOINT_EVERY",
+    "DamagedLogError",
+    "LogAppender",
+    "check",
+    "check_rest",
+    "open_log",
+    "record_mac",
+]
 
 CHECKPOINT_EVERY = 1.0
 """Seconds between two checkpoints, while records come in."""
 
 _MAX_UNCOVERED = 256
+_PAGE = 1024
 
 _log = logging.getLogger("hessra_agents")
 
 
 class DamagedLogError(LedgerError):
-    """The store does not hold what a log's checkpoint covers; ``finding`` says what it holds."""
+    """The store does not hold what a log's process wrote; ``finding`` says what it holds."""
 
     def __init__(self, origin: str, finding: str) -> None:
         super().__init__(
@@ -41,68 +57,96 @@ class DamagedLogError(LedgerError):
 
 
 class LogAppender:
-    """One log, which only this process writes. Used by the store's thread."""
+    """One log, which only this process writes. Used by the store's thread.
 
-    def __init__(self, slot: LogSlot) -> None:
+    Protects from whoever can write the store alone: what they put there is never signed. Does not protect
+    from someone who can read the log's key.
+    """
+
+    def __init__(self, slot: LogSlot, connection: StoreConnection) -> None:
         self._slot = slot
+        self._connection = connection
+        self._key = mac_key(slot.key)
         self._log = 0
-        self._tree: Tree | None = None
+        self._tree: Tree | None = None  # with the records of the transaction that runs
+        self._committed: Tree | None = None
         self._checkpoint = slot.checkpoint()
-        self._committed = 0
+        self._unstored = ""  # the last checkpoint, until the store has it
         self._written = float("-inf")  # so the first record is covered at once
 
     def append(self, kind: str, operation_id: bytes, body: bytes, opening: bytes | None) -> Steps[None]:
         """Write one record.
 
         Raises:
-            LedgerError: the store does not hold what the last checkpoint covers.
+            DamagedLogError: the store does not hold what this process wrote.
         """
-        if self._tree is None:
-            self._tree = yield from self._load()
-        tree = self._tree
-        yield "entry", (self._log, tree.size, operation_id, kind, body, opening)
+        tree = self._tree or (yield from self.load())
+        if not self._log:
+            ((number,),) = yield "log", (self._slot.origin,)
+            self._log = int(number)
+        mac = record_mac(self._key, tree.size, body)
+        yield "entry", (self._log, tree.size, operation_id, kind, body, opening, mac)
         for tile in tree.append(leaf_hash(body)):
             yield "tile", (self._log, tile.level, tile.index, tile.hashes)
 
-    def reset(self) -> None:
-        """Forget the tree, which has records of a transaction that was rolled back, and the log's number."""
-        self._tree, self._log = None, 0
+    def contains(self, kind: str, operation_id: bytes) -> Steps[bool]:
+        """Return whether a record of this operation is in the log; raises as `append` does."""
+        if self._tree is None:
+            yield from self.load()  # which looks at the MACs of what a lost transaction may have written
+        return bool((yield "entry_of", (self._log, operation_id, kind)))
 
-    def _load(self) -> Steps[Tree]:
-        origin = self._slot.origin
-        if self._checkpoint is not None:
-            yield from check(self._checkpoint)
-        if not self._log:
-            ((number,),) = yield "log", (origin,)
-            self._log = int(number)
-        ((size,),) = yield "size", (self._log,)
-        if int(size) < self._committed:
-            raise DamagedLogError(origin, f"has {size} records, {self._committed} were written")
-        tiles = yield from _edge_tiles(self._log, int(size))
-        return Tree.of(int(size), tiles)
+    def reset(self) -> None:
+        """Forget what was appended in a transaction that was rolled back."""
+        self._tree = None
+
+    def load(self) -> Steps[Tree]:
+        """Check what the store holds of this log, and return its tree; raises as `append` does."""
+        signed = Tree() if self._checkpoint is None else (yield from check(self._checkpoint))
+        found = yield from check_rest(self._slot.origin, self._key, self._committed or signed)
+        self._log, self._tree = found
+        return self._tree
 
     def write_checkpoint(self, *, now: bool = False) -> None:
-        """Sign a checkpoint of all committed records, if it is time or ``now``."""
-        tree = self._tree
-        self._committed = tree.size if tree is not None else self._committed
-        covered = self._checkpoint.size if self._checkpoint else 0
-        if tree is None or tree.size == covered:
+        """Sign a checkpoint of all committed records, if it is time or ``now``; call it after a commit.
+
+        Raises:
+            StoreError: it is in the folder, and not yet in the store.
+        """
+        tree = self._tree or self._committed
+        if tree is None:
             return
+        if self._committed is None or self._committed.size < tree.size:
+            self._committed = tree.copy()
+        covered = self._checkpoint.size if self._checkpoint else 0
         waited = time.monotonic() - self._written
-        if now or waited >= CHECKPOINT_EVERY or tree.size - covered >= _MAX_UNCOVERED:
+        due = now or waited >= CHECKPOINT_EVERY or tree.size - covered >= _MAX_UNCOVERED
+        if tree.size > covered and due:
             self._written = time.monotonic()
             checkpoint = Checkpoint(self._slot.origin, tree.size, tree.root())
             try:
-                self._slot.write(checkpoint)
+                self._unstored = self._slot.write(checkpoint)
             except FileError as error:
                 # the records are safe; the older checkpoint covers fewer of them
                 _log.warning("a log's checkpoint could not be written: %s", error)
             else:
                 self._checkpoint = checkpoint
+        if self._unstored and self._tree is not None:
+            try:
+                run_transaction(self._connection, self._store_checkpoint())
+            except BaseException:
+                self.reset()  # the next connection may be to another store
+                raise
+            self._unstored = ""
+
+    def _store_checkpoint(self) -> Steps[None]:
+        yield "checkpoint", (self._log, self._slot.verifier, self._unstored)
 
     def close(self) -> None:
-        """Let another process have the log."""
-        self._slot.release()
+        """Sign the last checkpoint, and let another process have the log; raises as `write_checkpoint`."""
+        try:
+            self.write_checkpoint(now=True)
+        finally:
+            self._slot.release()
 
 
 def open_log(
@@ -121,7 +165,8 @@ def open_log(
         on_damage: called with a message for each damaged log of another process, instead of raising.
 
     Raises:
-        LedgerError: the store does not hold what a checkpoint covers, or the folder cannot be used.
+        LedgerError: the store does not hold what a checkpoint covers, or has records that the log's process
+            did not write, or the folder cannot be used.
         StoreError: the store did not answer.
     """
     directory = LogDirectory(folder)
@@ -133,32 +178,73 @@ def open_log(
         for checkpoint in known:
             try:
                 run_transaction(connection, check(checkpoint))
-            except (LedgerError, LookupError) as error:
+            except DamagedLogError as error:
                 if on_damage is None or checkpoint.origin == slot.origin:
                     raise
                 on_damage(str(error))
-        return LogAppender(slot)
+        appender = LogAppender(slot, connection)
+        run_transaction(connection, appender.load())
+        return appender
     except BaseException:
         slot.release()
         raise
 
 
-def check(checkpoint: Checkpoint) -> Steps[None]:
-    """Check that the store still holds what a checkpoint covers.
+def check(checkpoint: Checkpoint) -> Steps[Tree]:
+    """Check that the store still holds what a checkpoint covers, and return the tree of these records.
 
     Raises:
-        LedgerError: it holds less, or something else.
+        DamagedLogError: it holds less, or something else.
     """
     origin = checkpoint.origin
-    ((number,),) = yield "log", (origin,)
-    ((size,),) = yield "size", (number,)
-    if int(size) < checkpoint.size:
+    number, size = yield from _number_and_size(origin)
+    if size < checkpoint.size:
         finding = f"has {size} records, its last checkpoint covers {checkpoint.size}"
         raise DamagedLogError(origin, finding)
-    tiles = yield from _edge_tiles(int(number), checkpoint.size)
-    if root(checkpoint.size, tiles) != checkpoint.root:
+    try:
+        tree = Tree.of(checkpoint.size, (yield from _edge_tiles(number, checkpoint.size)))
+    except (LookupError, ValueError) as error:
+        raise DamagedLogError(origin, f"does not hold together ({error})") from error
+    if tree.root() != checkpoint.root:
         finding = f"does not hold the {checkpoint.size} records that its checkpoint covers"
         raise DamagedLogError(origin, finding)
+    return tree
+
+
+def check_rest(origin: str, key: bytes, start: Tree) -> Steps[tuple[int, Tree]]:
+    """Check that a log's process wrote all records after those of a tree.
+
+    Returns:
+        The log's number in the store, 0 if it has none yet, and the tree of all its records.
+
+    Raises:
+        DamagedLogError: a record is missing, or has no MAC under this key.
+    """
+    number, size = yield from _number_and_size(origin)
+    if size < start.size:
+        raise DamagedLogError(origin, f"has {size} records, {start.size} were written")
+    tree = start.copy()
+    while (at := tree.size) < size:
+        rows = yield "entries", (number, at, min(at + _PAGE, size))
+        for index, _, _, body, _, mac in rows or [(None,) * 6]:
+            if index != tree.size:
+                raise DamagedLogError(origin, f"has no record {tree.size}, and has later ones")
+            if not hmac.compare_digest(bytes(mac or b""), record_mac(key, tree.size, bytes(body))):
+                raise DamagedLogError(origin, f"has a record {tree.size} that its process did not write")
+            tree.append(leaf_hash(bytes(body)))
+    return number, tree
+
+
+def _number_and_size(origin: str) -> Steps[tuple[int, int]]:
+    rows = yield "log_of", (origin,)
+    number = int(rows[0][0]) if rows else 0
+    ((size,),) = yield "size", (number,)
+    return number, int(size)
+
+
+def record_mac(key: bytes, index: int, body: bytes) -> bytes:
+    """Return what shows that the process with a log's key wrote a record: BLAKE2b (RFC 7693), 16 bytes."""
+    return hashlib.blake2b(index.to_bytes(8, "big") + body, key=key, digest_size=16).digest()
 
 
 class _EdgeTiles(dict[tuple[int, int], bytes]):
@@ -176,25 +262,29 @@ def _edge_tiles(log: int, size: int) -> Steps[_EdgeTiles]:
     """Read the tiles at the right edge of a log of this size, from which its root is computed.
 
     Only full tiles are stored; those at the edge are computed from the records and from the tiles below.
+
+    Raises:
+        LookupError: a record or a tile is missing.
+        ValueError: a tile was altered.
     """
     found = _EdgeTiles()
-    rows = yield "entries", (log, size - size % WIDTH, size)
-    if len(rows) != size % WIDTH:
-        raise LedgerError(f"the log has {len(rows)} records where {size % WIDTH} must be")
-    if rows:
-        found[0, size // WIDTH] = b"".join(leaf_hash(bytes(row[3])) for row in rows)
-    level, count = 0, size // WIDTH
+    index, width = divmod(size, WIDTH)
+    if width and (full := (yield "tile_of", (log, 0, index))):
+        found[0, index] = bytes(full[0][0])
+    elif width:
+        rows = yield "entries", (log, size - width, size)
+        if len(rows) != width:
+            raise LookupError(f"{len(rows)} records where {width} must be")
+        found[0, index] = b"".join(leaf_hash(bytes(row[3])) for row in rows)
+    level, count = 0, index
     while count:
         # the tile above: its hashes are the roots of the full tiles of this level
         above = bytearray()
         for index in range(count - count % WIDTH, count):
             rows = yield "tile_of", (log, level, index)
             if not rows:
-                raise LedgerError(f"tile {level}/{index} of the log is missing")
-            try:
-                above += tile_root(bytes(rows[0][0]))
-            except ValueError as error:
-                raise LedgerError(f"tile {level}/{index} of the log was altered: {error}") from error
+                raise LookupError(f"tile {level}/{index} is missing")
+            above += tile_root(bytes(rows[0][0]))
         level += 1
         if above:
             found[level, count // WIDTH] = bytes(above)

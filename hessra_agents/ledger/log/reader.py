@@ -12,7 +12,8 @@ Reading takes no log's place, and believes none: whether the records are those t
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,39 +26,63 @@ from ...tlog import export
 from ...tlog.merkle import WIDTH, inclusion, leaf_hash, tile_root
 from ...tlog.notes import Checkpoint
 from ...tlog.proofs import HASH
+from ...tlog.pruning import Pruning
 from ..records import SALT
-from ..store.connection import Steps, run_transaction
+from ..store.connection import Row, Steps, run_transaction
 from ..store.opening import open_store
-from .directory import LocalLogState, LogDirectory
+from .directory import LocalLogState, LogDirectory, LogState
 
 __all__ = ["Log", "LogTiles", "Logs", "Record"]
 
 PAGE = 1024
 
+Progress = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One log of a store; ``local`` is None if its key is not in this folder, but on another machine."""
+    """One log of a store, and the ``state`` that its folder or else the store tells; None if neither does.
+
+    ``pruning`` is what was pruned last, by a note that the log's key signed; None if nothing was.
+    """
 
     number: int
     origin: str
     size: int
-    local: LocalLogState | None
+    state: LogState | None
+    pruning: Pruning | None = None
+    pruning_note: str = ""
+
+    @property
+    def pruned(self) -> int:
+        """How many of the first records are there no longer, as the log's key signed."""
+        return self.pruning.size if self.pruning else 0
+
+    @property
+    def local(self) -> LocalLogState | None:
+        """The contents of the log's folder; None if its key is on another machine."""
+        return self.state if isinstance(self.state, LocalLogState) else None
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that is kept here; None if there is none that counts."""
-        return self.local.checkpoint if self.local else None
+        """The last checkpoint; None if there is none that counts."""
+        return self.state.checkpoint if self.state else None
 
-    def signed(self) -> tuple[Checkpoint, LocalLogState]:
+    def covers(self, index: int) -> bool | None:
+        """Return whether the last checkpoint covers a record; None if the log's key is not here."""
+        if self.local is None:
+            return None
+        return self.checkpoint is not None and index < self.checkpoint.size
+
+    def signed(self) -> tuple[Checkpoint, LogState]:
         """Return the last checkpoint, and the state that has its note and the verifier key.
 
         Raises:
-            ValueError: no checkpoint of the log is kept here.
+            ValueError: there is no checkpoint of the log.
         """
-        if self.local is None or self.local.checkpoint is None:
-            raise ValueError(f"no checkpoint of the log {self.origin} is kept here")
-        return self.local.checkpoint, self.local
+        if self.state is None or self.state.checkpoint is None:
+            raise ValueError(f"there is no checkpoint of the log {self.origin}, here or in the store")
+        return self.state.checkpoint, self.state
 
 
 @dataclass(frozen=True)
@@ -70,6 +95,7 @@ class Record:
     kind: str
     body: bytes
     opening: bytes | None
+    mac: bytes = b""
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -123,9 +149,12 @@ class Logs:
 
         def steps() -> Steps[list[Log]]:
             found = []
+            stored = {row[0]: LogState.stored(*row) for row in (yield "checkpoints", ())}
             for number, origin in (yield "logs", ()):
                 ((size,),) = yield "size", (number,)
-                found.append(Log(int(number), origin, int(size), local.get(origin)))
+                state = local.get(origin) or stored.get(origin)
+                pruning = _pruning((yield "prunings", (number,)), state)
+                found.append(Log(int(number), origin, int(size), state, *pruning))
             return found
 
         return run_transaction(self.connection, steps())
@@ -140,32 +169,53 @@ class Logs:
         found = [one for one in logs if one.origin == name]
         found = found or [one for one in logs if name and one.origin.partition("/")[2].startswith(name)]
         if len(found) != 1:
-            raise ValueError("several logs begin so" if found else "there is no such log")
+            finding = "several logs begin so" if found else "there is no such log"
+            raise ValueError(f"{finding}: `hessra-agents log list` lists them")
         return found[0]
 
     def page(self, log: Log, start: int, stop: int) -> list[Record]:
         """Return the records from one index up to another, as many of them as there are."""
+        return self._read(log, "entries", log.number, start, stop)
 
+    def events(self, log: Log, start: int, stop: int) -> list[Record]:
+        """Return the records from one index up to another that are no outcomes, the last first."""
+        return self._read(log, "events", log.number, start, stop)
+
+    def of_operation(self, log: Log, operation_id: bytes, kind: str) -> Record | None:
+        """Return the record of this kind of one operation; None if there is none."""
+        return next(iter(self._read(log, "of_operation", log.number, operation_id, kind)), None)
+
+    def _read(self, log: Log, statement: str, *values: Any) -> list[Record]:
         def steps() -> Steps[list[Record]]:
-            rows = yield "entries", (log.number, start, stop)
             return [
-                Record(log.origin, int(index), bytes(op), kind, bytes(body), opening and bytes(opening))
-                for index, op, kind, body, opening in rows
+                Record(
+                    log.origin,
+                    int(index),
+                    bytes(op),
+                    kind,
+                    bytes(body),
+                    opening and bytes(opening),
+                    bytes(mac or b""),
+                )
+                for index, op, kind, body, opening, mac in (yield statement, values)
             ]
 
         return run_transaction(self.connection, steps())
 
     def records(self, log: Log, start: int = 0) -> Iterator[Record]:
         """Return all records from an index on, up to the size that the log had."""
-        for at in range(start, log.size, PAGE):
+        for at in range(max(start, log.pruned), log.size, PAGE):
             yield from self.page(log, at, min(at + PAGE, log.size))
 
     def record(self, log: Log, index: int) -> Record:
         """Return one record.
 
         Raises:
-            ValueError: there is none with this index.
+            ValueError: there is none with this index, or no longer.
         """
+        if log.pruning is not None and 0 <= index < log.pruned:
+            where = "they were archived" if log.pruning.archived else "not all of them were archived"
+            raise ValueError(f"record {index} was pruned, and all before record {log.pruned}: {where}")
         found = self.page(log, index, index + 1) if 0 <= index < log.size else []
         if not found:
             raise ValueError(f"the log has {log.size} records, and none with this index")
@@ -186,7 +236,7 @@ class Logs:
         Raises:
             ValueError: the checkpoint does not cover the record, or the store does not lead to its root.
         """
-        checkpoint, local = log.signed()
+        checkpoint, state = log.signed()
         if index >= checkpoint.size:
             raise ValueError(f"the log's checkpoint covers {checkpoint.size} records, and not yet this one")
         body = self.record(log, index).body
@@ -196,31 +246,50 @@ class Logs:
             raise export.ExportError(f"the log {log.origin}: {error}: see log verify") from None
         lines = [f"extra {b64encode(body).decode()}", f"index {index}"]
         lines += [b64encode(one).decode() for one in hashes]
-        text = "\n".join(["c2sp.org/tlog-proof@v1", *lines, "", local.note])
-        export.check_proof(text, body, [local.verifier])
+        text = "\n".join(["c2sp.org/tlog-proof@v1", *lines, "", state.note])
+        export.check_proof(text, body, [state.verifier])
         return text
 
-    def export(self, log: Log, folder: Path) -> Checkpoint:
+    def export(self, log: Log, folder: Path, progress: Progress | None = None) -> Checkpoint:
         """Write what a log's last checkpoint covers to a folder as an export.
+
+        Args:
+            log: the log.
+            folder: the folder; an earlier export in it is extended.
+            progress: called with the log's origin, the number of records written, and their total.
 
         Raises:
             ValueError: there is no checkpoint, or the records are not those that it covers.
         """
-        checkpoint, local = log.signed()
+        checkpoint, state = log.signed()
 
         def entries(start: int, stop: int) -> list[bytes]:
             return [record.body for record in self.page(log, start, stop)]
 
-        export.write(folder, log.origin, checkpoint.size, local.note, entries, LogTiles(self, log))
+        export.write(
+            folder,
+            log.origin,
+            checkpoint.size,
+            state.note,
+            entries,
+            LogTiles(self, log),
+            pruned=log.pruned,
+            pruning=log.pruning_note,
+            progress=progress,
+        )
         return checkpoint
 
-    def erase(self, log: Log, index: int) -> bool:
-        """Erase a record's salt and kept arguments; return False if they are gone already."""
 
-        def steps() -> Steps[bool]:
-            return bool((yield "erase", (log.number, index)))
-
-        return run_transaction(self.connection, steps())
+def _pruning(rows: Sequence[Row], state: LogState | None) -> tuple[Pruning | None, str]:
+    """Return what was pruned of a log last, with its note; what its key did not sign does not count."""
+    if state is None or not state.verifier:
+        return None, ""
+    for upto, note in reversed(rows):
+        with suppress(ValueError):
+            pruning = Pruning.verified(note, [state.verifier])
+            if pruning.checkpoint.origin == state.origin and pruning.size == upto:
+                return pruning, note
+    return None, ""
 
 
 class LogTiles:

@@ -1,4 +1,4 @@
-"""Continue in a new log when the store no longer holds what an old log signed.
+"""Continue in a new log when the store does not hold what an old log's process wrote, or its key is damaged.
 
 What was signed stays signed: a damaged log gets no more records. Its folder is set aside with its key and its
 last checkpoint, and a log that holds gets a record of what was found and of the operator's reason. What the
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ...call.canonical import Json, encode
 from ...files import FileError, try_lock
+from ...tlog.merkle import Tree
 from ..model import LedgerError
-from ..store.connection import run_transaction
-from .appender import DamagedLogError, LogAppender, check
-from .directory import LocalLogState
+from ..store.connection import Steps, run_transaction
+from .appender import DamagedLogError, LogAppender, check, check_rest
+from .directory import LocalLogState, mac_key
 from .reader import Logs
 
 __all__ = ["BrokenLog", "broken_logs", "fork"]
@@ -28,29 +29,30 @@ _MAX_NOTE = 2000
 
 @dataclass(frozen=True, slots=True)
 class BrokenLog:
-    """A log that does not hold what its last checkpoint covers, and what it was found to hold."""
+    """A log that does not hold what its process wrote, or whose folder is damaged, and what was found."""
 
     state: LocalLogState
     finding: str
 
 
 def broken_logs(logs: Logs) -> list[BrokenLog]:
-    """Return the logs of this folder that keep a guard from starting."""
+    """Return the logs of this folder that get no more records."""
     found = []
     for state in logs.directory.states():
         finding = state.problem
-        if state.checkpoint is not None:
-            try:
-                run_transaction(logs.connection, check(state.checkpoint))
-            except DamagedLogError as error:
-                finding = error.finding
-            except LedgerError as error:
-                finding = str(error)
-            except (LookupError, ValueError):
-                finding = "the tiles of the log do not fit together"
+        try:
+            run_transaction(logs.connection, _check(state))
+        except DamagedLogError as error:
+            finding = error.finding
         if finding:
             found.append(BrokenLog(state, finding))
     return found
+
+
+def _check(state: LocalLogState) -> Steps[None]:
+    signed = Tree() if state.checkpoint is None else (yield from check(state.checkpoint))
+    if state.key is not None and not state.problem:
+        yield from check_rest(state.origin, mac_key(state.key), signed)
 
 
 def fork(logs: Logs, reason: str, *, now: int) -> list[tuple[BrokenLog, Path]]:
@@ -67,13 +69,13 @@ def fork(logs: Logs, reason: str, *, now: int) -> list[tuple[BrokenLog, Path]]:
         raise ValueError(f"a reason has 1 to {_MAX_REASON} characters")
     found = broken_logs(logs)
     if not found:
-        raise LedgerError("every log holds what its last checkpoint covers: nothing is broken")
+        raise LedgerError("every log holds what its process wrote: nothing is broken")
     with ExitStack() as undo:
         for one in found:
             undo.callback(os.close, _locked(one.state))
         slot = logs.directory.acquire()  # none of those, which are locked
         undo.callback(slot.release)
-        appender = LogAppender(slot)
+        appender = LogAppender(slot, logs.connection)
         for one in found:
             op = os.urandom(16)
             body = encode(_record(op, one, reason, now))

@@ -28,7 +28,9 @@ T = TypeVar("T")
 Row: TypeAlias = "tuple[Any, ...]"
 Steps: TypeAlias = "Generator[tuple[str, tuple[Any, ...]], list[Row], T]"
 
-_READ_RECORDS = frozenset({"entry_of", "entries", "size", "erase"})
+_READ_RECORDS = frozenset(
+    {"entry_of", "entries", "erase", "events", "first", "of_operation", "prune", "size"}
+)
 _CHANGE_STATE = frozenset({"next_epoch", "purged"})
 
 
@@ -48,8 +50,16 @@ class StoreConnection(ABC):
     poll: float
     """Seconds between two looks for what other processes have revoked."""
 
-    fair = False
-    """Whether to wait for the store's lock however long: a writer's callers have their own deadlines."""
+    serving = False
+    """Whether callers wait, each with a deadline of its own: the writer says so, once the ledger is open."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect; create the tables if needed, or check that they are those of this version.
+
+        Raises:
+            LedgerError: they are not, or the store cannot be used.
+        """
 
     @abstractmethod
     def begin(self, locks: Iterable[bytes]) -> None:
@@ -84,12 +94,28 @@ class StoreConnection(ABC):
         """Roll the transaction back; never raises."""
 
     @abstractmethod
+    def scrub(self) -> str:
+        """Overwrite on disk what was deleted, and return what the store cannot do; nothing if all is done.
+
+        Raises:
+            StoreError: something still uses the old pages; the text says what to do.
+        """
+
+    @abstractmethod
     def wait(self, seconds: float) -> None:
         """Wait until `wake`, a notification from the store, or so many seconds."""
 
     @abstractmethod
     def wake(self) -> None:
         """End a `wait`; may be called from any thread."""
+
+    @abstractmethod
+    def check_all(self) -> None:
+        """Check that all tables and indexes agree, if the store does not see to that itself; may read all.
+
+        Raises:
+            LedgerError: they do not.
+        """
 
     def notified(self) -> bool:
         """Return whether the store has notified of a revocation since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..model import LedgerError
@@ -9,18 +10,22 @@ from .connection import StoreConnection
 from .postgres import Postgres, state_folder
 from .sqlite import SQLite
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "store_at"]
 
 
-def open_store(
+def store_at(
     where: str | Path, *, durable: bool = True, state_dir: str | Path | None = None
 ) -> tuple[StoreConnection, Path]:
-    """Return an open connection to a store, and the folder for the logs of this machine's guards.
+    """Return the store at a place, not open yet, and the folder for the logs of this machine's guards.
 
     Raises:
-        LedgerError: the store cannot be opened, or must not be.
+        LedgerError: there can be no store at such a place, or on this system.
     """
     text = str(where)
+    if find_spec("fcntl") is None:
+        raise LedgerError("a ledger on disk needs a POSIX system, which has locks; use Ledger.memory()")
+    if text == ":memory:":
+        raise LedgerError("a ledger is kept in a file: use Ledger.memory() for one in memory")
     store: Postgres | SQLite
     if text.startswith(("postgresql://", "postgres://")):
         store, folder = Postgres(text, durable=durable), state_folder(text)
@@ -29,5 +34,17 @@ def open_store(
     else:
         path = Path(where)
         store, folder = SQLite(path, durable=durable), path.with_name(f"{path.name}.log")
-    store.open()
     return store, Path(state_dir) if state_dir else folder
+
+
+def open_store(
+    where: str | Path, *, durable: bool = True, state_dir: str | Path | None = None
+) -> tuple[StoreConnection, Path]:
+    """Open the store at a place; see `store_at`.
+
+    Raises:
+        LedgerError: the store cannot be opened, or must not be.
+    """
+    store, folder = store_at(where, durable=durable, state_dir=state_dir)
+    store.open()
+    return store, folder

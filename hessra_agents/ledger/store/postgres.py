@@ -1,8 +1,8 @@
 """PostgreSQL, through asyncpg: a store that guards on many machines share.
 
 asyncpg needs asyncio, so the writer's thread runs an event loop of its own, and the guard may use any.
-Deadlines are short, and a connection that misses one is dropped. A notification (LISTEN) makes the guard
-look for revocations at once; it looks regularly in any case.
+While callers wait, deadlines are short, and a connection that misses one is dropped. A notification (LISTEN)
+makes the guard look for revocations at once; it looks regularly in any case.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ from urllib.parse import urlsplit
 from ...extras import require
 from ..model import LedgerError
 from .connection import Row, StoreConnection, StoreError, run_in_thread
+from .postgres_shape import SHAPE
 from .statements import migrations, statements
 
-__all__ = ["CONNECT", "STATEMENT", "Postgres", "state_folder"]
+__all__ = ["CONNECT", "STATEMENT", "Postgres", "lock_number", "state_folder"]
 
 CONNECT = 1.0
-"""Seconds to connect."""
+"""Seconds to connect, while callers wait."""
 
 STATEMENT = 0.5
-"""Seconds for one statement."""
+"""Seconds for one statement, while callers wait; for the server's own part of it, always."""
+
+PATIENCE = 30.0
+"""Seconds to connect and for one statement while nobody waits, such as when the ledger is opened."""
+
+MIGRATION = 600.0
+"""Seconds to make or change the tables, or to wait until another process has done so."""
 
 _SCHEMA = "hessra"
 _CHANNEL = "hessra_revoked"
-_MIGRATING = 60.0
 
 T = TypeVar("T")
 
@@ -58,7 +64,6 @@ class Postgres(StoreConnection):
         self.name = _shown(address)
         self._durable = durable
         self.statements = statements("postgres")
-        self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._notified = False
         self._saved = False
@@ -73,6 +78,7 @@ class Postgres(StoreConnection):
         Raises:
             LedgerError: they are not, or the server cannot be used.
         """
+        self._loop = asyncio.new_event_loop()
         try:
             run_in_thread(self._migrate)
         except StoreError as error:
@@ -83,27 +89,28 @@ class Postgres(StoreConnection):
             raise
 
     def _migrate(self) -> None:
-        db = self._connected()
-        known = migrations("postgres")
+        db, known = self._connected(), migrations("postgres")
         try:
-            self._wait(db.execute(f"select pg_advisory_lock(hashtext('{_SCHEMA}'))", timeout=_MIGRATING))
-            self._wait(db.execute("begin"))
-            self._wait(db.execute(f'create schema if not exists "{_SCHEMA}"'))
-            self._wait(db.execute(_MIGRATION))
-            rows = self._wait(db.fetch("select number, checksum, shape from migration order by number"))
-            done = [tuple(row) for row in rows]
+            if self._is_current(db):
+                return
+            limit = int(MIGRATION * 1000)
+            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+            settings = ";".join(f"set local {name} = {limit}" for name in names)
+            self._do(db, f"begin; {settings}")  # by itself: what is sent together has one limit
+            lock = f"select pg_advisory_xact_lock({lock_number(_SCHEMA.encode())})"
+            self._do(db, f'{lock}; create schema if not exists "{_SCHEMA}"; {_MIGRATIONS}', MIGRATION)
+            done, shape = self._found(db)
             if len(done) > len(known):
                 raise LedgerError(f"{self.name}: was made by a newer version of hessra-agents")
             if [row[:2] for row in done] != [(n, checksum) for n, _, checksum in known[: len(done)]]:
                 raise LedgerError(f"{self.name}: its tables were made by other migrations")
-            if done and done[-1][2] != self._shape(db):
-                raise LedgerError(f"{self.name}: its tables were altered")
+            if done and done[-1][2] != shape:
+                raise LedgerError(f"{self.name}: its tables were altered: {_difference(done[-1][2], shape)}")
             for number, text, checksum in known[len(done) :]:
-                self._wait(db.execute(text, timeout=_MIGRATING))
-                insert = "insert into migration values ($1, $2, $3)"
-                self._wait(db.execute(insert, number, checksum, self._shape(db)))
-            self._wait(db.execute("commit"))
-            self._wait(db.execute("select pg_advisory_unlock_all()"))
+                self._do(db, text, MIGRATION)
+                shape = self._wait(db.fetchval(SHAPE))
+                self._wait(db.execute("insert into migration values ($1, $2, $3)", number, checksum, shape))
+            self._do(db, "commit")
         except LedgerError:
             self.rollback()
             self._drop()
@@ -112,15 +119,25 @@ class Postgres(StoreConnection):
             self._drop()
             raise self._failed(error) from error
 
-    def _shape(self, db: Any) -> str:
-        found: str = self._wait(db.fetchval(_SHAPE))
-        return found
+    def _is_current(self, db: Any) -> bool:
+        """Return whether the tables are those of this version: then no lock is needed, nor waited for."""
+        if not self._wait(db.fetchval("select to_regclass('migration') is not null")):
+            return False
+        done, shape = self._found(db)
+        known = [(number, checksum) for number, _, checksum in migrations("postgres")]
+        return [row[:2] for row in done] == known and done[-1][2] == shape
+
+    def _found(self, db: Any) -> tuple[list[tuple[int, str, str]], str]:
+        """Return the migrations that were made, and the shape that the tables have."""
+        rows = self._wait(db.fetch("select number, checksum, shape from migration order by number"))
+        return [tuple(row) for row in rows], self._wait(db.fetchval(SHAPE))
+
+    def _do(self, db: Any, text: str, seconds: float | None = None) -> None:
+        self._wait(db.execute(text), seconds)
 
     def begin(self, locks: Iterable[bytes]) -> None:
         """Start a transaction that holds these locks."""
-        numbers = sorted(
-            {int.from_bytes(hashlib.sha256(one).digest()[:8], "big", signed=True) for one in locks}
-        )
+        numbers = sorted({lock_number(one) for one in locks})
         taken = "".join(f"; select pg_advisory_xact_lock({number})" for number in numbers)
         self._connected()
         self._saved = False
@@ -157,6 +174,13 @@ class Postgres(StoreConnection):
             except Exception:  # whatever it is, the connection must not be used again
                 self._drop()
 
+    def scrub(self) -> str:
+        """Say what only the server's administrator can do."""
+        return (
+            "PostgreSQL keeps deleted rows in its files until 'vacuum full hessra.entry', which stops the "
+            "guards meanwhile, and in its write-ahead log and backups as long as these are kept"
+        )
+
     def wait(self, seconds: float) -> None:
         """Wait until woken, notified of a revocation, or for so many seconds."""
 
@@ -166,12 +190,15 @@ class Postgres(StoreConnection):
                     await self._woken.wait()
             self._woken.clear()
 
-        self._wait(waiting())
+        self._loop.run_until_complete(waiting())
 
     def wake(self) -> None:
         """End a wait."""
         with contextlib.suppress(RuntimeError):  # closed
             self._loop.call_soon_threadsafe(self._woken.set)
+
+    def check_all(self) -> None:
+        """Do nothing: PostgreSQL notices damaged pages where it reads them."""
 
     def notified(self) -> bool:
         """Return whether the server has notified of a revocation since the last call."""
@@ -193,7 +220,7 @@ class Postgres(StoreConnection):
             self._drop()
         if self._db is None:
             try:
-                self._db = self._wait(self._connect())
+                self._db = self._wait(self._connect(), CONNECT if self.serving else PATIENCE)
             except self._failures as error:
                 raise self._failed(error) from error
         return self._db
@@ -207,9 +234,8 @@ class Postgres(StoreConnection):
             "statement_timeout": str(int(STATEMENT * 1000)),
             "idle_in_transaction_session_timeout": str(int(STATEMENT * 4000)),
         }
-        db = await self._asyncpg.connect(
-            self._address, timeout=CONNECT, command_timeout=STATEMENT, server_settings=settings
-        )
+        # without asyncpg's own limit of a minute: `_wait` has one
+        db = await self._asyncpg.connect(self._address, timeout=None, server_settings=settings)
         try:
             await db.add_listener(_CHANNEL, self._on_notify)
         except BaseException:
@@ -241,38 +267,22 @@ class Postgres(StoreConnection):
             self._db.terminate()
             self._db = None
             if not self._loop.is_closed():
-                self._wait(asyncio.sleep(0))  # its transport closes in the loop
+                self._loop.run_until_complete(asyncio.sleep(0))  # its transport closes in the loop
 
-    def _wait(self, waiting: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(waiting)
+    def _wait(self, waiting: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
+        """Wait for an answer of the server, by default as long as for one statement."""
+
+        async def limited() -> T:
+            async with asyncio.timeout(seconds or (STATEMENT if self.serving else PATIENCE)):
+                return await waiting
+
+        return self._loop.run_until_complete(limited())
 
 
-_MIGRATION = """
+_MIGRATIONS = """
 create table if not exists migration (
     number bigint primary key, checksum text collate "C" not null, shape text collate "C" not null
 )
-"""
-
-_SHAPE = """
-select encode(sha256(string_agg(line, chr(10) order by line)::bytea), 'hex') from (
-    select concat_ws(
-        ' ', table_name, column_name, data_type, is_nullable, column_default, collation_name
-    ) line
-    from information_schema.columns where table_schema = current_schema()
-    union all
-    select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint
-    where connamespace = current_schema()::regnamespace
-    union all
-    select indexdef from pg_indexes where schemaname = current_schema()
-    union all
-    select concat_ws(' ', tgrelid::regclass, tgname) from pg_trigger join pg_class on pg_class.oid = tgrelid
-    where relnamespace = current_schema()::regnamespace and not tgisinternal
-    union all
-    select definition from pg_rules where schemaname = current_schema()
-    union all
-    select concat_ws(' ', tablename, policyname, cmd, qual, with_check) from pg_policies
-    where schemaname = current_schema()
-) lines
 """
 
 
@@ -281,6 +291,19 @@ def state_folder(address: str) -> Path:
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     name = hashlib.sha256(_shown(address).encode()).hexdigest()[:16]
     return Path(base) / "hessra-agents" / name
+
+
+def lock_number(name: bytes) -> int:
+    """Return the number of the advisory lock of this name."""
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big", signed=True)
+
+
+def _difference(recorded: str, found: str) -> str:
+    """Return some of the facts in which two shapes differ; they hold names, and no values."""
+    was, now = set(recorded.split("\n")), set(found.split("\n"))
+    facts = [f"there is no {fact!r}" for fact in sorted(was - now)]
+    facts += [f"there is {fact!r}" for fact in sorted(now - was)]
+    return ", ".join(facts[:4]) + (f" and {len(facts) - 4} more" if len(facts) > 4 else "")
 
 
 def _shown(address: str) -> str:

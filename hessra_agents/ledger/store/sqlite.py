@@ -7,10 +7,10 @@ writes first locks a file beside the store, for which the kernel keeps a queue.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -31,6 +31,20 @@ _FAILURES = (sqlite3.Error, OSError, OverflowError, UnicodeError)
 """The errors that reading a file can raise; UnicodeError comes from an error text that is not UTF-8."""
 PATIENCE = 5.0
 """Seconds to wait for other processes that write, while opening a file."""
+
+_SMALL = (
+    "state",
+    "revocation",
+    "spent",
+    "used",
+    "refundable",
+    "request",
+    "vote",
+    "log",
+    "checkpoint",
+    "pruned",
+)
+"""Checked whenever a file is opened: calls rest on these tables, and they do not grow for good."""
 
 _ID = 0x48657373  # "Hess": the file is a ledger
 
@@ -71,8 +85,11 @@ class SQLite(StoreConnection):
             self.begin(())
             self._migrate()
             self.commit()
-            self._check_pages()
-        except StoreError as error:
+            for table in _SMALL:
+                self._check_pages(table)
+            if self._path is not None:
+                _check_beside(self._path)  # a new file's are there only now
+        except (StoreError, FileError) as error:
             self.rollback()
             raise LedgerError(f"{self._path}: {error}") from error
         except LedgerError:
@@ -87,21 +104,23 @@ class SQLite(StoreConnection):
                 db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             else:
                 self._file = _file(self._path)
+                _check_beside(self._path)  # what SQLite would read
                 uri = f"{self._path.absolute().as_uri()}?mode=rw"
                 db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1)
             self._db = db
             if self._path is not None:
                 gate = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._gate = os.open(f"{self._path}.lock", gate, 0o600)
-                self._lock(fcntl.LOCK_EX)  # several processes may switch a new file to a write-ahead log
+                self._lock()  # several processes may switch a new file to a write-ahead log
                 for one in ("journal_mode = wal", f"synchronous = {'full' if self._durable else 'normal'}"):
                     db.execute(f"pragma {one}").fetchall()
-                self._lock(fcntl.LOCK_UN)
+                self._unlock()
+                _check_beside(self._path)  # what it writes to, put there meanwhile
             if self._most:
                 db.execute(f"pragma max_page_count = {self._most // 4096}").fetchall()
             db.execute("pragma trusted_schema = off")
             db.execute("pragma secure_delete = on").fetchall()  # what is erased is gone from the file
-        except _FAILURES as error:
+        except (*_FAILURES, FileError) as error:
             self.rollback()
             raise StoreError(f"cannot be opened: {error}") from error
         return db
@@ -132,17 +151,23 @@ class SQLite(StoreConnection):
         except _FAILURES as error:
             raise LedgerError(f"{self._path}: {error}") from error
 
-    def _check_pages(self) -> None:
-        """Check that tables and indexes agree, page by page; SQLite does not do so by itself."""
-        found = self._do(self._connect(), "pragma integrity_check(1)")
-        if found != [("ok",)]:
+    def check_all(self) -> None:
+        """Check that all tables and indexes agree, page by page; SQLite does not do so by itself.
+
+        Raises:
+            LedgerError: they do not.
+        """
+        self._check_pages("1")  # the first error is enough
+
+    def _check_pages(self, table: str) -> None:
+        if self._do(self._connect(), f"pragma integrity_check({table})") != [("ok",)]:
             raise LedgerError(f"{self._path}: is damaged: some of its pages do not agree; restore a copy")
 
     def begin(self, locks: Iterable[bytes]) -> None:
         """Start to write when it is this process's turn; with one writer, the locks are not needed."""
         db = self._connect()
         if self._gate >= 0:
-            self._lock(fcntl.LOCK_EX)
+            self._lock()
         if self._path is not None and _file(self._path) != self._file:
             raise StoreError("the file was moved, removed or replaced")
         self._do(db, "begin immediate")
@@ -174,7 +199,7 @@ class SQLite(StoreConnection):
         """Commit the transaction, and let the next process write."""
         self._do(self._connect(), "commit")
         if self._gate >= 0:
-            self._lock(fcntl.LOCK_UN)
+            self._unlock()
 
     def rollback(self) -> None:
         """Roll the transaction back, and close the file: a new connection sees what it is now."""
@@ -188,6 +213,20 @@ class SQLite(StoreConnection):
             with contextlib.suppress(OSError):
                 os.close(self._gate)
             self._gate = -1
+
+    def scrub(self) -> str:
+        """Write the write-ahead log back to the file, where deleted content is zeros, and empty it."""
+        db = self._connect()
+        if self._gate >= 0:
+            self._lock()  # so no guard is in a transaction
+        try:
+            ((busy, _, _),) = self._do(db, "pragma wal_checkpoint(truncate)")
+        finally:
+            if self._gate >= 0:
+                self._unlock()
+        if busy:
+            raise StoreError(f"another program reads {self._path}, so its -wal file still has it")
+        return ""
 
     def wait(self, seconds: float) -> None:
         """Until woken, or so long."""
@@ -206,16 +245,26 @@ class SQLite(StoreConnection):
                 self._db.close()
             self._db = None
 
-    def _lock(self, how: int) -> None:
+    def _lock(self) -> None:
+        import fcntl  # POSIX only; `store_at` has refused every other system
+
         end = time.monotonic() + PATIENCE
         try:
-            while how == fcntl.LOCK_EX and not self.fair:
+            while not self.serving:
                 with contextlib.suppress(BlockingIOError):
-                    return fcntl.flock(self._gate, how | fcntl.LOCK_NB)
+                    return fcntl.flock(self._gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if time.monotonic() > end:
                     raise StoreError("another process has held its lock for long: is one of them stopped?")
                 time.sleep(0.01)
-            fcntl.flock(self._gate, how)
+            fcntl.flock(self._gate, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoreError(f"its lock: {error.strerror}") from error
+
+    def _unlock(self) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
         except OSError as error:
             raise StoreError(f"its lock: {error.strerror}") from error
 
@@ -260,6 +309,10 @@ def _expected() -> list[Row]:
 def _make(path: Path) -> None:
     folder = path.absolute().parent
     try:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            remedy = f"use a folder of its own, made by mkdir -m 700, or run chmod o-w {folder}"
+            raise LedgerError(f"{folder}: every user can replace the files in it: {remedy}")
         if _network(folder):
             raise LedgerError(f"{path}: is on a network file system, which does not keep SQLite's locks")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
@@ -271,6 +324,18 @@ def _make(path: Path) -> None:
         check_private(path)
     except FileError as error:
         raise LedgerError(str(error)) from error
+
+
+def _check_beside(path: Path) -> None:
+    """Check that nobody else made or can reach the files that SQLite and we keep beside a database.
+
+    Raises:
+        FileError: another user made one, or can reach it.
+    """
+    for suffix in ("-wal", "-shm", "-journal", ".lock"):
+        beside = path.with_name(f"{path.name}{suffix}")
+        if os.path.lexists(beside):
+            check_private(beside)
 
 
 def _file(path: Path) -> tuple[int, int] | None:

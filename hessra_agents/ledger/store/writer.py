@@ -17,12 +17,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
 
+from ...cancellation import run_to_end
 from ...errors import Denied, Reason
+from ..model import LedgerError
 from .connection import Steps, StoreConnection, StoreError, Transaction, run_steps, run_transaction
 from .queue import QueuedTransaction, WaitGroup
 
@@ -48,24 +51,29 @@ class Writer:
     """Runs steps against one connection, in a thread of its own.
 
     That thread calls ``on_idle`` when nothing waits, and after every commit; it may `run` steps of its own.
-    It calls ``on_rollback`` when a transaction fails, before it is rolled back.
+    It calls ``on_rollback`` when a transaction fails, before it is rolled back, and ``on_close`` last of all,
+    before it closes the connection.
     """
 
     def __init__(
         self,
         connection: StoreConnection,
-        *,
         on_idle: Callable[[Writer], None],
         on_rollback: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._on_idle = on_idle
         self._on_rollback = on_rollback
+        self._on_close = on_close
         self._waiting: deque[QueuedTransaction[Any]] = deque()
         self._undos: deque[QueuedTransaction[Any]] = deque(maxlen=MAX_WAITING)
         self._groups: dict[Any, WaitGroup] = {}  # by event loop; each wakes the thread when its turn is over
         self._urgent = False  # whether the thread must not wait
+        self.linger = LINGER
+        """Seconds until ``on_idle`` is called again, if nothing comes."""
         self._down = False
+        self._failure = ""  # the last that was logged
         self._closing = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._work, name="hessra-ledger", daemon=True)
@@ -174,24 +182,28 @@ class Writer:
         self._closing = True
         if os.getpid() == self._pid:
             self._connection.wake()
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._thread.join, DEADLINE * 2)
+            await run_to_end(partial(anyio.to_thread.run_sync, self._thread.join, DEADLINE * 2))
 
     # --- in the thread
 
     def _work(self) -> None:
-        self._connection.fair = True
+        self._connection.serving = True
         try:
             while not self._closing or self._waiting:
                 self._round()
         finally:
             self._closing = True
-            self._connection.close()
+            try:
+                self._on_close()
+            except StoreError as error:
+                self._is_down(error)
+            finally:
+                self._connection.close()
 
     def _round(self) -> None:
         try:
             if not self._urgent and not self._closing:
-                self._connection.wait(min(self._connection.poll, LINGER))
+                self._connection.wait(min(self._connection.poll, self.linger))
             self._urgent = False  # whether the thread must not wait
             jobs = self._next()
             # jobs that are left over, or failed once, do not wait
@@ -201,8 +213,11 @@ class Writer:
             self._on_idle(self)
         except StoreError as error:
             self._is_down(error)
-        except Exception:
-            _log.exception("the ledger's writer failed")
+        except Exception as error:
+            if repr(error) != self._failure:  # once, and not as often as it is tried again
+                self._failure = repr(error)
+                shown = None if isinstance(error, LedgerError) else error  # its text says what to do
+                _log.error("the ledger fails; calls are refused: %s", error, exc_info=shown)
             time.sleep(self._connection.poll)
 
     def _next(self) -> list[QueuedTransaction[Any]]:
@@ -245,10 +260,11 @@ class Writer:
             self._is_down(error)
             self._lost(jobs, error)
             return
-        except BaseException:
+        except BaseException as error:
             self._on_rollback()
             self._connection.rollback()
-            self._answer([(job, None, Denied(Reason.UNAVAILABLE)) for job in jobs])
+            detail = str(error) if isinstance(error, LedgerError) else ""
+            self._answer([(job, None, Denied(Reason.UNAVAILABLE, detail=detail)) for job in jobs])
             raise
         self._is_up()
         self._answer(settled)

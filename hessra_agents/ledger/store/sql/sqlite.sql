@@ -77,35 +77,91 @@ where request.call = ?1 and request.chain = ?2 and state = 'open' and expires > 
 
 -- name: log
 insert into log (origin) values (?1) on conflict (origin) do update set origin = excluded.origin returning id
+-- name: log_of
+select id from log where origin = ?1
 -- name: logs
 select id, origin from log order by id
 -- name: size
 select coalesce(max(idx) + 1, 0) from entry where log = ?1
 -- name: entry
-insert into entry (log, idx, op, kind, body, opening) values (?1, ?2, ?3, ?4, ?5, ?6)
+insert into entry (log, idx, op, kind, body, opening, mac) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 -- name: entry_of
-select 1 from entry where op = ?1 and kind = ?2
+select 1 from entry where log = ?1 and op = ?2 and kind = ?3
 -- name: entries
-select idx, op, kind, body, opening from entry where log = ?1 and idx >= ?2 and idx < ?3 order by idx
+select idx, op, kind, body, opening, mac from entry where log = ?1 and idx >= ?2 and idx < ?3 order by idx
+-- name: events
+select idx, op, kind, body, opening, mac from entry
+where log = ?1 and idx >= ?2 and idx < ?3 and kind <> 'outcome' order by idx desc
+-- name: of_operation
+select idx, op, kind, body, opening, mac from entry where log = ?1 and op = ?2 and kind = ?3
 -- name: tile
 insert into tile (log, level, idx, hashes) values (?1, ?2, ?3, ?4) on conflict do nothing
 -- name: tile_of
 select hashes from tile where log = ?1 and level = ?2 and idx = ?3
+-- name: checkpoint
+insert into checkpoint (log, verifier, note) values (?1, ?2, ?3)
+on conflict (log) do update set verifier = excluded.verifier, note = excluded.note
+-- name: checkpoints
+select origin, verifier, note from checkpoint join log on log.id = checkpoint.log order by log.id
+-- name: pruned
+insert into pruned (log, upto, note) values (?1, ?2, ?3)
+on conflict (log, upto) do update set note = excluded.note
+-- name: prunings
+select upto, note from pruned where log = ?1 order by upto
+-- name: first
+select coalesce(min(idx), 0) from entry where log = ?1
+-- name: prune
+delete from entry where log = ?1 and idx >= ?2 and idx < ?3 returning 1
 -- name: erase
 update entry set opening = null where log = ?1 and idx = ?2 and opening is not null returning 1
 
+-- name: clock
+select null
+-- name: forget_turn
+select 1 from state
 -- name: forget_spent
-delete from spent where (kind, name) in (select kind, name from spent where until <= ?1 limit 10000)
+delete from spent where (kind, name) in (select kind, name from spent where until <= ?1 order by until limit ?2)
 returning kind, name
 -- name: forget_used
-delete from used where until <= ?1 returning 1
+delete from used
+where (counter, slot) in (select counter, slot from used where until <= ?1 order by until limit ?2)
+returning 1
 -- name: forget_refundable
-delete from refundable where until <= ?1
+delete from refundable
+where (op, counter) in (select op, counter from refundable where until <= ?1 order by until limit ?2)
+returning 1
 -- name: forget_marks
-delete from capability_mark where name in (select name from capability where expires <= ?1 limit 1000)
+delete from capability_mark
+where name in (select name from capability where expires <= ?1 order by expires limit ?2)
 -- name: forget_capabilities
-delete from capability where expires <= ?1 and name not in (select name from capability_mark)
+delete from capability
+where name in (select name from capability where expires <= ?1 order by expires limit ?2)
+returning 1
 -- name: forget_votes
-delete from vote where request in (select id from request where expires <= ?1)
+delete from vote where request in (
+    select id from request
+    where state in ('open', 'rejected', 'used') and expires <= ?1 order by expires limit ?2
+)
 -- name: forget_requests
-delete from request where expires <= ?1
+delete from request where id in (
+    select id from request
+    where state in ('open', 'rejected', 'used') and expires <= ?1 order by expires limit ?2
+)
+returning 1
+
+
+-- name: revocation_of
+select epoch, kind, words, reason, at from revocation
+where kind in ('block', 'subject', 'key', 'root') and target = ?1
+-- name: revoked_before
+select epoch, kind, words, reason, at from revocation where kind = 'before' and target > ?1 order by epoch limit 1
+-- name: counters
+select count(distinct counter) from used where until > ?1
+-- name: seen
+select name, subject, holder, issued, expires from capability where expires > ?1 order by expires desc, name limit ?2
+-- name: seen_below
+select name, subject, holder, issued, expires from capability
+where expires > ?2 and name in (select name from capability_mark where mark = ?1)
+order by expires desc, name limit ?3
+-- name: marks_of
+select mark from capability_mark where name = ?1
