@@ -122,7 +122,9 @@ class GuardMiddleware(Extension):
             result = await self.gate.handle(
                 method, ctx.params, forward, fetch=lambda: _tools(ctx, call_next), http=http
             )
-            return self.gate.filter_list(method, ctx.params, _wire(result)) if method in LISTS else result
+            if method not in LISTS:
+                return result
+            return dict(self.gate.filter_result(method, ctx.params, _wire(result)))
         except Denied as denied:
             if denied.from_tool:
                 raise

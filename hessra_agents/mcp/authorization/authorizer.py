@@ -12,6 +12,7 @@ decided on; if not, it is refused with `Denied`.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,12 +32,12 @@ from .catalog import Fetch, ToolCatalog
 from .denials import DENIAL, envelope
 from .listing import NOTHING, Visibility, filtered
 from .replay_cache import ReplayCache
-from .requests import CAPABILITY, PROOF, protocol_params, requested_call
+from .requests import CAPABILITY, INTRODUCTIONS, PROOF, protocol_params, requested_call
 
 if TYPE_CHECKING:
     from .pins import Pins
 
-__all__ = ["Forward", "RequestAuthorizer"]
+__all__ = ["Forward", "RequestAuthorizer", "is_error"]
 
 R = TypeVar("R")
 
@@ -58,7 +59,8 @@ class RequestAuthorizer:
         default_toolbox: a toolbox of this guard, whose capability serves requests that carry none, for
             clients that cannot send one. Every client that can reach the gate can use it.
         allow_bearer_over_http: accept a capability without a holder over HTTP, where it can be copied.
-        pins: the approved definitions of tools; a tool with any other definition is refused and not shown.
+        pins: the approved definitions and instructions; a tool with any other definition is refused and
+            not shown, and neither are other instructions.
         forwarded_meta: keys of a request's ``_meta`` that go on to the server, beside the protocol's own. A
             server may choose by them what runs, and no capability names them.
 
@@ -83,6 +85,12 @@ class RequestAuthorizer:
         self._default = default_toolbox
         self._bearer_over_http = allow_bearer_over_http
         self._replay_cache: ReplayCache[Any] = ReplayCache(_size)
+
+    def of_another_session(self) -> RequestAuthorizer:
+        """Return this authorizer for a process or a session of the same server whose tools may differ."""
+        other = copy.copy(self)
+        other.catalog = self.catalog.of_another_session()
+        return other
 
     @property
     def bound(self) -> bool:
@@ -117,39 +125,59 @@ class RequestAuthorizer:
         try:
             call = requested_call(method, given)
         except MalformedError as error:
-            raise Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "") from None
+            denied = Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "")
+            raise await self._recorded(denied, given) from None
+        if (ledger := self.guard.settings.ledger) is not None and not ledger.opened:
+            try:
+                await ledger.ready()  # what is asked without waiting would open it, and hold the event loop
+            except Denied as denied:
+                if call is not None:
+                    raise denied.for_tool(call.tool) from denied.__cause__
         if call is None:
             return await forward(sent)
         decided = _decided(sent, call, call.arguments)
-        shown, proof = self._presented(given, http=http)
         check = None
-        if method == "tools/call":
-            if fetch is None:
-                raise Denied(
-                    Reason.MALFORMED, "a tool is called by a request, which has an id", tool=call.tool
-                )
-            if not self.catalog.is_fresh(name):
-                self._decide(shown, call, proof)  # a refused caller does not make us list the tools
-            check = await self.catalog.check(name, fetch)
+        try:
+            shown, proof = self._presented(given, http=http)
+            if method == "tools/call":
+                if fetch is None:
+                    text = "a tool is called by a request, which has an id"
+                    raise Denied(Reason.MALFORMED, text, tool=call.tool)
+                if not self.catalog.is_fresh(name):
+                    self._decide(shown, call, proof)  # a refused caller does not make us list the tools
+                check = await self.catalog.check(name, fetch)
+        except Denied as denied:
+            raise await self._recorded(denied, given, call) from denied.__cause__
         if isinstance(proof, Proof):
             return await self._once(shown, call, proof, check, method, decided, forward)
         return await self._forwarded(shown, call, proof, check, decided, forward)
 
-    def filter_list(
+    def filter_result(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return a page of a list as the caller may see it: with what its capability reaches.
+    ) -> Mapping[str, Any]:
+        """Return the result of a request in `FILTERED` as the caller may see it.
 
-        Takes no proof, because the list shows no more than the capability itself says. Without a capability,
-        or with one that is refused, the list is empty, and its ``_meta`` says why.
+        A page of a list has what the caller's capability reaches. That takes no proof, because it shows no
+        more than the capability itself says. Without a capability, or with one that is refused, the page is
+        empty, and its ``_meta`` says why.
         """
+        if method in INTRODUCTIONS:
+            return self.catalog.introduction(result)
         self.catalog.observe(result.get("tools"))
         try:
-            return filtered(method, result, self._visible(params), shown=self.catalog.is_approved)
+            return filtered(method, result, self._visible(params), self.catalog)
         except Denied as denied:
             meta = result.get("_meta")
             told = {**(meta if isinstance(meta, Mapping) else {}), DENIAL: envelope(denied)}
-            return {**filtered(method, result, NOTHING), "_meta": told}
+            return {**filtered(method, result, NOTHING, self.catalog), "_meta": told}
+
+    def honors(self, params: Mapping[str, Any] | None) -> bool:
+        """Return whether a request that needs no capability carries a good one, or is served by ours."""
+        try:
+            self._visible(params)
+        except Denied:
+            return False
+        return True
 
     def _visible(self, params: Mapping[str, Any] | None) -> Visibility:
         shown, _ = self._presented(params or {}, http=False)
@@ -176,6 +204,15 @@ class RequestAuthorizer:
             )
         return token, None if proof is None else Proof.parse(proof)
 
+    async def _recorded(self, denied: Denied, params: Mapping[str, Any], call: Call | None = None) -> Denied:
+        """Return a refusal, once it is on record: `Guard.permit`, which records others, does not see it."""
+        meta = params.get("_meta")
+        token = meta.get(CAPABILITY) if isinstance(meta, Mapping) else None
+        if token is None and self._default is not None:
+            token = self._default.capability
+        await self.guard.record_denial(denied, token if isinstance(token, Capability | str) else None, call)
+        return denied
+
     def _decide(self, shown: Capability | str, call: Call, proof: Proof | Possession | None) -> None:
         """Decide, and nothing else; missing approvals are for the permit, which looks in the ledger."""
         try:
@@ -198,7 +235,11 @@ class RequestAuthorizer:
         key = _fingerprint(str(shown), proof, method, decided)
         known = self._replay_cache.find(key, self.guard.now())
         if known is not None:
-            self._decide(shown, call, proof)  # the proof must still be good
+            try:
+                self._decide(shown, call, proof)  # the proof must still be good
+            except Denied as denied:
+                await self.guard.record_denial(denied, shown, call)
+                raise
             found: R = await known.wait()
             return found
         answer = self._replay_cache.open(key, proof.time + PROOF_WINDOW + 1)
@@ -231,7 +272,7 @@ class RequestAuthorizer:
                     if error.abandoned:
                         raise _AbandonedCallError(error) from None
                     raise
-                if _is_error(answer):
+                if is_error(answer):
                     raise _ErrorResultError(answer)
                 return answer
         except _ErrorResultError as error:
@@ -249,10 +290,10 @@ class _AbandonedCallError(BaseException):  # no Exception: the call was broken o
     """The client or the proxy stopped waiting: the call counts as cancelled, which gives nothing back."""
 
 
-def _is_error(answer: object) -> bool:
+def is_error(answer: object) -> bool:
     """Return whether a result, or a message with a result, is an error of the protocol or of the tool."""
     if isinstance(answer, Mapping) and "jsonrpc" in answer:
-        return "result" not in answer or _is_error(answer["result"])
+        return "result" not in answer or is_error(answer["result"])
     if isinstance(answer, Mapping):
         return answer.get("isError") is True
     return getattr(answer, "is_error", None) is True

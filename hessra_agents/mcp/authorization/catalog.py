@@ -1,7 +1,8 @@
 """`ToolCatalog`: keep the definitions of a server's tools, as the server itself lists them.
 
 A call's arguments are checked against the current definition. The server is asked for its list again when the
-list is older than ten seconds, when it lacks a tool, and when the server says that it has changed.
+list is older than ten seconds, when it lacks a tool, and when the server says that it has changed. A tool
+that no call can use is not shown either, and a warning says so once.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -24,7 +26,7 @@ from .requests import LISTS, protocol_params
 if TYPE_CHECKING:
     from .pins import Pins
 
-__all__ = ["Ask", "Fetch", "ToolCatalog", "ToolDefinition", "list_all", "own_params"]
+__all__ = ["LISTING", "Ask", "Fetch", "ToolCatalog", "ToolDefinition", "list_all", "own_params"]
 
 Fetch = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Asks the server for all of its tools: every page of ``tools/list``."""
@@ -38,57 +40,137 @@ MAX_PAGES, MAX_ITEMS, MAX_LIST = 100, 4096, 8 << 20
 FRESH = 10.0
 """Seconds for which a definition counts as current."""
 
+LISTING = 30.0
+"""Seconds that a server gets to list its tools, all pages together."""
+
+MAX_WARNINGS = 256
+"""Hidden tools that are warned of; a server may make up names without end."""
+
 _log = logging.getLogger("hessra_agents")
 
 
 @dataclass(slots=True, eq=False)
 class ToolDefinition:
-    """One tool as a server offers it. Its schema is read when a call first needs it."""
+    """One tool as a server offers it. Its schema is read when it is first needed."""
 
     definition: Mapping[str, Any]
-    pinned: bool
-    _schema: InputSchema | None = field(default=None)
+    text: str
+    """The definition as JSON: to Python ``1``, ``1.0`` and ``True`` are equal."""
+    unusable: str = ""
+    """Why no call may use the tool, besides its schema."""
+    _schema: InputSchema | str = ""
+
+    def schema(self) -> InputSchema:
+        """Return the tool's own schema.
+
+        Raises:
+            Denied: ``unavailable``: no call may use the tool.
+        """
+        self._schema = self.unusable or self._schema or _schema(_text(self.definition.get("inputSchema")))
+        if isinstance(self._schema, str):
+            raise Denied(Reason.UNAVAILABLE, self._schema)
+        return self._schema
 
     def check(self, call: Call) -> None:
         """Check a call's arguments against the tool's own schema.
 
         Raises:
-            Denied: the arguments do not fit the schema exactly, or the definition is not the approved one.
+            Denied: the arguments do not fit the schema exactly, or no call may use the tool.
         """
-        if not self.pinned:
-            raise Denied(
-                Reason.UNAVAILABLE, "the tool's definition has changed since it was approved", tool=call.tool
-            )
-        if self._schema is None:
-            self._schema = InputSchema.of(self.definition.get("inputSchema"))
-        self._schema.check(call)
+        try:
+            self.schema().check(call)
+        except Denied as denied:
+            raise denied.for_tool(call.tool) from None
+
+
+@lru_cache(maxsize=256)
+def _schema(text: str) -> InputSchema | str:
+    """Read a schema once, because every caller asks for the same list; return why it cannot be used."""
+    try:
+        return InputSchema.of(json.loads(text))
+    except Denied as denied:
+        return denied.text
 
 
 class ToolCatalog:
-    """The tools of one server, for all of its callers."""
+    """The tools of one server process or session, for all of its callers.
 
-    def __init__(self, pins: Pins | None = None) -> None:
+    Args:
+        pins: the approved definitions; without them each definition will do.
+        warned: hidden tools that were warned of, kept for all sessions of a server.
+    """
+
+    def __init__(self, pins: Pins | None = None, warned: set[tuple[str, str]] | None = None) -> None:
         self._pins = pins
+        self._warned: set[tuple[str, str]] = set() if warned is None else warned
         self._tools: dict[str, ToolDefinition] = {}
         self._asked: float | None = None
+        self._changes = 0
+        """How often the list was found to be out of date: it may be while it is on its way."""
+        self._failure: Denied | None = None
         self._asking = anyio.Lock()
 
-    def is_approved(self, definition: Mapping[str, Any]) -> bool:
-        """Return whether a definition may be shown: without pins any, otherwise the approved one."""
-        return self._pins is None or self._pins.approves(definition)
+    def of_another_session(self) -> ToolCatalog:
+        """Return an empty catalog of the same server, for a session whose tools may differ."""
+        return ToolCatalog(self._pins, self._warned)
 
     def notice(self, message: Mapping[str, Any]) -> None:
         """Ask for the list again before the next call, if the server says that it has changed."""
         if message.get("method") == "notifications/tools/list_changed":
-            self._asked = None
+            self._forget()
 
     def observe(self, tools: object) -> None:
         """Ask for the list again before the next call, if a page of it on its way to a client differs."""
         for tool in tools if isinstance(tools, list) else ():
             name = tool.get("name") if isinstance(tool, dict) else None
             known = self._tools.get(name) if isinstance(name, str) else None
-            if known is not None and not _same(known.definition, tool):
-                self._asked = None
+            if known is not None and known.text != _text(tool):
+                self._forget()
+
+    def _forget(self) -> None:
+        self._asked = None
+        self._changes += 1
+
+    def definitions(self, tools: Iterable[object]) -> dict[str, ToolDefinition]:
+        """Return the tools of a list by name. A tool that is listed twice, word for word, is one tool."""
+        found: dict[str, ToolDefinition] = {}
+        for tool in tools:
+            name = tool.get("name") if isinstance(tool, dict) else None
+            if not isinstance(tool, dict) or not isinstance(name, str):
+                continue
+            text, known = _text(tool), self._tools.get(name)
+            if name in found and found[name].text != text:
+                found[name] = ToolDefinition(tool, "", "the server lists several tools of this name")
+            elif known is not None and known.text == text:
+                found[name] = known
+            else:
+                objection = "" if self._pins is None else self._pins.objection(tool)
+                found[name] = ToolDefinition(tool, text, objection)
+        return found
+
+    def shown(self, tools: Iterable[object], granted: Callable[[str], bool]) -> dict[str, ToolDefinition]:
+        """Return the granted tools of a page that a caller may see; warn once of each that it may not."""
+        found = {name: tool for name, tool in self.definitions(tools).items() if granted(name)}
+        for name, tool in [*found.items()]:
+            try:
+                tool.schema()
+            except Denied as denied:
+                del found[name]
+                self._warn(f"the tool {name!r} is not shown, and no call may use it", denied.text)
+        return found
+
+    def introduction(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a server says of itself, without instructions that were not approved."""
+        told = result.get("instructions")
+        if self._pins is None or told is None or told == self._pins.instructions:
+            return result
+        self._warn("the server's instructions are not shown", "they are not the approved ones")
+        return {name: value for name, value in result.items() if name != "instructions"}
+
+    def _warn(self, what: str, why: str) -> None:
+        if (what, why) not in self._warned and len(self._warned) < MAX_WARNINGS:
+            self._warned.add((what, why))
+            _log.warning("%s: %s", what, why)
 
     async def check(self, name: object, fetch: Fetch) -> Callable[[Call], None]:
         """Return the check that a call of this tool must pass.
@@ -116,39 +198,40 @@ class ToolCatalog:
         if not isinstance(name, str):
             return None
         if not self.is_fresh(name):
+            failure = self._failure
             async with self._asking:  # one question for all callers that wait
+                if self._failure is not None and self._failure is not failure:
+                    raise Denied(Reason.UNAVAILABLE, self._failure.text)
                 if not self.is_fresh(name):
                     await self._ask(fetch)
         return self._tools.get(name)
 
     async def _ask(self, fetch: Fetch) -> None:
+        """Ask for the list; once more, if the server says meanwhile that it has changed."""
         try:
-            tools = await fetch()
-        except Denied:
-            raise
+            for _ in range(2):
+                changes = self._changes
+                with anyio.fail_after(LISTING):
+                    self._tools = self.definitions(await fetch())
+                if changes == self._changes:
+                    self._asked = time.monotonic()
+                    break
         except Exception as error:
-            _log.error("a server's tools cannot be listed, so its calls are refused", exc_info=error)
-            raise Denied(Reason.UNAVAILABLE, "the server's tools cannot be listed") from error
-        found: dict[str, ToolDefinition] = {}
-        for tool in tools:
-            name = tool.get("name")
-            if not isinstance(name, str):
-                continue
-            known = self._tools.get(name)
-            if name in found:
-                # of two tools with one name, nobody could say which one is meant
-                found[name] = ToolDefinition(tool, pinned=False)
-            elif known is not None and _same(known.definition, tool):
-                found[name] = known
-            else:
-                found[name] = ToolDefinition(tool, self.is_approved(tool))
-        self._tools = found
-        self._asked = time.monotonic()
+            self._failure = _failed(error)
+            raise self._failure from error
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two definitions have the same JSON: to Python ``1``, ``1.0`` and ``True`` are equal."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def _failed(error: Exception) -> Denied:
+    if isinstance(error, Denied):
+        return error
+    if isinstance(error, TimeoutError):
+        return Denied(Reason.UNAVAILABLE, "the server did not answer tools/list in time")
+    _log.error("a server's tools cannot be listed, so its calls are refused", exc_info=error)
+    return Denied(Reason.UNAVAILABLE, "the server's tools cannot be listed")
+
+
+def _text(definition: object) -> str:
+    return json.dumps(definition, sort_keys=True)
 
 
 def _no_tool(call: Call) -> None:
@@ -167,26 +250,39 @@ def own_params(params: Mapping[str, Any]) -> dict[str, Any]:
 async def list_all(ask: Ask, method: str, params: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the items of a list, of all pages.
 
+    A list ends where a page has no cursor, an empty one or one that was there before, or brings nothing new:
+    some servers never say that a list is at its end.
+
     Raises:
         Denied: ``unavailable``: the server does not answer, or its list is too large.
     """
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
+    cursors: set[str] = set()
     size = 0.0
-    cursor = None
     for _ in range(MAX_PAGES):
-        response = await ask(method, params if cursor is None else {**params, "cursor": cursor})
+        response = await ask(method, params)
         result = response.get("result")
         page = result.get(LISTS[method]) if isinstance(result, dict) else None
         if not isinstance(result, dict) or not isinstance(page, list):
             raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}")
-        found += [item for item in page if isinstance(item, dict)]
         cursor = result.get("nextCursor")
         size += _size([page, cursor])
-        if len(found) > MAX_ITEMS or size > MAX_LIST:
-            raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} are too large")
-        if not isinstance(cursor, str):
-            return found
-    raise Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have no end")
+        if size > MAX_LIST:
+            raise _too_much(method, f"{MAX_LIST >> 20} MiB")
+        before = len(found)
+        found |= {_text(item): item for item in page if isinstance(item, dict)}
+        if len(found) > MAX_ITEMS:
+            raise _too_much(method, f"{MAX_ITEMS:,} items")
+        repeats = bool(page) and len(found) == before
+        if not isinstance(cursor, str) or not cursor or cursor in cursors or repeats:
+            return [*found.values()]
+        cursors.add(cursor)
+        params = {**params, "cursor": cursor}
+    raise _too_much(method, f"{MAX_PAGES} pages")
+
+
+def _too_much(method: str, bound: str) -> Denied:
+    return Denied(Reason.UNAVAILABLE, f"the server's answers to {method} have more than {bound}")
 
 
 def _size(value: object) -> float:

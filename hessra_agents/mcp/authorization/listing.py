@@ -6,24 +6,20 @@ security boundary: the decision is made at the call.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from ...errors import Denied
 from ...grants.clauses import Pattern
 from ...grants.grants import Grant
 from ...tokens.capability import Capability
-from ...tools.input_schema.input_schema import InputSchema
+from .catalog import ToolCatalog, ToolDefinition
 from .requests import LISTS
 
 __all__ = ["NOTHING", "Visibility", "filtered"]
 
 _KEYS = {
-    "tools/list": ("tool", "name"),
     "resources/list": ("resource", "uri"),
     "prompts/list": ("prompt", "name"),
 }
@@ -51,30 +47,27 @@ NOTHING = Visibility(frozenset())
 
 
 def filtered(
-    method: str,
-    result: Mapping[str, Any],
-    reach: Visibility,
-    *,
-    shown: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    method: str, result: Mapping[str, Any], reach: Visibility, catalog: ToolCatalog
 ) -> dict[str, Any]:
     """Return a page of a list as this caller may see it.
 
     Args:
         method: one of `LISTS`.
         result: the page, as it goes over the wire.
-        shown: returns whether a tool's definition may be shown at all (see `Pins`).
+        catalog: says which tools may be shown at all.
     """
     place = LISTS[method]
     found = result.get(place)
     items = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    if method == "resources/templates/list":
+    if method == "tools/list":
+        tools = catalog.shown(items, lambda name: f"tool:{name}" in reach.objects)
+        kept = [_narrowed(name, tool, reach) for name, tool in tools.items()]
+    elif method == "resources/templates/list":
         uris = [name.removeprefix("resource:") for name in reach.objects if name.startswith("resource:")]
         kept = [one for one in items if any(_fits(one.get("uriTemplate"), uri) for uri in uris)]
     else:
         kind, key = _KEYS[method]
         kept = [one for one in items if f"{kind}:{one.get(key)}" in reach.objects]
-    if method == "tools/list":
-        kept = [narrow for one in kept if shown(one) for narrow in _narrowed(one, reach)]
     told = {**result, place: kept}
     if "cacheScope" in told or "ttlMs" in told:
         # another capability on the same connection sees another list
@@ -82,20 +75,8 @@ def filtered(
     return told
 
 
-def _narrowed(tool: dict[str, Any], reach: Visibility) -> list[dict[str, Any]]:
-    schema = _compiled(json.dumps(tool.get("inputSchema"), sort_keys=True))
-    if schema is None:
-        return []  # every call of this tool would be refused
-    return [{**tool, "inputSchema": schema.narrowed(reach.patterns, f"tool:{tool['name']}")}]
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> InputSchema | None:
-    """Read a schema once: every caller asks for the same list, and a foreign schema may be long."""
-    try:
-        return InputSchema.of(json.loads(text))
-    except Denied:
-        return None
+def _narrowed(name: str, tool: ToolDefinition, reach: Visibility) -> dict[str, Any]:
+    return {**tool.definition, "inputSchema": tool.schema().narrowed(reach.patterns, f"tool:{name}")}
 
 
 def _fits(template: object, uri: str) -> bool:

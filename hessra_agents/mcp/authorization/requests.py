@@ -22,6 +22,8 @@ from ..transport.messages import Message
 
 __all__ = [
     "CAPABILITY",
+    "FILTERED",
+    "INTRODUCTIONS",
     "LISTS",
     "OPEN",
     "OURS",
@@ -45,13 +47,18 @@ LISTS = {
 }
 """Requests that list, and the field of the result in which the list is."""
 
+INTRODUCTIONS = ("initialize", "server/discover")
+"""Requests whose result says what the server is, and has its instructions for a model."""
+
+FILTERED = frozenset({*LISTS, *INTRODUCTIONS})
+"""Requests whose result is not shown to a client as it is."""
+
 _TOLD = ("initialized", "cancelled", "progress", "roots/list_changed")
 
 OPEN = frozenset(
     {
-        "initialize",
+        *INTRODUCTIONS,
         "ping",
-        "server/discover",
         "logging/setLevel",
         *LISTS,
         *(f"notifications/{n}" for n in _TOLD),

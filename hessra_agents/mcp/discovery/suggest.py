@@ -9,15 +9,17 @@ For each tool, each argument is bound to what it was in the calls:
    held; objects: field by field;
 3. an argument that was not always there may be omitted.
 
-Where no bound describes the values, a tool gets several grants, one for each value. A grant that allows more
-than was seen says so in a comment; ``anything`` is the last resort, and marked. That a session made a call is
-no proof that the call was right: a person must read the file before it is issued.
+Where no bound describes the values, or one grant would allow combinations of them that were not seen, a tool
+gets several grants, if a few are enough. A grant that allows more than was seen says so in a comment;
+``anything`` is the last resort, and marked. That a session made a call is no proof that the call was right: a
+person must read the file before it is issued.
 """
 
 from __future__ import annotations
 
+import math
 import os.path
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -25,10 +27,12 @@ from ...call import formats as shapes
 from ...call.call import Call
 from ...call.canonical import Json, encode
 from ...call.facts import INT64, MAX_ELEMENTS
+from ...errors import Denied
+from ...grants.clauses import Branch
 from ...grants.grant_file.writer import Form, GrantEntry, exact, one_of, write_grants
-from ...grants.grants import MAX_OPTIONAL
+from ...grants.grants import MAX_OPTIONAL, Grant
 
-__all__ = ["suggest_grants"]
+__all__ = ["not_allowed", "suggest_grants"]
 
 FEW = 8
 """Values that are listed as they are."""
@@ -53,8 +57,11 @@ Told = tuple[Form, str]
 """A form of a constraint, and a note for a person where it allows more than was seen."""
 
 
-def suggest_grants(calls: Iterable[Call]) -> str:
-    """Return the text of a grant file that allows these calls, and little more."""
+def suggest_grants(calls: Iterable[Call], *, more: bool = False) -> str:
+    """Return the text of a grant file that allows these calls, and little more.
+
+    ``more``: it is written behind a file that allows others.
+    """
     seen: dict[tuple[str, str], list[dict[str, Json]]] = {}
     count = 0
     for call in calls:
@@ -64,20 +71,42 @@ def suggest_grants(calls: Iterable[Call]) -> str:
             seen.setdefault((kind, call.tool), []).append(call.arguments)
     entries = [entry for (kind, name), one in sorted(seen.items()) for entry in _entries(kind, name, one)]
     head = [
-        f"The needs of {count} calls in one session. Read this before you issue it: the calls may be wrong."
+        f"The needs of {count} {'more ' if more else ''}calls in one session. "
+        "Read this before you issue it: the calls may be wrong."
     ]
     return write_grants(entries, head=head)
 
 
+def not_allowed(calls: Iterable[Call], grants: Iterable[Grant]) -> list[Call]:
+    """Return the calls that none of the grants allows."""
+    known = [(one.operation, branch) for one in grants for branch in one.branches(closed=True)]
+    return [call for call in calls if not any(_allows(*one, call) for one in known)]
+
+
+def _allows(operation: str, branch: Branch, call: Call) -> bool:
+    if (branch.resource, operation) != (call.resource, call.operation):
+        return False
+    try:
+        return not branch.failing(call)
+    except Denied:  # what such a grant asks about cannot be said of this call
+        return False
+
+
 def _entries(kind: str, name: str, seen: list[dict[str, Json]]) -> list[GrantEntry]:
-    """Return the grants of one object: one, or one for each of a few values that no bound describes."""
-    narrow = _split(kind, name, _distinct(seen), MAX_GRANTS)
-    return narrow or [_entry(kind, name, seen, wide=True)]
+    """Return the grants of one object: one, or a few where one would allow much that was not seen."""
+    calls = _distinct(seen)
+    found = _split(kind, name, calls, FEW, exact=True) or _split(kind, name, calls, MAX_GRANTS, exact=False)
+    return found or [_entry(kind, name, seen, wide=True)]
 
 
-def _split(kind: str, name: str, seen: list[dict[str, Json]], max_items: int) -> list[GrantEntry]:
-    """Return the narrow grants of these calls; none if that takes more than ``max_items``."""
-    apart = _apart(seen)
+def _split(
+    kind: str, name: str, seen: list[dict[str, Json]], max_items: int, *, exact: bool
+) -> list[GrantEntry]:
+    """Return the narrow grants of these calls; none if that takes more than ``max_items``.
+
+    ``exact``: no grant allows a combination of values that was not seen, where values can be listed.
+    """
+    apart = _apart(seen, exact=exact)
     if apart is None:
         return [_entry(kind, name, seen, wide=False)]
     groups: dict[bytes, list[dict[str, Json]]] = {}
@@ -87,14 +116,14 @@ def _split(kind: str, name: str, seen: list[dict[str, Json]], max_items: int) ->
         return []
     found: list[GrantEntry] = []
     for group in groups.values():
-        made = _split(kind, name, group, max_items - len(found))
+        made = _split(kind, name, group, max_items - len(found), exact=exact)
         if not made:
             return []
         found += made
     return found if len(found) <= max_items else []
 
 
-def _apart(seen: list[dict[str, Json]]) -> Callable[[dict[str, Json]], Json] | None:
+def _apart(seen: list[dict[str, Json]], *, exact: bool) -> Callable[[dict[str, Json]], Json] | None:
     """Return a function that groups calls which one grant would describe badly; None if one is enough."""
     names = _names(seen)
     if sum(_sometimes(name, seen) for name in names) > MAX_OPTIONAL:
@@ -102,6 +131,32 @@ def _apart(seen: list[dict[str, Json]]) -> Callable[[dict[str, Json]], Json] | N
     for name in names:
         if _told([call[name] for call in seen if name in call], wide=False) is None:
             return partial(_member, name)
+    if exact and _is_free(seen, _forms(seen, wide=False)[0]):
+        groups = {name: len(_distinct([_member(name, call) for call in seen])) for name in names}
+        few = [name for name in names if 1 < groups[name] <= FEW]
+        if few:
+            return partial(_member, min(few, key=groups.__getitem__))
+    return None
+
+
+def _is_free(seen: list[dict[str, Json]], forms: Mapping[str, Form]) -> bool:
+    """Return whether a grant with these forms allows combinations of values that were not seen."""
+    counts = {name: _count(form) for name, form in forms.items()}
+    varying = [name for name, count in counts.items() if count != 1]
+    if len(varying) > 1 and any(counts[name] is None for name in varying):
+        return True
+    return math.prod(count or 1 for count in counts.values()) > len(_distinct(seen)) and len(varying) > 1
+
+
+def _count(form: Form) -> int | None:
+    """Return how many values a form allows; None if they are not listed."""
+    if not isinstance(form, dict) or form.keys() & {"exact", "json"}:
+        return 1
+    if "one_of" in form:
+        return len(form["one_of"])
+    if "optional" in form:
+        inner = _count(form["optional"])
+        return None if inner is None else inner + 1
     return None
 
 
@@ -110,6 +165,14 @@ def _member(name: str, call: dict[str, Json]) -> Json:
 
 
 def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> GrantEntry:
+    arguments, notes = _forms(seen, wide=wide)
+    free = _is_free(seen, arguments)
+    about = _wider(_distinct(seen), "every combination of what these arguments may be") if free else ""
+    return GrantEntry(kind, name, arguments, about, notes)
+
+
+def _forms(seen: list[dict[str, Json]], *, wide: bool) -> tuple[dict[str, Form], dict[str, str]]:
+    """Return a form for each argument, and the notes to them."""
     arguments: dict[str, Form] = {}
     notes: dict[str, str] = {}
     choices = 0
@@ -124,7 +187,7 @@ def _entry(kind: str, name: str, seen: list[dict[str, Json]], *, wide: bool) -> 
         arguments[argument] = form
         if note:
             notes[argument] = note
-    return GrantEntry(kind, name, arguments, notes=notes)
+    return arguments, notes
 
 
 _ANYTHING: Told = ({"anything": True}, "ANYTHING AT ALL: no bound describes the values; decide yourself")

@@ -6,7 +6,7 @@ stand in front of.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import anyio
+import httpx2
 from mcp.client._transport import ReadStream, WriteStream
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
@@ -36,19 +37,24 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The definitions of one server, as its lists have them."""
+    """What one server says of itself, and the definitions that its lists have."""
 
     server: str
     """The server's name for itself."""
+    instructions: str | None
+    """What clients put into a model's context."""
     tools: list[Definition]
     resources: list[Definition]
     prompts: list[Definition]
 
     @classmethod
-    async def of_command(cls, command: Sequence[str], *, seconds: float, on_stderr: StderrHandler) -> Survey:
+    async def of_command(
+        cls, command: Sequence[str], *, env: Mapping[str, str], seconds: float, on_stderr: StderrHandler
+    ) -> Survey:
         """Start a server, ask it, and end it.
 
         Args:
+            env: its environment.
             seconds: the time for all questions.
             on_stderr: called with the lines of the server's standard error.
 
@@ -56,7 +62,7 @@ class Survey:
             Denied: ``unavailable``: the server does not answer.
             StartError: the server cannot be started.
         """
-        start = ChildProcess.start(command, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
+        start = ChildProcess.start(command, env=env, max_bytes=MAX_ANSWER, on_stderr=on_stderr)
         async with start as child, _asking(child, seconds) as ask:
             try:
                 with anyio.fail_after(seconds):
@@ -65,15 +71,21 @@ class Survey:
                 raise Denied(Reason.UNAVAILABLE, "the server does not answer in time") from error
 
     @classmethod
-    async def of_url(cls, url: str, *, seconds: float) -> Survey:
+    async def of_url(cls, url: str, *, seconds: float, headers: Mapping[str, str]) -> Survey:
         """Ask a server over HTTP.
+
+        Args:
+            headers: sent with every request, such as the server's own ``Authorization``.
 
         Raises:
             Denied: ``unavailable``: the server does not answer.
         """
         try:
             with anyio.fail_after(seconds):
-                async with streamable_http_client(url) as (read, write):
+                async with (
+                    httpx2.AsyncClient(headers=dict(headers), timeout=seconds) as client,
+                    streamable_http_client(url, http_client=client) as (read, write),
+                ):
                     return await _surveyed(partial(_ask_over_http, read, write, count()))
         except Denied:
             raise
@@ -150,6 +162,8 @@ async def _surveyed(ask: Ask) -> Survey:
         await list_all(ask, f"{kind}/list", params) if isinstance(offers, dict) and kind in offers else []
         for kind in ("tools", "resources", "prompts")
     ]
-    about = said.get("serverInfo")
+    about, told = said.get("serverInfo"), said.get("instructions")
     name = about.get("name") if isinstance(about, dict) else None
-    return Survey(name if isinstance(name, str) else "server", *lists)
+    return Survey(
+        name if isinstance(name, str) else "server", told if isinstance(told, str) else None, *lists
+    )

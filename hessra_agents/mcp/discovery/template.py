@@ -8,12 +8,14 @@ An argument that no grant names is not granted, so a person deletes what is not 
 
 Names and descriptions are the server's: they are quoted, in one line, and a description is only in a comment.
 An optional argument beyond the sixth is written as a comment, because each doubles the ways that a capability
-has to list.
+has to list. So is a tool without arguments, which would be granted although nobody decided anything, and one
+that the server calls destructive.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,12 +43,18 @@ def grant_template(
     tools: Iterable[Definition],
     resources: Iterable[Definition] = (),
     prompts: Iterable[Definition] = (),
+    *,
+    under: str | None = None,
 ) -> str:
-    """Return the text of a grant file for everything that a server offers, from the items of its lists."""
+    """Return the text of a grant file for everything that a server offers, from the items of its lists.
+
+    Args:
+        under: the folder in which the paths must be that tools get, as far as names tell that they are paths.
+    """
     entries: list[GrantEntry] = []
     passed: list[str] = []
     for tool in tools:
-        _add(entries, passed, "tool", tool.get("name"), tool)
+        _add(entries, passed, "tool", tool.get("name"), tool, under)
     for one in resources:
         _add(entries, passed, "resource", one.get("uri"), one)
     for one in prompts:
@@ -61,7 +69,12 @@ def grant_template(
 
 
 def _add(
-    entries: list[GrantEntry], passed: list[str], kind: str, name: object, definition: Definition
+    entries: list[GrantEntry],
+    passed: list[str],
+    kind: str,
+    name: object,
+    definition: Definition,
+    under: str | None = None,
 ) -> None:
     """Add one entry, or in words why there is none."""
     try:
@@ -70,7 +83,12 @@ def _add(
         Call.of(name, {}, kind=kind)
         if any((one.kind, one.name) == (kind, name) for one in entries):
             raise MalformedError("its name is used twice")
-        made = _prompt(definition) if kind == "prompt" else _tool(definition) if kind == "tool" else {}
+        made = {"prompt": _prompt, "tool": _tool}.get(kind, lambda _: {})(definition)
+        if under is not None:
+            made = {
+                one: (_below(under, one, form), optional, words)
+                for one, (form, optional, words) in made.items()
+            }
     except (MalformedError, SchemaError) as fault:
         passed.append(f"{kind} {_quoted(name)}: {fault}")
         return
@@ -129,7 +147,34 @@ def _entry(
         else:
             arguments[argument] = form
     about = definition.get("description")
-    return GrantEntry(kind, name, arguments, _quoted(about) if about else "", notes, omitted)
+    quoted = _quoted(about) if about else ""
+    withheld = _withheld(definition, arguments) if kind == "tool" else ""
+    return GrantEntry(kind, name, arguments, quoted, notes, omitted, withheld)
+
+
+def _withheld(definition: Definition, arguments: Mapping[str, Form]) -> str:
+    """Return why a tool is not granted before somebody has decided so."""
+    hints = definition.get("annotations")
+    if isinstance(hints, Mapping) and hints.get("destructiveHint") is True:
+        return "the server calls it destructive"
+    return "" if arguments else "it takes no arguments, so the whole tool would be granted"
+
+
+_PATHS = frozenset({"path", "file", "filename", "filepath", "dir", "directory", "folder"})
+_PATHS_OF_MOVES = frozenset({"source", "destination", "src", "dst"})
+
+
+def _below(folder: str, name: str, form: Form) -> Form:
+    """Return a form that nobody has chosen as one below a folder, if the argument's name is a path's."""
+    words = re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", name).lower())
+    last = words[-1] if words else ""
+    if last.removesuffix("s") not in _PATHS and last not in _PATHS_OF_MOVES:
+        return form
+    if form == {"CHOOSE": TYPE_WORDS["string"]}:
+        return {"under": folder}
+    if form == {"CHOOSE": TYPE_WORDS["array"]}:
+        return {"each": {"of": {"under": folder}, "empty": False}}
+    return form
 
 
 def _form(dialect: ClosedSchema, schema: Schema, *, optional: bool = False, depth: int = 0) -> Form:
@@ -236,6 +281,6 @@ def _words(schema: Schema) -> str:
 def _quoted(text: object) -> str:
     """Return the server's words in quotes, which nothing in the words can close unseen."""
     words = str(text)
-    if len(words) > MAX_QUOTED:
-        words = words[:MAX_QUOTED] + "..."
-    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    shown = words[:MAX_QUOTED].replace("\\", "\\\\").replace('"', '\\"')
+    more = f" (and {len(words) - MAX_QUOTED} more characters)" if len(words) > MAX_QUOTED else ""
+    return f'"{shown}"{more}'

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import islice
@@ -28,6 +27,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
+from ..transport.long_line import LongLine
 from ..transport.messages import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -38,6 +38,7 @@ from ..transport.messages import (
     UpstreamMessageError,
     error_response,
     is_id,
+    own_id,
     read_upstream,
     write_message,
 )
@@ -201,13 +202,13 @@ class UpstreamProcess:
         request.sent = True
 
     async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Make a request of our own, under an id that nobody can guess, and return the response.
+        """Make a request of our own, under an id that no client uses now, and return the response.
 
         Raises:
             TimeoutError: there is no response in time.
             RpcError: the server has ended.
         """
-        id = f"hessra-{secrets.token_hex(16)}"
+        id = next(id for id in iter(own_id, None) if str(id) not in (*self._waiting, *self._abandoned))
         frame = Message({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
         request = self.admit(frame, 0, client_id=None)
         try:
@@ -309,13 +310,14 @@ class UpstreamProcess:
     async def _hear_all(self, child: ChildProcess, heard_all: anyio.Event) -> None:
         try:
             async for line in child.lines:
-                if line is None:
-                    self._too_large()
+                if isinstance(line, LongLine):
+                    self._too_large(line)
                 elif line.strip():
                     try:
                         await self._hear(await read_upstream(line))
                     except UpstreamMessageError as fault:
                         _log.warning("a line that the server wrote %s: left out", fault)
+                        self._unread(self._waiting.get(str(fault.answers)), f"answer {fault}")
                 await anyio.lowlevel.checkpoint()  # the client's task has its turn
         except Exception:
             _log.exception("a server's messages cannot be passed on, so it is ended")
@@ -337,6 +339,9 @@ class UpstreamProcess:
             room = len(self._questions) < MAX_QUESTIONS
             if room:
                 self._questions.add(str(id))
+                if self.about(message) == (False, None):  # it may be about any of them
+                    for waiting in self._waiting.values():
+                        waiting.renew(asked=True)
             if not room or not await self._listener.hear(heard, None):
                 self._questions.discard(str(id))
                 self._push(error_response(id, -32601, "there is no client that could be asked"))
@@ -372,12 +377,20 @@ class UpstreamProcess:
         sent = [*islice((one for one in requests if one.sent), 2)]
         return sent[0] if len(sent) == 1 else None
 
-    def _too_large(self) -> None:
-        """Leave out a message that is too large to be read; if one request waits, it was its answer."""
+    def _too_large(self, line: LongLine) -> None:
+        """Leave out a message that is too large to be read, and tell the request that it answers.
+
+        If it does not show which one that is and a single request waits, it was that one's answer.
+        """
         _log.warning("a message of the server is larger than the limit for answers: left out")
-        request = self._single(self._waiting.values())
-        if request is not None:
-            request.fail(RpcError("the server's message is too large", abandoned=True))
+        id = line.answered_id()
+        request = self._waiting.get(id) if id is not None else self._single(self._waiting.values())
+        self._unread(request, "message is too large")
+
+    def _unread(self, request: PendingRequest | None, why: str) -> None:
+        """End a request whose answer cannot be passed on: nobody knows what the server has done."""
+        if request is not None and request.sent:
+            request.fail(RpcError(f"the server's {why}", abandoned=True))
             self.drop(request)
 
 

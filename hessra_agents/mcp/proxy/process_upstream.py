@@ -40,7 +40,6 @@ from starlette.applications import Starlette
 
 from ..authorization.authorizer import RequestAuthorizer
 from ..authorization.denials import DenialFormat
-from ..authorization.requests import OPEN
 from ..transport.http_checks import HttpRequestPolicy, is_sessionless
 from ..transport.http_response import AnswerMemory, Reply
 from ..transport.messages import (
@@ -51,7 +50,7 @@ from ..transport.messages import (
     UpstreamMessage,
     write_message,
 )
-from ..transport.stdio import ChildProcess
+from ..transport.stdio import ChildProcess, StderrHandler
 from .http_app import LOOPBACK, proxy_app
 from .pending import Inbox, PendingRequest
 from .process import PROGRESS, SUBSCRIPTION, TOKEN, UpstreamProcess
@@ -60,8 +59,8 @@ __all__ = ["proxy_process"]
 
 _ID = "mcp-session-id"
 
-_UNPROVEN = 60.0
-"""Seconds without a request after which a session ends that has had no request that needs a capability."""
+_UNHONORED = 60.0
+"""Seconds after its handshake when a session ends in which no capability was honored, whatever it does."""
 
 
 def proxy_process(
@@ -73,6 +72,7 @@ def proxy_process(
     max_sessions: int = 32,
     idle_timeout: float = 1800.0,
     denial_format: DenialFormat = DenialFormat.RESULT,
+    on_stderr: StderrHandler | None = None,
     hosts: Collection[str] = LOOPBACK,
     origins: Collection[str] = (),
     path: str = "/mcp",
@@ -85,15 +85,17 @@ def proxy_process(
         max_answer: bytes of one message from the server. Each process is read one message at a time; answers
             of more than 1 MiB that wait for their clients hold at most four times this together, and a
             request whose answer does not fit gets an error.
-        max_sessions: processes of single clients, at most.
-        idle_timeout: seconds without a request after which a session ends; a minute at most for a session
-            that has had no request that needs a capability.
+        max_sessions: processes of single clients, at most. For one more, the oldest session ends in which no
+            capability was honored.
+        idle_timeout: seconds without a request after which a session ends. One in which no capability was
+            honored ends a minute after its handshake, whatever it does.
         denial_format: the form of refusals.
+        on_stderr: called with the lines of each process's standard error; if omitted, it is ours.
         hosts: the names under which clients reach it, each with a port, or without one for any port.
         origins: origins of web pages on other hosts that may use it.
         path: the path of its URL.
     """
-    behind = _ProcessUpstream(gate, command, timeout, max_answer, max_sessions, idle_timeout)
+    behind = _ProcessUpstream(gate, command, timeout, max_answer, max_sessions, idle_timeout, on_stderr)
     policy = HttpRequestPolicy(frozenset(hosts), frozenset(origins))
     return proxy_app(gate, behind, AnswerMemory(max_answer), timeout, denial_format, policy, path)
 
@@ -108,6 +110,7 @@ class _ProcessUpstream:
     _max_answer: int
     _max_sessions: int
     _idle_timeout: float
+    _on_stderr: StderrHandler | None
     _sessions: dict[str, _ProcessSession] = field(default_factory=dict)
     _common: _ProcessSession | None = None
     _starting: anyio.Lock = field(default_factory=anyio.Lock)
@@ -117,42 +120,48 @@ class _ProcessUpstream:
     async def running(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as self._group:
             yield
-            for session in [*self._sessions.values(), self._common]:
-                if session is not None:
-                    session.process.end()
+            self._group.cancel_scope.cancel()  # whoever waits has had an error: no process gets more time
 
-    async def ask(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> dict[str, Any]:
+    def gate(self, headers: Mapping[str, str]) -> RequestAuthorizer:
+        if is_sessionless(headers):
+            return self._gate
+        session = self._sessions.get(headers.get(_ID, ""))
+        return session.gate if session is not None else self._gate.of_another_session()
+
+    async def ask(
+        self, frame: Message, headers: Mapping[str, str], reply: Reply, *, honored: bool
+    ) -> dict[str, Any]:
         _accepts(headers, "application/json", "text/event-stream")
         if is_sessionless(headers):
             if frame.method == "initialize":
                 # there is none in this era, and it must not decide the era of the common process
                 raise RpcError("Method not found", -32601, status=404)
-            answer = await (await self._shared()).ask(frame, reply)
+            answer = await (await self._shared()).ask(frame, reply, honored)
             error = answer.get("error")
             if isinstance(error, dict) and isinstance(error.get("code"), int):
                 reply.status = ERROR_CODE_HTTP_STATUS.get(error["code"], 200)
             return answer
         if frame.method == "initialize" and _ID not in headers:
-            return await self._opened(frame, reply)
+            return await self._opened(frame, reply, honored)
         session = self._named(headers)
         reply.headers[_ID] = headers[_ID]
-        return await session.ask(frame, reply)
+        return await session.ask(frame, reply, honored)
 
-    async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply) -> None:
+    async def tell(self, frame: Message, headers: Mapping[str, str], reply: Reply, *, honored: bool) -> None:
         if not is_sessionless(headers):
-            await self._named(headers).tell(frame)
+            await self._named(headers).tell(frame, honored)
         elif frame.method is None:
             raise RpcError("the server asks nothing in this era", INVALID_REQUEST, status=400)
         # otherwise a notification, of which there are none from clients without a session
         await reply.accepted()
 
-    async def listen(self, headers: Mapping[str, str], reply: Reply) -> None:
+    async def listen(self, headers: Mapping[str, str], reply: Reply, *, honored: bool) -> None:
         _accepts(headers, "text/event-stream")
         session = self._named(headers)
         reply.headers[_ID] = headers[_ID]
-        await session.listen(reply)
+        await session.listen(reply, honored)
 
-    async def leave(self, headers: Mapping[str, str], reply: Reply) -> None:
+    async def leave(self, headers: Mapping[str, str], reply: Reply, *, honored: bool) -> None:
         self._named(headers).process.end()
         await reply.accepted(200)
 
@@ -167,25 +176,40 @@ class _ProcessUpstream:
             raise RpcError("there is no such session", INVALID_REQUEST, status=404)
         return session
 
-    async def _opened(self, frame: Message, reply: Reply) -> dict[str, Any]:
+    async def _opened(self, frame: Message, reply: Reply, honored: bool) -> dict[str, Any]:
         """Start a process, and shake hands with it."""
-        if len(self._sessions) >= self._max_sessions:
-            raise RpcError("there are too many sessions", status=503)
+        await self._make_room()
         id = secrets.token_urlsafe(24)
-        session = _ProcessSession(self._gate, self._timeout, self._idle_timeout, shared=False)
+        gate = self._gate.of_another_session()
+        session = _ProcessSession(gate, self._timeout, self._idle_timeout, shared=False)
         self._sessions[id] = session
         reply.headers[_ID] = id  # before anything is said that comes ahead of the answer
         good = False
         try:
-            await self._group.start(self._run, session, id)
-            answer = await session.ask(frame, reply)
+            try:
+                await self._group.start(self._run, session, id)
+            except BaseException:
+                self._sessions.pop(id, None)
+                raise
+            answer = await session.ask(frame, reply, honored)
             good = "result" in answer
         finally:
             if not good:
-                session.process.end()
-                self._sessions.pop(id, None)
+                session.process.end()  # its place is free when the process has ended
                 del reply.headers[_ID]
         return answer
+
+    async def _make_room(self) -> None:
+        """Wait until there is a place for one more session.
+
+        The oldest in which no capability was honored gives up its place, so strangers keep nobody out.
+        """
+        while len(self._sessions) >= self._max_sessions:
+            leaving = next((one for one in self._sessions.values() if one.process.ended or one.strange), None)
+            if leaving is None:
+                raise RpcError("there are too many sessions", status=503)
+            leaving.process.end()
+            await leaving.gone.wait()
 
     async def _shared(self) -> _ProcessSession:
         """Return the session of all clients that keep none."""
@@ -202,6 +226,7 @@ class _ProcessUpstream:
             env=get_default_environment() | (command.env or {}),
             cwd=command.cwd,
             max_bytes=self._max_answer,
+            on_stderr=self._on_stderr,
         )
         try:
             async with start as child:
@@ -212,23 +237,31 @@ class _ProcessUpstream:
         finally:
             session.process.end()
             self._sessions.pop(id, None)
+            session.gone.set()
 
 
 class _ProcessSession:
     """One process and its clients: the client that shook hands, or all those that keep no session."""
 
     def __init__(self, gate: RequestAuthorizer, timeout: float, idle_timeout: float, *, shared: bool) -> None:
-        self._gate = gate
+        self.gate = gate
         self._idle_timeout = idle_timeout
         self._shared = shared
         self._ids = itertools.count(1)
         self._stream = Inbox()
         self._listening = False
         self._users = 0
-        self._proven = False
-        """Whether a request has come that needs a capability; before, nobody may keep a place for long."""
+        self._honored = False
+        """Whether a capability was honored here; before, nobody may keep a place for long."""
         self._idle = anyio.CancelScope()
+        self.gone = anyio.Event()
+        """Set when the process has ended, with all that it started."""
         self.process = UpstreamProcess(self, timeout=timeout)
+
+    @property
+    def strange(self) -> bool:
+        """Return whether the handshake is over, and no capability was honored since."""
+        return not self._honored and self._idle.deadline < math.inf
 
     async def run(self, child: ChildProcess) -> None:
         async with anyio.create_task_group() as group:
@@ -242,7 +275,7 @@ class _ProcessSession:
             await anyio.sleep_forever()
         self.process.end()
 
-    async def ask(self, frame: Message, reply: Reply) -> dict[str, Any]:
+    async def ask(self, frame: Message, reply: Reply, honored: bool) -> dict[str, Any]:
         """Return the response to a request; what comes before it goes into the reply.
 
         Raises:
@@ -251,7 +284,7 @@ class _ProcessSession:
         token = _meta(frame.params).get(TOKEN)
         sent = _with_own_names(frame, next(self._ids))
         line = write_message(sent.message)
-        with self._used(frame):
+        with self._used(honored):
             client_id = None if reply.silent else frame.id
             request = self.process.admit(sent, len(line), client_id=client_id, hold=reply.hold)
             try:
@@ -270,9 +303,9 @@ class _ProcessSession:
         late = f"the server did not answer in {request.timeout:g} seconds"
         raise request.inbox.why or RpcError(late, abandoned=True)
 
-    async def tell(self, frame: Message) -> None:
+    async def tell(self, frame: Message, honored: bool) -> None:
         """Pass on a notification, or the response to what the server asked this client."""
-        with self._used(frame):
+        with self._used(honored):
             if frame.method is None:
                 await self.process.reply(frame)
             elif frame.method == "notifications/cancelled":
@@ -280,11 +313,11 @@ class _ProcessSession:
             else:
                 await self.process.tell(write_message(frame.message))
 
-    async def listen(self, reply: Reply) -> None:
+    async def listen(self, reply: Reply, honored: bool) -> None:
         """Stream what the server says about no request."""
         if self._listening:
             raise RpcError("the session's stream is open already", INVALID_REQUEST, status=409)
-        with self._used():
+        with self._used(honored):
             self._listening = True
             try:
                 await reply.begin()
@@ -296,26 +329,29 @@ class _ProcessSession:
                 self._listening = False
 
     @contextmanager
-    def _used(self, frame: Message | None = None) -> Iterator[None]:
+    def _used(self, honored: bool) -> Iterator[None]:
         if self.process.ended:
             raise RpcError("this session has ended", INVALID_REQUEST, status=404)
-        if frame is not None and frame.method is not None and frame.method not in OPEN:
-            self._proven = True
+        self._honored = self._honored or honored
         self._users += 1
-        self._idle.deadline = math.inf
+        if self._honored:
+            self._idle.deadline = math.inf
         try:
             yield
         finally:
             self._users -= 1
-            if not self._users:
-                idle = self._idle_timeout if self._proven else min(self._idle_timeout, _UNPROVEN)
-                self._idle.deadline = anyio.current_time() + idle
+            now = anyio.current_time()
+            if not self._honored:
+                last = now + min(self._idle_timeout, _UNHONORED)
+                self._idle.deadline = min(self._idle.deadline, last)  # nothing moves it
+            elif not self._users:
+                self._idle.deadline = now + self._idle_timeout
 
     async def hear(self, heard: UpstreamMessage, answered: PendingRequest | None) -> bool:
         message = heard.message
         if answered is not None:
             return answered.inbox.put(message, len(heard.data))
-        self._gate.catalog.notice(message)
+        self.gate.catalog.notice(message)
         named, request = self.process.about(message)
         if "method" not in message or (self._shared and ("id" in message or not named)):
             return False

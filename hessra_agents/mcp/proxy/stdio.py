@@ -24,15 +24,16 @@ from anyio.abc import TaskGroup
 
 from ...errors import Denied
 from ..authorization.authorizer import Forward
-from ..authorization.catalog import Fetch, ToolCatalog, list_all, own_params
+from ..authorization.catalog import LISTING, Fetch, ToolCatalog, list_all, own_params
 from ..authorization.denials import DenialFormat, denial_message
 from ..authorization.requests import (
-    LISTS,
+    FILTERED,
     OPEN,
     protocol_params,
     without_forged_meta,
     without_hessra_meta,
 )
+from ..transport.long_line import LongLine
 from ..transport.messages import (
     INTERNAL_ERROR,
     MAX_ANSWER,
@@ -75,10 +76,10 @@ class SupportsAuthorize(Protocol):
     ) -> R:
         """Forward a request, or refuse it: see `RequestAuthorizer.handle`."""
 
-    def filter_list(
+    def filter_result(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return what the caller may see of a list: see `RequestAuthorizer.filter_list`."""
+    ) -> Mapping[str, Any]:
+        """Return what the caller may see of a result: see `RequestAuthorizer.filter_result`."""
 
 
 async def proxy_stdio(
@@ -159,13 +160,18 @@ class _StdioProxy:
                 await self._process.settle()
             self._process.end()
 
-    async def _line(self, line: bytes | None, requests: TaskGroup) -> None:
+    async def _line(self, line: bytes | LongLine, requests: TaskGroup) -> None:
+        frame = None
         try:
-            if line is None:
+            if isinstance(line, LongLine):
                 raise InvalidMessageError(f"the message has more than {MAX_MESSAGE} bytes")
             if line.strip():
-                await self._message(read_message(line), len(line), requests)
+                frame = read_message(line)
+                await self._message(frame, len(line), requests)
         except InvalidMessageError as error:
+            if error.notification or (frame is not None and not frame.is_request):
+                _log.warning("a message of the client is left out: %s", error)
+                return
             id = None if self._process.waits(error.id) else error.id
             await self._down.send(_written(error_response(id, error.code, str(error))))
         except RpcError as error:
@@ -215,8 +221,12 @@ class _StdioProxy:
 
         async def fetch() -> list[dict[str, Any]]:
             moved.set()
-            with anyio.fail_after(self._timeout):  # for all pages
-                return await list_all(self._process.ask, "tools/list", own_params(frame.params))
+            request.scope.deadline += LISTING  # the time of our own question is not the call's
+            try:
+                with anyio.fail_after(min(self._timeout, LISTING)):
+                    return await list_all(self._process.ask, "tools/list", own_params(frame.params))
+            finally:
+                request.renew(asked=False)
 
         try:
             answer = await self._gate.handle(frame.method or "", frame.params, forward, fetch=fetch)
@@ -247,7 +257,7 @@ class _StdioProxy:
     async def hear(self, heard: UpstreamMessage, answered: PendingRequest | None) -> bool:
         message = without_forged_meta(heard.message)
         if answered is not None:
-            if answered.frame.method in LISTS and "result" in message:
+            if answered.frame.method in FILTERED and "result" in message:
                 message = self._filtered(answered.frame, message)
             answered.inbox.put(message, len(heard.data))
         else:
@@ -263,11 +273,11 @@ class _StdioProxy:
 
     def _filtered(self, frame: Message, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            result = self._gate.filter_list(frame.method or "", frame.params, message["result"])
-            return {**message, "result": result}
+            result = self._gate.filter_result(frame.method or "", frame.params, message["result"])
+            return message if result is message["result"] else {**message, "result": result}
         except Exception as error:  # such as for a result that is not an object
-            _log.error("a list cannot be filtered, so it is not shown", exc_info=error)
-            return error_response(frame.id, INTERNAL_ERROR, "the server's list cannot be shown")
+            _log.error("a result cannot be filtered, so it is not shown", exc_info=error)
+            return error_response(frame.id, INTERNAL_ERROR, "the server's answer cannot be shown")
 
 
 def _written(message: Mapping[str, Any]) -> bytes:

@@ -10,30 +10,45 @@ given twice, is refused, whatever the server would do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 from mcp.shared.inbound import (
+    MCP_PARAM_HEADER_PREFIX,
     NAME_BEARING_METHODS,
     classify_inbound_request,
     decode_header_value,
+    find_invalid_x_mcp_header,
     validate_mcp_param_headers,
+    x_mcp_header_map,
 )
 from mcp.shared.inbound import InboundLadderRejection as Rejection
 from mcp.types import HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import ClientDisconnect, Request
 
-from .messages import MAX_MESSAGE, VERSION, Message, RpcError
+from .messages import VERSION, Message, RpcError
 
-__all__ = ["HttpRequestPolicy", "check_param_headers", "check_routing_headers", "is_sessionless"]
+__all__ = ["PARAM", "HttpRequestPolicy", "check_param_headers", "check_routing_headers", "is_sessionless"]
+
+PARAM = MCP_PARAM_HEADER_PREFIX.lower()
+"""The prefix of headers that repeat a tool's arguments."""
+
+BODY_SECONDS = 30.0
+"""Seconds that a client gets to send the body of its request."""
 
 _METHODS = ("POST", "GET", "DELETE")
 _OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
 _SINGLE = ("authorization", "content-encoding", "content-type", "host", "last-event-id", "origin")
 _FOREIGN = ("cross-site", "same-site")
+_FROM_PAGES = (
+    "accept", "content-type", "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version",
+    "mcp-session-id", "traceparent", "tracestate",
+)  # fmt: skip
+_TO_PAGES = ("mcp-protocol-version", "mcp-session-id", "retry-after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +83,58 @@ class HttpRequestPolicy:
                 raise RpcError("the content encoding is not accepted", INVALID_REQUEST, status=415)
         return headers
 
-    async def body(self, request: Request) -> bytes:
+    async def body(self, request: Request, hold: Callable[[int], None]) -> bytes:
         """Return the body of a request.
 
+        Args:
+            hold: called with the bytes so far; raises RpcError if there is no room for them.
+
         Raises:
-            RpcError: it is larger than `MAX_MESSAGE`, or the client left before its end.
+            RpcError: there is no room for it, it takes too long, or the client left before its end.
         """
         parts: list[bytes] = []
         size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                if size > MAX_MESSAGE:
-                    raise RpcError("the body is too large", INVALID_REQUEST, status=413)
-                parts.append(part)
-        except ClientDisconnect:
-            raise RpcError("the body is incomplete", PARSE_ERROR, status=400) from None
-        return b"".join(parts)
+        with anyio.move_on_after(BODY_SECONDS):
+            try:
+                async for part in request.stream():
+                    size += len(part)
+                    hold(size)
+                    parts.append(part)
+            except ClientDisconnect:
+                raise RpcError("the body is incomplete", PARSE_ERROR, status=400) from None
+            return b"".join(parts)
+        raise RpcError("the body did not come in time", INVALID_REQUEST, status=408)
+
+    def preflight(self, request: Request) -> dict[str, str] | None:
+        """Return the answer to a browser that asks whether a page may make a request; None if none asks.
+
+        Source: Fetch standard, "CORS-preflight fetch".
+
+        Raises:
+            RpcError: the page may not.
+        """
+        asked = request.headers.get("access-control-request-method")
+        if request.method != "OPTIONS" or asked is None:
+            return None
+        self._refuse_foreign(request.headers)
+        names = request.headers.get("access-control-request-headers", "").lower().split(",")
+        params = [name.strip() for name in names if name.strip().startswith(PARAM)]
+        return {
+            "access-control-allow-methods": ", ".join(_METHODS),
+            "access-control-allow-headers": ", ".join([*_FROM_PAGES, *params]),
+            "access-control-allow-private-network": "true",
+            "access-control-max-age": "600",
+        }
+
+    def for_page(self, request: Request) -> dict[str, str]:
+        """Return the headers by which a browser lets a page of a listed origin read the answer."""
+        if not self.origins:
+            return {}
+        origin = request.headers.get("origin")
+        if origin not in self.origins:
+            return {"vary": "origin"}
+        readable = {"access-control-expose-headers": ", ".join(_TO_PAGES)}
+        return {"access-control-allow-origin": origin, "vary": "origin", **readable}
 
     def _refuse_doubled(self, request: Request) -> None:
         seen: set[str] = set()
@@ -152,8 +202,10 @@ def check_routing_headers(frame: Message, headers: Mapping[str, str]) -> None:
             raise _mismatch("mcp-name")
 
 
-def check_param_headers(schema: object, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-    """Compare the headers that a tool's definition asks for with the arguments that they repeat.
+def check_param_headers(
+    schema: object, arguments: Mapping[str, Any], headers: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the headers that a tool's definition asks for, which repeat the arguments.
 
     Raises:
         RpcError: they contradict the arguments, or one is missing.
@@ -161,6 +213,10 @@ def check_param_headers(schema: object, arguments: Mapping[str, Any], headers: M
     found = validate_mcp_param_headers(schema, arguments, headers)
     if found is not None:
         raise RpcError(found.message, found.code, status=400)
+    if find_invalid_x_mcp_header(schema) is not None:
+        return {}  # nothing was compared
+    named = {PARAM + token.lower() for token in x_mcp_header_map(schema).values()}
+    return {name: value for name, value in headers.items() if name in named}
 
 
 def _mismatch(header: str) -> RpcError:

@@ -1,4 +1,7 @@
-"""`Reply`: answer a client over HTTP with one message, or with a stream of events that ends with it."""
+"""`Reply`: answer a client over HTTP with one message, or with a stream of events that ends with it.
+
+`AnswerMemory` and `RequestMemory` bound what messages occupy on their way, however many clients there are.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,57 @@ from typing import Any
 from starlette.types import Message as HttpMessage
 from starlette.types import Send
 
-from .messages import MAX_ANSWER, RpcError, error_response
+from .messages import INVALID_REQUEST, MAX_ANSWER, MAX_MESSAGE, RpcError, error_response
 
-__all__ = ["AnswerMemory", "Reply", "StreamClosedError", "encode", "is_header_value"]
+__all__ = ["AnswerMemory", "Held", "Reply", "RequestMemory", "StreamClosedError"]
+__all__ += ["encode", "is_header_value"]
 
-_SMALL = 1 << 20
-"""Bytes of a message that does not count in `AnswerMemory`."""
+_SMALL_ANSWER, _SMALL_REQUEST = 1 << 20, 1 << 16
+"""Bytes of a message that does not count in `AnswerMemory`, in `RequestMemory`."""
 
-_LARGE_ANSWERS = 4
-"""Messages of the greatest size that `AnswerMemory` has room for."""
+_LARGE_ANSWERS, _LARGE_REQUESTS = 4, 8
+"""Messages of the greatest size that `AnswerMemory`, and `RequestMemory`, have room for."""
 
 _STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform"}
 
 
-class StreamClosedError(Exception):
+class StreamClosedError(RpcError):
     """The server closed the stream before the answer: the client may ask for the rest of it."""
 
+    def __init__(self) -> None:
+        super().__init__("the server closed the stream before it answered", abandoned=True)
 
-class AnswerMemory:
+
+class _MessageMemory:
+    """Bound what messages occupy: each alone, and all large ones together. Small ones do not count."""
+
+    def __init__(self, largest: int, together: int, small: int) -> None:
+        self._largest = largest
+        self._left = together
+        self._small = small
+
+    def exchange(self, held: int, size: int) -> int:
+        """Count ``size`` bytes of a message in place of ``held``, and return what counts now.
+
+        Raises:
+            RpcError: the message is too large, or all of them together are.
+        """
+        if size > self._largest:
+            raise self._too_large()
+        counted = size if size > self._small else 0
+        if counted > held + self._left:
+            raise self._full()
+        self._left += held - counted
+        return counted
+
+    def _too_large(self) -> RpcError:
+        raise NotImplementedError
+
+    def _full(self) -> RpcError:
+        raise NotImplementedError
+
+
+class AnswerMemory(_MessageMemory):
     """Bound what a server's messages occupy on their way to clients: each alone, and all large ones together.
 
     A message of more than 1 MiB counts from its arrival until its client has it. All that count may hold four
@@ -40,23 +76,46 @@ class AnswerMemory:
     def __init__(self, max_answer: int = MAX_ANSWER) -> None:
         if max_answer < 1:
             raise ValueError("max_answer must be a positive number of bytes")
-        self.max_answer = max_answer
-        self._left = _LARGE_ANSWERS * max_answer
+        super().__init__(max_answer, _LARGE_ANSWERS * max_answer, _SMALL_ANSWER)
 
-    def exchange(self, held: int, size: int) -> int:
-        """Count ``size`` bytes of a message in place of ``held``, and return what counts now.
+    def _too_large(self) -> RpcError:
+        return RpcError("the server's message is too large", abandoned=True)
+
+    def _full(self) -> RpcError:
+        return RpcError("too many large answers are on their way: try again later", abandoned=True)
+
+
+class RequestMemory(_MessageMemory):
+    """Bound what the bodies of requests occupy from their first byte until they are answered.
+
+    Those of more than 64 KiB count, and hold 32 MiB together at most: as Python values they take several
+    times their bytes. Smaller ones do not count, so clients with large ones keep nobody from those.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MAX_MESSAGE, _LARGE_REQUESTS * MAX_MESSAGE, _SMALL_REQUEST)
+
+    def _too_large(self) -> RpcError:
+        return RpcError("the body is too large", INVALID_REQUEST, status=413)
+
+    def _full(self) -> RpcError:
+        return RpcError("too many large requests wait for their answers: try again later", status=503)
+
+
+class Held:
+    """The bytes of one message that count in a memory: call it with each new size; 0 gives all back."""
+
+    def __init__(self, memory: _MessageMemory) -> None:
+        self._memory = memory
+        self._size = 0
+
+    def __call__(self, size: int) -> None:
+        """Count this many bytes in place of the ones before.
 
         Raises:
-            RpcError: the message is too large, or all of them together are.
+            RpcError: there is no room for them.
         """
-        if size > self.max_answer:
-            raise RpcError("the server's message is too large", abandoned=True)
-        counted = size if size > _SMALL else 0
-        if counted > held + self._left:
-            text = "too many large answers are on their way: try again later"
-            raise RpcError(text, abandoned=True)
-        self._left += held - counted
-        return counted
+        self._size = self._memory.exchange(self._size, size)
 
 
 def is_header_value(value: str) -> bool:
@@ -86,19 +145,13 @@ class Reply:
         self.silent = send is None
         self.status = 200
         self.headers: dict[str, str] = {}
-        self._memory = memory
-        self._held = 0
+        self.id: str | int | None = None
+        """The request's; None for one that could not be read, or that has none."""
+        self.hold = Held(memory)
+        """Called with the bytes of the server's message that is read or passed on."""
         self._send = send or _nowhere
         self._streaming = False
         self._ended = False
-
-    def hold(self, size: int) -> None:
-        """Count the bytes of the server's message that is read or passed on, in place of the one before.
-
-        Raises:
-            RpcError: there is no room for it (see `AnswerMemory`).
-        """
-        self._held = self._memory.exchange(self._held, size)
 
     async def begin(self) -> None:
         """Begin a stream of events."""
@@ -133,14 +186,17 @@ class Reply:
         self.status = status
         await self.end()
 
-    async def fail(self, failure: RpcError, id: str | int | None = None) -> None:
-        """Answer with an error, unless the answer is complete."""
+    async def fail(self, failure: RpcError) -> None:
+        """Answer with an error, unless the answer is complete; end a stream that belongs to no request."""
         if self._ended:
+            return
+        if self._streaming and self.id is None:
+            await self.end()
             return
         if not self._streaming:
             self.status = failure.status
             self.headers |= failure.headers
-        await self.end(error_response(id, failure.code, str(failure)))
+        await self.end(error_response(self.id, failure.code, str(failure)))
 
     async def _start(self, status: int, headers: Mapping[str, str], length: int | None = None) -> None:
         known = {} if length is None else {"content-length": str(length)}

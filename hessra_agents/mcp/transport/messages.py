@@ -6,14 +6,16 @@ case), a list of messages. So:
 
 1. A client's message is read once and strictly (`read_message`), because it is decided on, and is written
    anew (`write_message`). One that fails is answered with an error and goes no further.
-2. A server's message is read leniently (`parse_upstream`), because old servers say odd things. What two
-   readers would read differently is written anew, or left out.
+2. A server's message is read leniently (`parse_upstream`), because servers say odd things, and a tool that
+   has run has an answer. What two readers would read differently is written anew, or left out, and then the
+   request that it answers is told.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -24,8 +26,8 @@ from ...call.canonical import MalformedError, parse_lenient
 
 __all__ = ["InvalidMessageError", "Message", "RpcError", "UpstreamMessage", "UpstreamMessageError"]
 __all__ += ["INTERNAL_ERROR", "INVALID_REQUEST", "MAX_ANSWER", "MAX_MESSAGE", "VERSION"]
-__all__ += ["error_response", "is_id", "parse_upstream", "patience", "read_message", "read_upstream"]
-__all__ += ["write_message"]
+__all__ += ["error_response", "is_id", "own_id", "parse_upstream", "patience", "read_message"]
+__all__ += ["read_upstream", "write_message"]
 
 MAX_MESSAGE = 4 << 20
 """Bytes of one message from a client; the MCP SDK takes as many over HTTP."""
@@ -55,16 +57,34 @@ _PARAMS = frozenset({"name", "arguments", "uri", "_meta"})
 
 
 class InvalidMessageError(ValueError):
-    """A client sent something that is not one JSON-RPC message; ``id`` is the request's, if readable."""
+    """A client sent something that is not one JSON-RPC message; ``id`` is the request's, if readable.
 
-    def __init__(self, text: str, code: int = INVALID_REQUEST, id: str | int | None = None) -> None:
+    ``notification``: it asks for no answer, so an error must not be one (JSON-RPC 2.0, 4.1).
+    """
+
+    def __init__(
+        self,
+        text: str,
+        code: int = INVALID_REQUEST,
+        id: str | int | None = None,
+        *,
+        notification: bool = False,
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.id = id
+        self.notification = notification
 
 
 class UpstreamMessageError(ValueError):
-    """A server wrote something that is not a message; the text is our own."""
+    """A server wrote something that cannot be passed on; the text is our own.
+
+    ``answers``: the id of the request that the message answers, if that can be known.
+    """
+
+    def __init__(self, text: str, answers: str | int | None = None) -> None:
+        super().__init__(text)
+        self.answers = answers
 
 
 class RpcError(Exception):
@@ -126,7 +146,7 @@ class UpstreamMessage:
 
 
 def read_message(data: bytes | str) -> Message:
-    """Read one message of a client.
+    """Read one message of a client. A member that is null counts as absent, and ``2.0`` as the id 2.
 
     Raises:
         InvalidMessageError: it is not one JSON-RPC message that every reader reads alike.
@@ -139,6 +159,17 @@ def read_message(data: bytes | str) -> Message:
         raise InvalidMessageError("a list of messages is not accepted: send them one by one")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise InvalidMessageError("not a message of JSON-RPC 2.0")
+    _normalize(message)
+    try:
+        _check_message(message)
+    except InvalidMessageError as error:
+        error.notification = isinstance(message.get("method"), str) and "id" not in message
+        raise
+    return Message(message)
+
+
+def _check_message(message: dict[str, Any]) -> None:
+    """Raise InvalidMessageError unless the message is one request, notification or response."""
     id = message.get("id")
     known = id if is_id(id) else None
     if "id" in message and known is None and not ("error" in message and id is None):
@@ -155,45 +186,76 @@ def read_message(data: bytes | str) -> Message:
         if not isinstance(message["params"], dict):
             raise InvalidMessageError("the params are not an object", INVALID_PARAMS, known)
         _refuse_spellings(message["params"], _PARAMS, known)
-    return Message(message)
 
 
 def parse_upstream(data: bytes | str) -> UpstreamMessage:
-    """Read one message of a server.
+    """Read one message of a server, as most clients would.
 
-    Where it gives a name twice, the last value counts, and the message has to be written anew.
+    A member that is null counts as absent, ``2.0`` as the id 2, NaN and the infinities as null (as JavaScript
+    and pydantic write them), bytes that are not UTF-8 as U+FFFD; of a name given twice the last value counts.
+    Such a message is written anew.
 
     Raises:
         UpstreamMessageError: it is not a JSON-RPC message.
     """
-    doubled = False
+    odd = False
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal doubled
+        nonlocal odd
         made = dict(pairs)
-        doubled = doubled or len(made) < len(pairs)
+        odd = odd or len(made) < len(pairs)
         return made
 
+    def constant(_: str) -> None:
+        nonlocal odd
+        odd = True
+
     try:
-        text = data if isinstance(data, str) else data.decode("utf-8-sig")
-        message = json.loads(text, object_pairs_hook=members, parse_constant=_refuse)
+        text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
+        message = json.loads(text, object_pairs_hook=members, parse_constant=constant)
     except (ValueError, RecursionError):
         raise UpstreamMessageError("is not JSON") from None
     if not isinstance(message, dict):
         raise UpstreamMessageError("is not one message")
+    odd = _normalize(message) or odd
+    id, asks = message.get("id"), isinstance(message.get("method"), str)
+    odd = (asks and _drop_nulls(message, "id")) or odd
+    answered = id if "method" not in message and type(id) in (str, int) else None
     if not message.keys() <= _FIELDS and any(n not in _FIELDS and n.casefold() in _FIELDS for n in message):
-        raise UpstreamMessageError("spells a field differently from the protocol")
+        raise UpstreamMessageError("spells a field differently from the protocol", answered)
     answers = ("result" in message) + ("error" in message)
-    asks = isinstance(message.get("method"), str)
     if answers + asks != 1 or ("method" in message and not asks):
-        raise UpstreamMessageError("is neither a request nor a response")
+        raise UpstreamMessageError("is neither a request nor a response", answered)
     # about a message whose id the server could not read
-    complains = "error" in message and message.get("id") is None
-    if answers and type(message.get("id")) not in (str, int) and not complains:
+    complains = "error" in message and id is None
+    if answers and type(id) not in (str, int) and not complains:
         raise UpstreamMessageError("answers nothing")
     # a line break within the line would make it two messages to some readers
-    verbatim = not doubled and isinstance(data, bytes) and data.isascii() and not _BREAKS.search(data)
+    verbatim = not odd and isinstance(data, bytes) and data.isascii() and not _BREAKS.search(data)
     return UpstreamMessage(message, data, verbatim)
+
+
+def _normalize(message: dict[str, Any]) -> bool:
+    """Read as absent what is null, and ``2.0`` as the id 2; return whether that changed the message."""
+    odd = _drop_nulls(message, "method", "params")
+    for name, other in (("error", "result"), ("result", "error"), ("result", "method"), ("error", "method")):
+        odd = (other in message and _drop_nulls(message, name)) or odd
+    places, params = [(message, "id")], message.get("params")
+    if message.get("method") == "notifications/cancelled" and isinstance(params, dict):
+        places.append((params, "requestId"))
+    for place, name in places:
+        id = place.get(name)
+        if type(id) is float and id.is_integer() and abs(id) < 1 << 53:
+            place[name], odd = int(id), True
+    return odd
+
+
+def _drop_nulls(message: dict[str, Any], *names: str) -> bool:
+    """Remove these members where they are null; return whether one was."""
+    found = [name for name in names if name in message and message[name] is None]
+    for name in found:
+        del message[name]
+    return bool(found)
 
 
 async def read_upstream(data: bytes | str) -> UpstreamMessage:
@@ -230,6 +292,14 @@ def is_id(value: object) -> TypeGuard[str | int]:
     return type(value) is int
 
 
+def own_id() -> int:
+    """Return an id for a request of our own: 31 bits, as some servers read no strings and no larger integers.
+
+    It is far from those that clients count up, and nobody can guess it.
+    """
+    return (1 << 30) + secrets.randbelow(1 << 30)
+
+
 def patience(method: str | None, timeout: float, *, asked: bool) -> float:
     """Return for how many seconds the server may be silent after a message about a request of this method.
 
@@ -243,7 +313,3 @@ def _refuse_spellings(fields: Mapping[str, Any], known: frozenset[str], id: str 
         for name in fields:
             if name not in known and name.casefold() in known:
                 raise InvalidMessageError("a field is spelled differently from the protocol", id=id)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

@@ -10,15 +10,20 @@ import errno
 import os
 import select
 import signal
+import subprocess
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import Process
+
+from ...cancellation import run_to_end
+from .long_line import KEPT, LongLine
 
 __all__ = ["ChildProcess", "LineReader", "LineWriter", "StartError", "StderrHandler"]
 
@@ -32,6 +37,9 @@ _PUSHED = 4 << 20
 _LEAVES, _STOPS, _LAST_WORDS = 5.0, 1.0, 0.1
 """Seconds that a child gets to end by itself, to end after a signal, and to be heard when it has ended."""
 
+_WATCH = 'PATH=/usr/bin:/bin; read -r _ || { kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1"; }'
+"""A shell's program: when the input has ended, end a process group."""
+
 _MAX_STDERR_LINE = 8192
 """Bytes of a line on a child's standard error."""
 
@@ -44,9 +52,9 @@ class StartError(OSError):
 
 
 class LineReader:
-    """Read the lines of a file descriptor, without their ends; None for a line of more than ``max_bytes``.
+    """Read the lines of a file descriptor, without their ends.
 
-    Nothing of such a line is kept: the reader skips it up to its end.
+    Of a line of more than ``max_bytes`` only a `LongLine` is kept, which comes when the line ends.
     """
 
     def __init__(self, fd: int, max_bytes: int) -> None:
@@ -54,38 +62,37 @@ class LineReader:
         self._most = max_bytes
         self._held = bytearray()
         self._searched = 0
-        self._passing = False
+        self._start: bytes | None = None
+        """The start of the line that is read, if that is too long."""
         self._ended = False
         self._waits = True
 
     def __aiter__(self) -> LineReader:
         return self
 
-    async def __anext__(self) -> bytes | None:
+    async def __anext__(self) -> bytes | LongLine:
         await anyio.lowlevel.checkpoint_if_cancelled()
         while not self._ended:
             end = self._held.find(b"\n", self._searched)
-            if end < 0:
-                if self._passing:
-                    self._held.clear()
-                elif len(self._held) > self._most:
-                    self._held.clear()
-                    self._passing, self._searched = True, 0
-                    return None
-                self._searched = len(self._held)
-                await self._read()
-                continue
-            line = bytes(self._held[:end])
-            del self._held[: end + 1]
-            self._searched = 0
-            if self._passing:
-                self._passing = False
-                continue
-            return line if len(line) <= self._most else None
-        last, self._held = bytes(self._held), bytearray()
-        if not last or self._passing:
+            if end >= 0:
+                return self._line(end)
+            if self._start is None and len(self._held) > self._most:
+                self._start = bytes(self._held[:KEPT])
+            if self._start is not None:
+                del self._held[:-KEPT]
+            self._searched = len(self._held)
+            await self._read()
+        if not self._held:
             raise StopAsyncIteration
-        return last
+        return self._line(len(self._held))
+
+    def _line(self, end: int) -> bytes | LongLine:
+        line, start = bytes(self._held[:end]), self._start
+        del self._held[: end + 1]
+        self._searched, self._start = 0, None
+        if start is None and len(line) <= self._most:
+            return line
+        return LongLine(line[:KEPT] if start is None else start, line[-KEPT:])
 
     async def _read(self) -> None:
         if self._waits:
@@ -240,6 +247,8 @@ class ChildProcess:
     ) -> AsyncIterator[ChildProcess]:
         """Start the program; at the end of the block it has ended, and so have all programs that it started.
 
+        If this process is killed, a shell that watches over it ends them.
+
         Args:
             env: its environment; ours if omitted.
             max_bytes: bytes of one line that it may write.
@@ -249,11 +258,11 @@ class ChildProcess:
         Raises:
             StartError: the program cannot be started.
         """
-        its_input, to_it = os.pipe()
-        from_it, its_output = os.pipe()
-        error_from_it, its_error = os.pipe()
-        ours, its = (to_it, from_it, error_from_it), (its_input, its_output, its_error)
+        pipes: list[int] = []
         try:
+            for _ in range(3):
+                pipes += os.pipe()
+            its_input, to_it, from_it, its_output, error_from_it, its_error = pipes
             process = await anyio.open_process(
                 list(command),
                 stdin=its_input,
@@ -264,35 +273,33 @@ class ChildProcess:
                 start_new_session=True,  # a group of its own, which can be ended as a whole
             )
         except BaseException as error:
-            for fd in ours:
+            for fd in pipes:
                 os.close(fd)
             if isinstance(error, OSError):
-                raise StartError(error.errno, error.strerror) from None
+                raise StartError(error.errno, error.strerror, command[0]) from None
             raise
-        finally:
-            for fd in its:
-                os.close(fd)
+        for fd in (its_input, its_output, its_error):
+            os.close(fd)
         os.set_blocking(to_it, False)
         stderr = (LineReader(error_from_it, _MAX_STDERR_LINE), on_stderr) if on_stderr else None
         child = cls(process, LineReader(from_it, max_bytes), LineWriter(to_it), stderr)
         try:
-            yield child
+            with _ended_with_us(process.pid):
+                try:
+                    yield child
+                finally:
+                    await run_to_end(child._end)
         finally:
-            with anyio.CancelScope(shield=True):
-                child.outlet.close()
-                await child._end()
-                with anyio.move_on_after(_LAST_WORDS):
-                    await child.forward_stderr()
-                for fd in ours[1:]:
-                    anyio.notify_closing(fd)
-                    os.close(fd)
+            for fd in (from_it, error_from_it):
+                anyio.notify_closing(fd)
+                os.close(fd)
 
     async def forward_stderr(self) -> None:
         """Call the handler with each line of the program's standard error, until its end."""
         if self._stderr is not None:
             lines, handler = self._stderr
             async for line in lines:
-                handler("(a long line)" if line is None else line.decode(errors="replace"))
+                handler("(a long line)" if isinstance(line, LongLine) else line.decode(errors="replace"))
 
     async def stop(self) -> None:
         """Close the program's input, which tells it to end, and wait up to five seconds for that."""
@@ -311,7 +318,13 @@ class ChildProcess:
         return 0 if code is None else code if code >= 0 else 128 - code
 
     async def _end(self) -> None:
-        """End the program and everything that it started and left behind, in at most two bounded waits."""
+        """End the program and all that it started, and read its last words, in three bounded waits."""
+        self.outlet.close()
+        await self._kill()
+        with anyio.move_on_after(_LAST_WORDS):
+            await self.forward_stderr()
+
+    async def _kill(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
@@ -320,6 +333,30 @@ class ChildProcess:
                 while _exists(self._process.pid):  # noqa: ASYNC110 -- a group has no event to wait for
                     await anyio.sleep(0.01)
                 return
+
+
+@contextmanager
+def _ended_with_us(group: int) -> Iterator[None]:
+    """Have a shell end a process group if this process is gone before the block's end.
+
+    A process that is killed can end nothing itself, and on its own a server that ignores the end of its input
+    would live on. The shell waits for the end of a pipe whose other end is here alone.
+    """
+    nowhere = subprocess.DEVNULL
+    options: dict[str, Any] = {"cwd": "/", "env": {}, "start_new_session": True}
+    command = ["/bin/sh", "-c", _WATCH, "sh", str(group)]
+    try:
+        shell = subprocess.Popen(  # noqa: S603 -- our own program
+            command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, **options
+        )
+    except OSError:  # there is no shell, or no process more: the server is served all the same
+        yield
+        return
+    with shell:
+        try:
+            yield
+        finally:
+            shell.kill()  # before the pipe is closed
 
 
 def _exists(group: int) -> bool:
