@@ -4,7 +4,8 @@
         folder.create("desk.pem", data)                  # mode 0600, on disk, never over another file
     replace_file(Path("trust.json"), data, mode=0o644)   # a reader sees the old file or the new one
 
-1. A private file is created with mode 0600 in a folder of mode 0700: at no moment can other users open it.
+1. A private file is created with mode 0600: at no moment can other users open it. Its folder has mode 0700,
+   or at least lets no other user replace a file of this user.
 2. What other users can reach or own, and every symbolic link, is refused.
 3. A file is written completely beside its place and moved there.
 
@@ -38,8 +39,14 @@ class FileError(Exception):
 
 
 @contextmanager
-def private_folder(path: Path, *, create: bool = False) -> Iterator[PrivateFolder]:
+def private_folder(
+    path: Path, *, create: bool = False, others_may_enter: bool = False
+) -> Iterator[PrivateFolder]:
     """Open a folder of this user that nobody else can enter; ``create`` it if needed (none above it).
+
+    Args:
+        others_may_enter: accept a folder that other users can enter, such as a home or ``/tmp``, as long as
+            they cannot remove or replace what is in it.
 
     Raises:
         FileError: the folder does not exist, is a symbolic link, or other users can enter it.
@@ -53,7 +60,7 @@ def private_folder(path: Path, *, create: bool = False) -> Iterator[PrivateFolde
             _sync_folder(path.parent)
         opened = os.open(path, _FOLDER | os.O_NOFOLLOW)
     try:
-        _refuse_shared(path, os.fstat(opened))
+        (_refuse_replaceable if others_may_enter else _refuse_shared)(path, os.fstat(opened))
         yield PrivateFolder(path, opened)
     finally:
         os.close(opened)
@@ -230,15 +237,29 @@ def _sync_folder(path: Path) -> None:
         os.close(opened)
 
 
-def _refuse_shared(path: Path, about: os.stat_result) -> None:
+_OWN_FOLDER = "use a folder of its own: mkdir -m 700 secret"
+"""What to do about a folder; never to change its mode, since it may be shared on purpose."""
+
+
+def _refuse_strangers(path: Path, about: os.stat_result) -> None:
     if about.st_uid not in {os.geteuid(), 0}:
         raise FileError(f"{path}: belongs to another user: keep it where only you can change it")
+
+
+def _refuse_shared(path: Path, about: os.stat_result) -> None:
+    _refuse_strangers(path, about)
     if about.st_mode & 0o077:  # an access list shows in the group's bits
-        remedy = f"run chmod 600 {path}"
-        if stat.S_ISDIR(about.st_mode):  # it may be shared on purpose, such as a home or /tmp
-            remedy = f"use a folder of its own, made by mkdir -m 700, or run chmod 700 {path}"
+        remedy = _OWN_FOLDER if stat.S_ISDIR(about.st_mode) else f"run chmod 600 {path}"
         open_to = stat.S_IMODE(about.st_mode)
         raise FileError(f"{path}: others can reach it (mode {open_to:04o}): {remedy}")
+
+
+def _refuse_replaceable(path: Path, about: os.stat_result) -> None:
+    _refuse_strangers(path, about)
+    # in a sticky folder each user removes and renames only files of their own
+    if about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX:
+        open_to = stat.S_IMODE(about.st_mode)
+        raise FileError(f"{path}: others can replace files in it (mode {open_to:04o}): {_OWN_FOLDER}")
 
 
 _FAULTS = {

@@ -1,11 +1,11 @@
 """Hold the root keys, and sign the first block of every capability.
 
-    authority = Authority.open("keys/")
+    authority = Authority.create("keys/")         # from then on Authority.open("keys/")
     authority.trust.save("trust.json")            # all that a guard needs
     capability = authority.issue("agent:desk", grant("send_email", to="ana@acme.com"),
         ttl=timedelta(minutes=10), audience="mail")
 
-Keys live in memory (`Authority.ephemeral`) or in a folder (`Authority.open`). `Authority.rotate` replaces
+Keys live in memory (`Authority.ephemeral`) or in a folder (`Authority.create`). `Authority.rotate` replaces
 them in three steps with enforced waits, so that no valid token is refused meanwhile.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..grants.conditions import Condition
+from ..grants.durations import write_duration
 from ..keys.keyfile import KeyFileError
 from ..keys.keys import KeyPair, PublicKey
 from ..keys.trust import KINDS, Trust
@@ -52,10 +53,38 @@ class Authority:
         max_ttl: timedelta = _LONGEST_TTL,
         clock: Callable[[], float] = time.time,
     ) -> Authority:
-        """Create an authority whose keys end with this object; the arguments are those of `open`."""
+        """Create an authority whose keys end with this object; the arguments are those of `create`."""
         return cls(
             MemoryKeys(Keyring(ttl_seconds(propagation_delay), ttl_seconds(max_ttl)), int(clock())), clock
         )
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        passphrase: str | bytes | None = None,
+        propagation_delay: timedelta = _PUBLISH,
+        max_ttl: timedelta = _LONGEST_TTL,
+        clock: Callable[[], float] = time.time,
+    ) -> Authority:
+        """Create an authority in a folder, with an active key of every kind.
+
+        Args:
+            path: a folder of mode 0700 that holds nothing else; created if it does not exist.
+            passphrase: encrypts the private keys.
+            propagation_delay: the longest time for which a guard may use an old copy of the public keys.
+            max_ttl: the longest lifetime of a token. Both are fixed for the folder, because the waits of its
+                rotations depend on them.
+            clock: returns Unix seconds.
+
+        Raises:
+            KeyFileError: the folder has an authority already, other users can reach it, or its content cannot
+                be used.
+        """
+        folder = FolderKeys(Path(path), _secret(passphrase))
+        folder.begin(Keyring(ttl_seconds(propagation_delay), ttl_seconds(max_ttl)), int(clock()))
+        return cls(folder, clock)
 
     @classmethod
     def open(
@@ -63,39 +92,20 @@ class Authority:
         path: str | Path,
         *,
         passphrase: str | bytes | None = None,
-        propagation_delay: timedelta | None = None,
-        max_ttl: timedelta | None = None,
         clock: Callable[[], float] = time.time,
     ) -> Authority:
-        """Open the authority of a folder, or create it with an active key of every kind if it has no keys.
+        """Open the authority that `create` or ``hessra-agents keys init`` made in a folder.
 
         Args:
-            path: a folder of mode 0700 that holds nothing else; created if it does not exist.
-            passphrase: encrypts the private keys, all or none. A wrong passphrase is noticed when a key is
-                first used.
-            propagation_delay: the longest time for which a guard may use an old copy of the public keys;
-                5 minutes for a new folder if omitted.
-            max_ttl: the longest lifetime of a token; 24 hours for a new folder if omitted. Both are fixed
-                for a folder, because the waits of its rotations depend on them.
+            path: the folder.
+            passphrase: decrypts the private keys. A wrong one is noticed when a key is first used.
             clock: returns Unix seconds.
 
         Raises:
-            KeyFileError: other users can reach the folder, or its content cannot be used.
-            ValueError: the folder was created with another ``propagation_delay`` or ``max_ttl``.
+            KeyFileError: the folder has no authority, other users can reach it, or it cannot be used.
         """
         folder = FolderKeys(Path(path), _secret(passphrase))
-        fresh = Keyring(
-            ttl_seconds(_PUBLISH if propagation_delay is None else propagation_delay),
-            ttl_seconds(_LONGEST_TTL if max_ttl is None else max_ttl),
-        )
-        ring = folder.begun(fresh, int(clock()))
-        for name, given, fixed, wanted in (
-            ("propagation_delay", propagation_delay, ring.publish, fresh.publish),
-            ("max_ttl", max_ttl, ring.longest_ttl, fresh.longest_ttl),
-        ):
-            if given is not None and fixed != wanted:
-                created = f"{path}: was created with {name}={timedelta(seconds=fixed)}"
-                raise ValueError(f"{created}: pass that value, or omit it")
+        folder.check()
         return cls(folder, clock)
 
     def __repr__(self) -> str:
@@ -108,6 +118,11 @@ class Authority:
     def trust(self) -> Trust:
         """The public keys that a guard trusts: prepared, active and retiring, as they are now."""
         return self._keys.read().trust
+
+    @property
+    def propagation_delay(self) -> timedelta:
+        """The longest time for which a guard may use an old copy of the public keys."""
+        return timedelta(seconds=self._keys.read().publish)
 
     @property
     def max_ttl(self) -> timedelta:
@@ -151,9 +166,8 @@ class Authority:
         seconds = self._now(now)  # before the key is chosen: no token of a key outlives the key's plan
         longest = self._keys.read().longest_ttl
         if ttl_seconds(ttl) > longest:
-            raise ValueError(
-                f"ttl must be at most {timedelta(seconds=longest)}, the longest of this authority"
-            )
+            most = write_duration(longest)
+            raise ValueError(f"ttl must be at most {most}, the max_ttl that this authority was created with")
         start = None if not_before is None else _start(not_before)
         if start is not None and start >= seconds + ttl_seconds(ttl):
             raise ValueError("the capability would expire before it starts: ttl counts from now")

@@ -164,7 +164,7 @@ class Keyring:
                 if key.kind == kind and key.retiring_at is not None
             }
             if not possible:
-                raise ValueError(f"no {kind} key is retiring")
+                raise ValueError(f"no {kind} key is retiring: activate the next one first")
             ended += (key for key, moment in possible.items() if moment <= now)
             first = min(possible, key=lambda key: possible[key])
             if now < possible[first]:

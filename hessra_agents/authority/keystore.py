@@ -11,6 +11,7 @@ lock: it reads the keyring each time, so a step of another process takes effect 
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -137,25 +138,41 @@ class FolderKeys:
     def __repr__(self) -> str:
         return repr(str(self.path))
 
-    def begun(self, fresh: Keyring, now: int) -> Keyring:
-        """Return the folder's keyring, or create it from ``fresh`` if it has no keys."""
-        with key_folder(self.path, create=True) as folder:
-            if _KEYRING in folder.names() and self.read().keys:
-                return self.read()
-            with folder.locked(_LOCK):
-                self._begin(folder, fresh, now)
-        return self.read()
+    def begin(self, fresh: Keyring, now: int) -> None:
+        """Create the keyring from ``fresh``, with a key of every kind.
 
-    def _begin(self, folder: PrivateFolder, fresh: Keyring, now: int) -> None:
-        """Write a keyring without keys first, so that private keys without a keyring are never deleted."""
-        names = folder.names()
-        if _KEYRING not in names:
-            if any(_KEY_FILE.fullmatch(name) for name in names):
-                raise KeyFileError(f"{self.path}: has private keys but no {_KEYRING}: restore that file")
+        It is written without keys first, so that private keys without a keyring are never deleted.
+
+        Raises:
+            KeyFileError: the folder has an authority already, or cannot be used.
+        """
+        with key_folder(self.path, create=True) as folder, folder.locked(_LOCK):
+            if self._has_keyring(folder) and self.read().keys:
+                raise KeyFileError(f"{self.path}: is an authority already: open it, or name another folder")
             folder.replace(_KEYRING, fresh.write())
-        if not self.read().keys:
             self.clean(fresh)
             _make_keys(self, fresh, now)
+
+    def check(self) -> None:
+        """Check that the folder has an authority.
+
+        Raises:
+            KeyFileError: it has none, or it cannot be used.
+        """
+        make = "`hessra-agents keys init` or Authority.create makes one"
+        if not os.path.lexists(self.path):
+            raise KeyFileError(f"{self.path}: not an authority: {make}")
+        with key_folder(self.path) as folder:
+            if not self._has_keyring(folder):
+                raise KeyFileError(f"{self.path}: not an authority: {make}")
+        if not self.read().keys:
+            raise KeyFileError(f"{self.path}: its creation was interrupted: create it again")
+
+    def _has_keyring(self, folder: PrivateFolder) -> bool:
+        names = folder.names()
+        if _KEYRING not in names and any(_KEY_FILE.fullmatch(name) for name in names):
+            raise KeyFileError(f"{self.path}: has private keys but no {_KEYRING}: restore that file")
+        return _KEYRING in names
 
     def read(self) -> Keyring:
         """Return the keyring as it is now."""

@@ -13,15 +13,18 @@ from .commands import (
     approvals,
     inspect,
     keys,
-    log,
-    log_export,
-    log_verify,
     mcp,
     mcp_config,
+    mcp_inspect,
     narrow,
     revoke,
+    status,
     verify,
 )
+from .commands.log import export as log_export
+from .commands.log import prune as log_prune
+from .commands.log import read as log_read
+from .commands.log import verify as log_verify
 from .options import Json
 from .terminal import USAGE, CommandResult, UsageError
 
@@ -145,19 +148,20 @@ keys_group.command("init")(keys.init)
 keys_group.command("list")(keys.list_keys)
 keys_group.command("rotate")(keys.rotate)
 app.add_typer(log_group, name="log")
-log_group.command("list")(log.list_logs)
-log_group.command("tail")(log.tail)
-log_group.command("search")(log.search)
-log_group.command("show")(log.show)
+log_group.command("list")(log_read.list_logs)
+log_group.command("tail")(log_read.tail)
+log_group.command("search")(log_read.search)
+log_group.command("show")(log_read.show)
 log_group.command("prove")(log_export.prove)
 log_group.command("verify")(log_verify.verify)
 log_group.command("export")(log_export.export)
 log_group.command("checkpoints")(log_export.checkpoints)
 log_group.command("keys")(log_export.keys)
-log_group.command("erase")(log.erase)
+log_group.command("erase")(log_prune.erase)
+log_group.command("prune")(log_prune.prune)
 log_group.command("fork")(log_export.fork)
 app.add_typer(mcp_group, name="mcp")
-for _mcp_command in (mcp.proxy, mcp.inspect, mcp.learn, mcp_config.config):
+for _mcp_command in (mcp.proxy, mcp_inspect.inspect, mcp.learn, mcp_config.config):
     # what follows the server's command belongs to it, options included
     mcp_group.command(context_settings={"allow_interspersed_args": False})(_mcp_command)
 for _command in (
@@ -169,7 +173,10 @@ for _command in (
     inspect.inspect,
     verify.verify,
     verify.explain,
+    status.status,
     revoke.revoke,
+    status.revocations,
+    status.limits,
     approvals.approvals,
     approvals.approve,
     approvals.reject,

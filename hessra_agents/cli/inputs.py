@@ -6,16 +6,20 @@ a value that may be secret.
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
-from ..grants.grant_file.durations import parse_duration
+from ..grants.durations import parse_duration
 from .terminal import UsageError, warn
 
 if TYPE_CHECKING:
@@ -131,6 +135,95 @@ def public_key(text: str | None, option: str) -> PublicKey | None:
     return key
 
 
+def people(file: Path | None) -> dict[str, str]:
+    """Read the names of public keys from a TOML file of lines ``ana = "ed25519/..."``; return them by key."""
+    import tomllib
+
+    if file is None:
+        return {}
+    try:
+        read = tomllib.loads(read_text(file, "--people", MAX_FILE))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--people: this is not TOML: {error}") from None
+    names: dict[str, str] = {}
+    for name, text in read.items():
+        key = public_key(text, f"--people: {name}") if isinstance(text, str) else None
+        if key is None:
+            raise UsageError(f"--people: {name}: must be a public key", 'write ana = "ed25519/..."')
+        if str(key) in names:
+            raise UsageError(f"--people: {name} and {names[str(key)]} are the same key")
+        names[str(key)] = name
+    return names
+
+
+_HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([!-~](?:[ -~]*[!-~])?)")
+_OURS = re.compile(
+    r"accept|accept-encoding|connection|content-.*|host|mcp-.*|te|trailer|transfer-encoding|upgrade"
+)
+
+
+def http_headers(file: Path | None, option: str) -> dict[str, str]:
+    """Read the HTTP headers that a server wants, such as a key: ``Name: value`` lines; without a file, none.
+
+    Raises:
+        UsageError: a line is not a header, or sets one that the protocol uses itself.
+    """
+    found: dict[str, str] = {}
+    text = "" if file is None else read_text(file, option, MAX_INPUT, secret=True)
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        header = _HEADER.fullmatch(line.strip())
+        if header is None:
+            raise UsageError(f"{option}: line {number} is not written Name: value")
+        name = header[1].lower()
+        if _OURS.fullmatch(name):
+            raise UsageError(f"{option}: line {number} sets {name}, which the proxy sets itself")
+        if name in found:
+            raise UsageError(f"{option}: line {number} gives {name} again")
+        found[name] = header[2]
+    return found
+
+
+def server_url(text: str, option: str) -> str:
+    """Return the URL of a server, which contains no password: other users see a command's arguments.
+
+    Raises:
+        UsageError: it is not a URL of HTTP, or contains a user's name or a password.
+    """
+    try:
+        parts = urlsplit(text)
+        good, user = parts.scheme in ("http", "https") and bool(parts.hostname), "@" in parts.netloc
+    except ValueError:
+        good, user = False, False
+    if user:
+        raise UsageError(
+            f"{option}: contains a user or a password, which other users can see there: change the password",
+            "write a line such as Authorization: Bearer ... to a file, and give --upstream-header-file FILE",
+        )
+    if not good:
+        raise UsageError(f"{option}: must be a URL that begins with http:// or https://")
+    return text
+
+
+def web_origin(text: str, option: str) -> str:
+    """Return the origin of a web page, as a browser writes it: any other spelling would match no page.
+
+    Raises:
+        UsageError: the text is not an origin.
+    """
+    try:
+        parts, standard = urlsplit(text), {"http": 80, "https": 443}
+        good = text == f"{parts.scheme}://{parts.netloc}".lower() and "@" not in text and bool(parts.hostname)
+        good = good and parts.scheme in standard and parts.port != standard[parts.scheme]
+    except ValueError:
+        good = False
+    if not good:
+        hint = "write it as a browser does, such as https://desk.example or http://localhost:3000"
+        raise UsageError(f"{option}: not the origin of a web page", hint)
+    return text
+
+
 def duration(text: str, option: str) -> timedelta:
     """Parse a duration: ``90s``, ``10m``, ``1h30m``, ``2d``."""
     try:
@@ -139,15 +232,22 @@ def duration(text: str, option: str) -> timedelta:
         raise UsageError(f"{option}: {error}") from None
 
 
-def timestamp(text: str, option: str) -> datetime:
-    """Parse an ISO 8601 timestamp with a time zone."""
-    try:
+def timestamp(text: str, option: str, *, ago: bool = True) -> datetime:
+    """Parse a time: RFC 3339 with a zone, a date (its first moment in UTC), or ``2h``, so long ago.
+
+    Args:
+        ago: False where a duration could be read as one from now on: it is then refused.
+    """
+    with suppress(ValueError, OverflowError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        if ago and text[-1:] in {"d", "h", "m", "s"}:
+            return datetime.fromtimestamp(now(), UTC) - parse_duration(text)
         found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.utcoffset() is None:
-        raise UsageError(f"{option}: not a timestamp with a time zone", "write it as 2026-12-24T18:00:00Z")
-    return found
+        if found.utcoffset() is not None:
+            return found
+    forms = "2026-12-24T18:00:00Z, or 2026-12-24 in UTC" + (", or as a time ago: 90m, 2h, 7d" if ago else "")
+    raise UsageError(f"{option}: not a time with a time zone", f"write it as {forms}")
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -259,6 +359,9 @@ def _read(path: Path, option: str, max_bytes: int, *, secret: bool = False) -> b
 def _limited(data: bytes, name: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise UsageError(f"{name}: larger than {max_bytes} bytes")
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "in PowerShell: Out-File -Encoding utf8NoBOM"
+        raise UsageError(f"{name}: begins with a byte order mark: save it as UTF-8 without one", hint)
     return data
 
 

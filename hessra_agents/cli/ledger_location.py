@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from . import inputs
@@ -45,19 +45,27 @@ class LedgerLocation:
     def __repr__(self) -> str:
         return "LedgerLocation(...)"
 
-    def open(self, on_damage: Callable[[str], None] | None = None) -> Ledger:
+    def open(
+        self, on_damage: Callable[[str], None] | None = None, *, checkpoints: Path | None = None
+    ) -> Ledger:
         """Open the ledger to write; create it if it does not exist.
 
         Args:
             on_damage: receives a description of damage that does not prevent a revocation.
+            checkpoints: a file of earlier checkpoints, which the ledger's logs must hold.
 
         Raises:
             UsageError: the ledger cannot be used; the text says why.
         """
+        import anyio
+
         from ..ledger import Ledger
 
         with ledger_errors():
-            return Ledger.open(self.where, state_dir=self.state_dir, on_damage=on_damage, clock=inputs.now)
+            options: Any = {"state_dir": self.state_dir, "checkpoints": checkpoints, "on_damage": on_damage}
+            ledger = Ledger.open(self.where, **options, clock=inputs.now)
+            anyio.run(ledger.start)
+            return ledger
 
     @contextmanager
     def logs(self) -> Iterator[Logs]:
@@ -101,13 +109,19 @@ class LedgerLocation:
 
 
 @contextmanager
-def serving_ledger(place: LedgerLocation | None) -> Iterator[Ledger]:
-    """Keep a ledger open while a server runs: the one at this place, or else one in memory."""
+def serving_ledger(place: LedgerLocation | None, checkpoints: Path | None = None) -> Iterator[Ledger]:
+    """Keep a ledger open while a server runs: the one at this place, or else one in memory.
+
+    Raises:
+        UsageError: the ledger cannot be used, or does not hold the checkpoints of this file.
+    """
     import anyio
 
     from ..ledger import Ledger
 
-    ledger = Ledger.memory() if place is None else place.open()
+    if place is None and checkpoints is not None:
+        raise UsageError("--checkpoint requires a ledger, and none is named")
+    ledger = Ledger.memory() if place is None else place.open(checkpoints=checkpoints)
     try:
         yield ledger
     finally:

@@ -16,7 +16,7 @@ from .terminal import UsageError
 
 __all__ = ["Arguments", "Audience", "Designations", "Grants", "Json", "Passphrase", "Token", "Tool", "Trust"]
 __all__ += ["ArgumentsFile", "Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
-__all__ += ["LedgerOptions", "Yes", "with_ledger"]
+__all__ += ["WHEN", "LedgerOptions", "Limit", "Yes", "with_ledger"]
 
 R = TypeVar("R")
 
@@ -24,6 +24,8 @@ _TRUST = "The public root keys, a file that `hessra-agents trust` writes."
 _GRANTS = "A TOML file; see `hessra-agents issue --help`."
 _TTL = "Lifetime from now: 90s, 10m, 1h30m, 2d."
 _AUDIENCE = "The guard's name."
+WHEN = "2026-12-24T18:00:00Z, 2026-12-24 (UTC), or a time ago: 2h."
+"""The times that an option such as --since takes, for its help."""
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The authority's folder of root keys.", show_default=False)
@@ -64,6 +66,7 @@ Passphrase = Annotated[
         "--passphrase-file", metavar="FILE", help="Read the passphrase from a file, not from the terminal."
     ),
 ]
+Limit = Annotated[int, typer.Option("-n", "--limit", metavar="N", min=1, max=100_000, help="Show at most N.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

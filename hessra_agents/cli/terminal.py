@@ -9,14 +9,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from ..extras import MissingExtraError
 
-__all__ = ["CommandResult", "UsageError", "report", "safe", "show", "warn"]
+__all__ = [
+    "CommandResult", "Progress", "UsageError", "refusal_hint", "report", "safe", "show", "show_line", "warn",
+]  # fmt: skip
 
 PREFIX = "hessra-agents: "
 DONE, REFUSED, USAGE, FAILED = 0, 1, 2, 3
@@ -79,7 +82,7 @@ def show(answer: CommandResult | int) -> int:
     out = _out()
     if answer.as_json:
         out.write(json.dumps(answer.fields) + "\n")  # escapes all but ASCII
-    elif out.isatty() and "NO_COLOR" not in os.environ and (answer.table or any(d for d, _ in answer.lines)):
+    elif out.isatty() and (answer.table or any(d for d, _ in answer.lines)):
         _draw(answer, out)
     else:
         rows = (tuple(map(safe, row)) for row in answer.table[1:])
@@ -87,6 +90,14 @@ def show(answer: CommandResult | int) -> int:
         out.writelines("  " * depth + safe(text) + "\n" for depth, text in answer.lines)
     out.flush()
     return answer.code
+
+
+def show_line(answer: CommandResult) -> None:
+    """Print one of many results, which come as time passes: a row, or its fields as one JSON object."""
+    out = _out()
+    row = "\t".join(safe(cell) for cell in answer.table[-1])
+    out.write((json.dumps(answer.fields) if answer.as_json else row) + "\n")
+    out.flush()
 
 
 def warn(text: str) -> None:
@@ -99,6 +110,45 @@ def warn(text: str) -> None:
             err.reconfigure(errors="backslashreplace")
         err.write(f"{PREFIX}{safe(_SECRET.sub('...', text))}\n")
         err.flush()
+
+
+class Progress:
+    """Tell a person at a terminal how far a command is, once it has taken two seconds.
+
+        with Progress() as progress:
+            progress("hessra-agents/51f0", 256, 4711)
+
+    The line is on standard error, is replaced every second, and is gone at the end.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = clock() + 2
+        self._shown = 0  # characters on the line
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Clear the line, for something else to be said."""
+        if self._shown:
+            self._write("")
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Tell what is being done, and how many of how many records are."""
+        now = self._clock()
+        if now >= self._next and sys.stderr is not None and sys.stderr.isatty():
+            self._next = now + 1
+            self._write(f"{PREFIX}{safe(what)}: {done:,} of {total:,} records")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"\r{text:{self._shown}}" + ("" if text else "\r"))
+            sys.stderr.flush()
+        self._shown = len(text)
 
 
 def report(error: BaseException) -> int:
@@ -136,7 +186,7 @@ def _message(error: BaseException) -> tuple[str, str, int]:
 
         if isinstance(error, Denied):
             more = f" ({error.detail})" if error.detail else ""
-            return f"refused: {error}{more}", "", REFUSED
+            return f"refused: {error}{more}", refusal_hint(error.reason), REFUSED
     if isinstance(error, OSError) and error.strerror:
         return f"failed: {error.strerror.lower()}", "", FAILED
     return (
@@ -144,6 +194,13 @@ def _message(error: BaseException) -> tuple[str, str, int]:
         "this is a bug in hessra-agents: please report it",
         FAILED,
     )
+
+
+def refusal_hint(reason: str) -> str:
+    """Return what a person may look at after this refusal; empty if its text says it."""
+    if reason == "bad_signature":
+        return "it was changed on its way, or it is from another authority than the --trust file"
+    return ""
 
 
 def _usage(error: Any) -> tuple[str, str, int]:

@@ -16,6 +16,7 @@ from ..grants.describe import safe_word
 from ..tokens.admission import HOLDER, Block
 from ..tokens.capability import Capability
 from ..tokens.credential import read_unverified_blocks
+from ..tokens.revocation_ids import revocation_ids
 from .inputs import trust
 
 __all__ = [
@@ -77,6 +78,11 @@ class TokenView:
         """Return the current holder's public key; None for a bearer capability."""
         found = [block.holder.key.hex() for block in self.blocks if block.holder]
         return f"ed25519/{found[-1]}" if found else None
+
+    @property
+    def revocation_ids(self) -> tuple[bytes, ...]:
+        """Return what a revocation may name to end it; its root key only if the signatures were checked."""
+        return self.capability.revocation_ids if self.capability else revocation_ids(self.blocks, b"")[:-1]
 
     def reachable(self) -> Iterator[set[str]]:
         """Yield, for each block, the objects that can be used after it."""

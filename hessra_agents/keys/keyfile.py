@@ -4,7 +4,7 @@
     private = read_private_key(Path("keys/desk.pem"), b"a passphrase of many words")
 
 1. One key is one PEM file (PKCS#8, RFC 5958; Ed25519, RFC 8410), plain or sealed with a passphrase.
-2. The file and its folder are private (`files`), and an existing file is never written over.
+2. The file is private, nobody else can replace it (`files`), and an existing file is never written over.
 3. No message contains a key or a passphrase; each names the path and says what to do.
 
 Protects from other users of the machine and, if sealed, from someone who gets the file without the
@@ -46,11 +46,11 @@ def write_private_key(path: Path, private: Ed25519PrivateKey, passphrase: bytes 
     Creates the folder if needed, but none above it.
 
     Raises:
-        KeyFileError: the file exists, other users can reach the folder, or the passphrase is empty or longer
-            than 1,023 bytes.
+        KeyFileError: the file exists, other users can replace files in its folder, or the passphrase is empty
+            or longer than 1,023 bytes.
     """
     data = _pem(path, private, passphrase)
-    with key_folder(path.parent, create=True) as folder:
+    with key_folder(path.parent, create=True, others_may_enter=True) as folder:
         folder.create(path.name, data)
 
 
@@ -61,7 +61,7 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Ed25519Priv
         KeyFileError: the file does not exist, other users can reach it, it is not an Ed25519 key, or the
             passphrase is wrong, missing, or given for a file that is not sealed.
     """
-    with key_folder(path.parent) as folder:
+    with key_folder(path.parent, others_may_enter=True) as folder:
         data = folder.read(path.name, MAX_BYTES)
     found = _PEM.fullmatch(data)
     if found is None:
@@ -82,14 +82,16 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> Ed25519Priv
 
 
 @contextmanager
-def key_folder(path: Path, *, create: bool = False) -> Iterator[PrivateFolder]:
-    """Open a folder for keys that only this user can enter; ``create`` it if needed.
+def key_folder(
+    path: Path, *, create: bool = False, others_may_enter: bool = False
+) -> Iterator[PrivateFolder]:
+    """Open a folder for keys: see `private_folder`.
 
     Raises:
         KeyFileError: the folder, or a file used through it, is not private or cannot be used.
     """
     try:
-        with private_folder(path, create=create) as folder:
+        with private_folder(path, create=create, others_may_enter=others_may_enter) as folder:
             yield folder
     except FileError as error:
         raise KeyFileError(str(error)) from error

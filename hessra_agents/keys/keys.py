@@ -135,7 +135,7 @@ class KeyPair:
         """Write this key pair to a new file that only its owner can read, sealed if a passphrase is given.
 
         Raises:
-            KeyFileError: a ValueError; the file exists, or other users can reach its folder.
+            KeyFileError: a ValueError; the file exists, or other users can replace files in its folder.
         """
         from .keyfile import write_private_key
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ..call.canonical import MalformedError, parse
+from ..call.canonical import parse
 from ..errors import Denied, Reason
 from .keys import PublicKey
 
@@ -78,9 +78,14 @@ class Trust:
         """
         from ..files import replace_file  # a guard reads its trust, and writes none
 
+        replace_file(Path(path), self.text.encode(), mode=0o644)
+
+    @property
+    def text(self) -> str:
+        """The public keys as JSON, which `parse` reads: for an address from which guards fetch them."""
         kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
-        text = json.dumps({**kinds, "without_id": {k: str(v) for k, v in self.without_id.items()}}, indent=2)
-        replace_file(Path(path), text.encode() + b"\n", mode=0o644)
+        without_id = {kind: str(key) for kind, key in self.without_id.items()}
+        return json.dumps({**kinds, "without_id": without_id}, indent=2) + "\n"
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:
@@ -90,19 +95,28 @@ class Trust:
             ValueError: the file is not a file of trusted keys, or is larger than 1 MiB.
             OSError: the file cannot be read.
         """
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES + 1)  # a device may have no end
         try:
-            with open(path, "rb") as file:
-                text = file.read(MAX_BYTES + 1)  # a device may have no end
-            if len(text) > MAX_BYTES:
-                raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-            data = parse(text)
-            if not isinstance(data, dict) or not data.keys() <= {*KINDS, "without_id"}:
-                raise ValueError("it has the fields capability, identity, context and without_id")
-            tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
-            kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
-            return cls(**kinds, without_id=tables["without_id"])
-        except (MalformedError, ValueError) as error:
+            return cls.parse(text)
+        except ValueError as error:
             raise ValueError(f"{path} is not a file of trusted keys: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Trust:
+        """Read the keys that `text` wrote.
+
+        Raises:
+            ValueError: it is not such a text, or is larger than 1 MiB.
+        """
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+        data = parse(text)
+        if not isinstance(data, dict) or not data.keys() <= {*KINDS, "without_id"}:
+            raise ValueError("it has the fields capability, identity, context and without_id")
+        tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
+        kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
+        return cls(**kinds, without_id=tables["without_id"])
 
 
 def _id(text: str) -> int:

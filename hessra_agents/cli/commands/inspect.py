@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import inputs
-from ..options import Json, MaybeTrust, Token
+from ..options import Json, LedgerOptions, MaybeTrust, Token, with_ledger
 from ..terminal import CommandResult
 
 if TYPE_CHECKING:
@@ -14,23 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 
-def inspect(token: Token = None, trust: MaybeTrust = None, json: Json = False) -> CommandResult:
+@with_ledger
+def inspect(
+    ledger: LedgerOptions, token: Token = None, trust: MaybeTrust = None, json: Json = False
+) -> CommandResult:
     """Describe what a capability allows, block by block.
 
     Shows what the issuer granted, what each later block took away, and how much time is left. Without
-    --trust the signatures are not checked, and the first line says so.
+    --trust the signatures are not checked, and the first line says so. With --ledger, also shows whether it
+    is revoked and what is left of its limits.
     """
     from ...grants.describe import safe_word
+    from ..ledger_answers import known_status, status_fields, status_lines
     from ..token_view import TokenView, format_duration, format_time
 
+    place = ledger.optional_location()
     found = TokenView.of(inputs.token(token), trust)
+    known = known_status(place, found)
     now = inputs.now()
-    fields = found.fields(now)
+    fields = {**found.fields(now), **status_fields(known)}
     holder = f"held by {found.holder}" if found.holder else "usable by any bearer"
     time = f"expires in {format_duration(found.expires - now)}" if found.expires > now else "expired"
     lines = [
         (0, found.note),
         (0, f"{safe_word(found.subject)}, {holder}, {time} ({format_time(found.expires)})"),
+        *(status_lines(known, found) if known else []),
         (0, "allows " + (", ".join(map(safe_word, fields["tools"])) or "nothing")),
     ]
     blocks = []
@@ -40,6 +48,7 @@ def inspect(token: Token = None, trust: MaybeTrust = None, json: Json = False) -
         blocks.append(shown)
         lines += described
         before = after
+    lines += [] if known else status_lines(known, found)
     return CommandResult({**fields, "blocks": blocks}, lines, as_json=json)
 
 

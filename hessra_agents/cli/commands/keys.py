@@ -10,7 +10,7 @@ import typer
 
 from .. import inputs
 from ..options import Audience, Designations, Folder, Grants, Json, Passphrase, Ttl
-from ..terminal import CommandResult, UsageError
+from ..terminal import CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
     from ...authority import Authority
@@ -30,7 +30,7 @@ Kind = Annotated[
 
 def new(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A new file, in a folder of mode 0700.", show_default=False)
+        Path, typer.Argument(metavar="PATH", help="A new file; only you can read it.", show_default=False)
     ],
     passphrase_file: Passphrase = None,
     no_passphrase: NoPassphrase = False,
@@ -82,14 +82,14 @@ def init(
     """
     from ...authority import Authority
 
-    if os.path.exists(folder / _KEYRING):  # also false where the folder cannot be read
+    if os.path.exists(folder / "keyring.json"):  # also false where the folder cannot be read
         raise UsageError(f"{folder}: already an authority")
     times = {
         "propagation_delay": inputs.duration(propagation_delay, "--propagation-delay"),
         "max_ttl": inputs.duration(max_ttl, "--max-ttl"),
     }
     passphrase = inputs.new_passphrase(passphrase_file, without=no_passphrase)
-    return _key_list(Authority.open(folder, passphrase=passphrase, clock=inputs.now, **times), json)
+    return _key_list(Authority.create(folder, passphrase=passphrase, clock=inputs.now, **times), json)
 
 
 def list_keys(folder: Folder, json: Json = False) -> CommandResult:
@@ -120,7 +120,28 @@ def rotate(
         authority.rotate(step, kind=kind)
         return authority
 
-    return _key_list(inputs.with_passphrase(rotated, passphrase_file), json)
+    authority = inputs.with_passphrase(rotated, passphrase_file)
+    say = _next_step(authority, folder, step)
+    if not json:
+        warn(f"next: {say}")
+    return _key_list(authority, json, next=say)
+
+
+def _next_step(authority: Authority, folder: Path, step: str) -> str:
+    """Return what to do after this step, and when."""
+    from ...tokens.statements import PROOF_WINDOW
+    from ..token_view import format_time
+
+    publish = f"run `hessra-agents trust {folder} --out trust.json`, and give the file to the guards"
+    if step == "activate":
+        retiring = [key.retiring_at for key in authority.keys() if key.retiring_at is not None]  # noqa: SIM118
+        when = max(retiring) + int(authority.max_ttl.total_seconds()) + PROOF_WINDOW
+        return f"retire, from {format_time(when)} on, when the last token of the old key has expired"
+    if step == "retire":
+        return publish
+    prepared = [key.prepared_at for key in authority.keys() if key.state == "prepared"]  # noqa: SIM118
+    when = max(prepared) + int(authority.propagation_delay.total_seconds())
+    return f"{publish}; then activate, from {format_time(when)} on"
 
 
 def trust(
@@ -157,7 +178,9 @@ def issue(
     ] = None,
     not_before: Annotated[
         str | None,
-        typer.Option("--not-before", metavar="WHEN", help="Start of validity: 2026-12-24T18:00:00Z."),
+        typer.Option(
+            "--not-before", metavar="WHEN", help="Start of validity: 2026-12-24T18:00:00Z, or a date (UTC)."
+        ),
     ] = None,
     designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
     passphrase_file: Passphrase = None,
@@ -211,7 +234,7 @@ def issue(
     granted = inputs.grants(grants)
     lifetime = inputs.duration(ttl, "--ttl")
     key = inputs.public_key(holder, "--holder")
-    start = None if not_before is None else inputs.timestamp(not_before, "--not-before")
+    start = None if not_before is None else inputs.timestamp(not_before, "--not-before", ago=False)
     stated = inputs.pairs(designations, "--designation")
     capability = inputs.with_passphrase(
         lambda passphrase: _open(folder, passphrase).issue(
@@ -229,15 +252,9 @@ def issue(
     return CommandResult(fields, [(0, capability.token)], as_json=json)
 
 
-_KEYRING = "keyring.json"
-
-
 def _open(folder: Path, passphrase: bytes | None) -> Authority:
-    """Open the authority of a folder; unlike `Authority.open`, never make a new one."""
     from ...authority import Authority
 
-    if not os.path.exists(folder / _KEYRING):
-        raise UsageError(f"{folder}: not an authority", f"hessra-agents keys init {folder} makes one")
     return Authority.open(folder, passphrase=passphrase, clock=inputs.now)
 
 
@@ -246,7 +263,7 @@ def _public_key(path: Path, pair: KeyPair, json: bool) -> CommandResult:
     return CommandResult({"path": str(path), "public_key": key}, [(0, key)], as_json=json)
 
 
-def _key_list(authority: Authority, json: bool) -> CommandResult:
+def _key_list(authority: Authority, json: bool, **more: str) -> CommandResult:
     from ..token_view import format_time
 
     rows = [("kind", "id", "state", "since", "public key")]
@@ -256,4 +273,4 @@ def _key_list(authority: Authority, json: bool) -> CommandResult:
         rows.append((key.kind, str(key.id), key.state, format_time(since), str(key.public)))
         shown = {"kind": key.kind, "id": key.id, "state": key.state, "since": since}
         fields.append({**shown, "public_key": str(key.public)})
-    return CommandResult({"keys": fields}, table=rows, as_json=json)
+    return CommandResult({"keys": fields, **more}, table=rows, as_json=json)

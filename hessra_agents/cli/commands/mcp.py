@@ -1,10 +1,13 @@
-"""The commands ``mcp``: stand in front of a server, inspect a server, learn what a session needs."""
+"""The commands ``mcp proxy`` and ``mcp learn``: stand in front of a server, learn what a session needs."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable
+import select
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,17 +16,32 @@ import typer
 from .. import inputs
 from ..bound_capability import BoundCapability
 from ..ledger_location import serving_ledger
-from ..options import Audience, Designations, Json, LedgerOptions, MaybeGrants, Passphrase, Trust, with_ledger
-from ..terminal import REFUSED, CommandResult, UsageError, warn
+from ..options import Audience, Designations, LedgerOptions, MaybeGrants, Passphrase, Trust, with_ledger
+from ..server_environment import server_environment
+from ..terminal import UsageError, warn
 
 if TYPE_CHECKING:
+    from ...call.call import Call
+    from ...grants.grants import Grant
+    from ...guard.trust_file import TrustFollower
     from ...ledger import Ledger
     from ...mcp.authorization.authorizer import RequestAuthorizer
     from ...mcp.authorization.denials import DenialFormat
     from ...mcp.authorization.pins import Pins
     from ...mcp.proxy.stdio import SupportsAuthorize
 
-__all__ = ["inspect", "learn", "proxy"]
+__all__ = [
+    "Command",
+    "HeaderFile",
+    "Timeout",
+    "given",
+    "learn",
+    "on_stderr",
+    "proxy",
+    "read_pins",
+    "seconds",
+    "write_file",
+]
 
 PATH = "/mcp"
 
@@ -34,6 +52,17 @@ Command = Annotated[
 Timeout = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="How long a request may go unanswered: 90s, 5m.")
 ]
+HeaderFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--upstream-header-file",
+        metavar="FILE",
+        help="HTTP headers for the server at the URL, such as its key: `Name: value` lines, mode 600.",
+    ),
+]
+_SHOWN = 900
+"""Characters of a line of the server's standard error."""
+
 _UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -51,6 +80,7 @@ def proxy(
         str | None,
         typer.Option("--upstream", metavar="URL", help="The server's URL, in place of a command."),
     ] = None,
+    upstream_header_file: HeaderFile = None,
     host: Annotated[
         list[str],
         typer.Option("--host", metavar="NAME", help="With --listen: a host name that clients use."),
@@ -94,6 +124,14 @@ def proxy(
         Path | None,
         typer.Option("--pins", metavar="FILE", help="Approved definitions, written by `mcp inspect --pins`."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Earlier checkpoints of the ledger, written by `log checkpoints`: its logs must hold them.",
+        ),
+    ] = None,
     timeout: Timeout = "5m",
     max_answer: Annotated[
         str,
@@ -122,30 +160,39 @@ def proxy(
 
     Clients send a capability, and the holder's proof, with each request. Clients that cannot are served with
     --capability, narrowed by --grants and --ttl: every client that can reach the proxy can then use it. The
-    exit code is the server's own; 128 + n if a signal ended it.
+    exit code is the server's own; 128 + n if a signal ended it. A change of the --trust file is in force
+    within a second, and at SIGHUP where no terminal started the proxy.
 
     With --ledger used limits, revocations and a record of every call outlive the proxy, and are shared with
     all guards on that ledger. Without it they are in the proxy's memory.
+
+    A server's key never belongs on the command line: write it to the file of --upstream-header-file.
     """  # noqa: D301 -- \b keeps lines apart in the help
     bound = BoundCapability(capability, capability_env, capability_keyring, key, passphrase_file, ttl, grants)
     options = {
-        "timeout": _seconds(timeout),
+        "timeout": seconds(timeout),
         "max_answer": _size(max_answer),
         "denial_format": _denial_format(denial_format),
     }
-    with serving_ledger(ledger.optional_location()) as memory:
+    if upstream is None and upstream_header_file is not None:
+        raise UsageError("--upstream-header-file is for --upstream: a command has an environment")
+    headers = inputs.http_headers(upstream_header_file, "--upstream-header-file")
+    with serving_ledger(ledger.optional_location(), checkpoint) as memory:
         gate = _gate(bound, trust, audience, designations, pins, allow_bearer_over_http, memory)
+        follower = gate.guard.follow_trust(trust)
         if listen is not None:
-            return _serve_http(gate, listen, upstream, command, host, origin, options)
+            return _serve_http(gate, follower, listen, upstream, headers, command, host, origin, options)
         if upstream is not None or host or origin:
             raise UsageError("--upstream, --host and --origin are for HTTP: add --listen HOST:PORT")
-        return _serve_stdio(gate, _given(command), options)
+        return _serve_stdio(gate, given(command), {**options, "on_stderr": on_stderr}, follower)
 
 
 def _serve_http(
     gate: RequestAuthorizer,
+    follower: TrustFollower,
     listen: str,
     upstream: str | None,
+    headers: dict[str, str],
     command: list[str] | None,
     host: list[str],
     origin: list[str],
@@ -155,73 +202,35 @@ def _serve_http(
     from ..serving import address, serve
 
     where = address(listen, host)
-    options = {**options, "hosts": (*LOOPBACK, *host), "origins": origin, "path": PATH}
+    origins = [inputs.web_origin(one, "--origin") for one in origin]
+    options = {**options, "hosts": (*LOOPBACK, *host), "origins": origins, "path": PATH}
     if upstream is None:
         from mcp import StdioServerParameters
 
         from ...mcp.proxy.process_upstream import proxy_process
 
-        program, *rest = _given(command)
-        server = StdioServerParameters(command=program, args=rest, env=dict(os.environ))
-        app = proxy_process(gate, server, **options)
+        program, *rest = given(command)
+        server = StdioServerParameters(command=program, args=rest, env=server_environment())
+        app = proxy_process(gate, server, **options, on_stderr=on_stderr)
     elif command:
         raise UsageError("give either --upstream or a command, not both")
     else:
         from ...mcp.proxy.http_upstream import proxy_http
 
-        app = proxy_http(gate, upstream, **options)
-    return serve(app, *where, PATH)
-
-
-def inspect(
-    command: Command = None,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="The server's URL, in place of a command.")
-    ] = None,
-    pins: Annotated[
-        Path | None,
-        typer.Option("--pins", metavar="FILE", help="Compare with approved definitions, or write them."),
-    ] = None,
-    approve: Annotated[
-        bool, typer.Option("--approve", help="Approve the definitions as they are now, and write them.")
-    ] = False,
-    timeout: Timeout = "30s",
-    json: Json = False,
-) -> CommandResult:
-    """Inspect an MCP server; print a grant file to start from.
-
-    The file names every argument of every tool; write a constraint in place of each CHOOSE, and delete what
-    is not needed. With --pins the tools' definitions are approved, if the pins file is new; later the command
-    prints what has changed (exit code 1).
-    """
-    from ...mcp.discovery.survey import Survey
-    from ...mcp.discovery.template import grant_template
-    from ..serving import run
-
-    if (url is None) == (not command):
-        raise UsageError("give the server's command after --, or its URL with --url")
-    if approve and pins is None:
-        raise UsageError("--approve requires --pins FILE")
-    seconds = _seconds(timeout)
-
-    def survey() -> Awaitable[Survey]:
-        if url is not None:
-            return Survey.of_url(url, seconds=seconds)
-        return Survey.of_command(_given(command), seconds=seconds, on_stderr=_on_stderr)
-
-    found = run(survey)
-    if isinstance(found, int):
-        raise typer.Exit(found)  # a signal
-    text = grant_template(found.server, found.tools, found.resources, found.prompts)
-    code = 0 if pins is None else _pinned(pins, found.server, found.tools, approve=approve)
-    seen = {"tools": found.tools, "resources": found.resources, "prompts": found.prompts}
-    fields = {"server": found.server, **seen, "grants": text}
-    return CommandResult(fields, [(0, line) for line in text.splitlines()], code=code, as_json=json)
+        url = inputs.server_url(upstream, "--upstream")
+        app = proxy_http(gate, url, **options, headers=headers)
+    return serve(app, *where, PATH, bound=gate.bound, follower=follower)
 
 
 def learn(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Write the grants here.", show_default=False)
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the grants here, behind those it has.",
+            show_default=False,
+        ),
     ],
     command: Command = None,
     timeout: Timeout = "5m",
@@ -229,41 +238,88 @@ def learn(
     """Watch an MCP session; propose the narrowest grants for it.
 
     While the command learns, nothing is refused. A person must read the proposed grants: that a session made
-    a call is no proof that the call was right.
+    a call is no proof that the call was right. Calls that the server itself refused are left out. In a file
+    of grants that is there already, the command adds what they do not allow.
     """
     from ...mcp.discovery.recorder import CallRecorder
-    from ...mcp.discovery.suggest import suggest_grants
 
-    words = _given(command)
-    seconds = _seconds(timeout)
-    try:
-        file = out.open("x", encoding="utf-8")
-    except OSError as error:
-        raise inputs.os_fault("--out", error, "cannot be written") from None
+    words = given(command)
+    options = {"timeout": seconds(timeout), "on_stderr": on_stderr}
+    write_file("--out", lambda: os.close(os.open(out, os.O_WRONLY | os.O_CREAT, 0o600)))
+    _learned(out)  # a file that cannot be read is told before the session, not behind it
     warn("LEARNING: NOTHING IS REFUSED, every call reaches the server")
     recorder = CallRecorder()
-    with file:
-        try:
-            return _serve_stdio(recorder, words, {"timeout": seconds, "on_stderr": _on_stderr})
-        finally:
-            file.write(suggest_grants(recorder.calls))
-            warn(f"{len(recorder.calls)} calls were seen: read the proposed grants before you issue them")
+    try:
+        return _serve_stdio(recorder, words, options)
+    finally:
+        count = _add_grants(out, recorder.calls)
+        failed = f"; {recorder.failed} that the server refused are left out" if recorder.failed else ""
+        warn(f"{len(recorder.calls)} calls were seen, {count} of them new{failed}")
+        warn("read the proposed grants before you issue them")
 
 
-def _serve_stdio(gate: SupportsAuthorize, command: list[str], options: dict[str, Any]) -> int:
-    import sys
+def _add_grants(out: Path, calls: list[Call]) -> int:
+    """Write grants for the calls that the file does not allow, and return how many these are."""
+    from ...files import replace_file
+    from ...mcp.discovery.suggest import not_allowed, suggest_grants
 
+    text, known = _learned(out)
+    missing = not_allowed(calls, known)
+    if missing:
+        made = suggest_grants(missing, more=bool(known))
+        whole = f"{text.rstrip()}\n\n{made}".lstrip()
+        write_file("--out", lambda: replace_file(out, whole.encode(), mode=0o600))
+    return len(missing)
+
+
+def _learned(out: Path) -> tuple[str, tuple[Grant, ...]]:
+    """Return what is in a file of grants, and the grants; a file without any is a beginning."""
+    from ...grants.grant_file.reader import read_grants
+
+    text = inputs.read_text(out, "--out", inputs.MAX_FILE, secret=True)
+    try:
+        return text, read_grants(text) if re.search(r"^[^#\s]", text, re.MULTILINE) else ()
+    except ValueError as error:
+        raise UsageError(f"--out: {error}") from None
+
+
+def write_file(option: str, write: Callable[[], object]) -> None:
+    """Write the file that an option names.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        write()
+    except OSError as error:
+        raise inputs.os_fault(option, error, "cannot be written") from None
+
+
+def _serve_stdio(
+    gate: SupportsAuthorize,
+    command: list[str],
+    options: dict[str, Any],
+    follower: TrustFollower | None = None,
+) -> int:
     from ...mcp.proxy.stdio import proxy_stdio
     from ..serving import run
 
     if sys.stdin is None or sys.stdout is None:
         raise UsageError("the client's standard input or output is missing")
-    return run(lambda: proxy_stdio(gate, command, **options))
+    return run(lambda: proxy_stdio(gate, command, env=server_environment(), **options), follower=follower)
 
 
-def _on_stderr(line: str) -> None:
-    """Print a line of a server's standard error in our own form, so that the server cannot pose as us."""
-    warn(f"server: {line}")
+def on_stderr(line: str) -> None:
+    """Print a line of a server's standard error in our own form, so that the server cannot pose as us.
+
+    A line that nobody takes is lost: to wait until it is read would hold up every call.
+    """
+    with suppress(OSError, ValueError, TypeError):  # no standard error, or none that can be waited for
+        if not select.select([], [sys.stderr], [], 0)[1]:
+            return
+    # what is ready takes 4 KiB without waiting (POSIX, PIPE_BUF)
+    rest = f"... ({len(line) - _SHOWN} more characters)" if len(line) > _SHOWN else ""
+    warn(f"server: {line[:_SHOWN]}{rest}")
 
 
 def _gate(
@@ -281,51 +337,35 @@ def _gate(
     stated = inputs.pairs(designations, "--designation")
     guard = Guard(inputs.trust(trust), audience=audience, ledger=ledger, designations=stated)
     toolbox = bound.toolbox(guard)
+    pinned = None if pins is None else read_pins(pins)
     return RequestAuthorizer(
-        guard, default_toolbox=toolbox, allow_bearer_over_http=allow_bearer_over_http, pins=_read(pins)
+        guard, default_toolbox=toolbox, allow_bearer_over_http=allow_bearer_over_http, pins=pinned
     )
 
 
-def _read(pins: Path | None) -> Pins | None:
+def read_pins(file: Path) -> Pins:
+    """Read a file of pins.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     from ...mcp.authorization.pins import Pins
 
     try:
-        return None if pins is None else Pins.load(pins)
+        return Pins.load(file)
     except OSError as error:
         raise inputs.os_fault("--pins", error) from None
 
 
-def _pinned(file: Path, server: str, tools: list[dict[str, object]], *, approve: bool) -> int:
-    """Compare with the approved definitions, or approve these, and return the exit code."""
-    from ...mcp.authorization.pins import Pins
-
-    now = Pins.of(server, tools)
-    if file.exists():
-        known = _read(file)
-        changes = known.changes(tools) if known is not None else None
-        if not changes:
-            return 0
-        for what in ("new", "changed", "gone"):
-            for name in getattr(changes, what):
-                warn(f"{what}: {name!r}")
-        if not approve:
-            warn("hint: these tools are refused until they are approved: read them, then use --approve")
-            return REFUSED
-    try:
-        now.save(file)
-    except OSError as error:
-        raise inputs.os_fault("--pins", error, "cannot be written") from None
-    warn(f"{len(now.digests)} tools are approved with their current definitions")
-    return 0
-
-
-def _given(command: list[str] | None) -> list[str]:
+def given(command: list[str] | None) -> list[str]:
+    """Return the command of a server; raise UsageError if there is none."""
     if not command:
         raise UsageError("no server is given", "write its command after --")
     return command
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return the seconds of a timeout; raise UsageError if it is none."""
     found = inputs.duration(text, "--timeout").total_seconds()
     if not found:
         raise UsageError("--timeout: must be longer than zero")

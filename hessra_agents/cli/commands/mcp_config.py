@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..options import Json
 from ..terminal import CommandResult, UsageError, warn
 from . import mcp
 
@@ -28,6 +29,8 @@ FILES = frozenset(
         "--pins",
         "--ledger-file",
         "--state-dir",
+        "--checkpoint",
+        "--upstream-header-file",
     }
 )
 """The proxy's options whose value is a file."""
@@ -55,6 +58,16 @@ def config(
             metavar="-- ARGUMENTS ...", help="The arguments of `hessra-agents mcp proxy`.", show_default=False
         ),
     ],
+    learn: Annotated[
+        Path | None,
+        typer.Option(
+            "--learn",
+            metavar="FILE",
+            help="Start `mcp learn --out FILE`, which refuses nothing; give it before CLIENT. Behind -- is a "
+            "server's command.",
+        ),
+    ] = None,
+    json: Json = False,
 ) -> CommandResult:
     """Print a client's configuration for a guarded server.
 
@@ -70,14 +83,21 @@ def config(
         raise UsageError(f"unknown client; choose from {', '.join(_CLIENTS)}")
     if not name:
         raise UsageError("NAME: must not be empty")
-    options, command = _split(arguments[arguments[:1] == ["--"] :])
+    if "--learn" in (name, *arguments[:1]):  # what follows CLIENT belongs to the proxy
+        raise UsageError("--learn FILE must stand before CLIENT")
+    given = arguments[arguments[:1] == ["--"] :]
+    if learn is None:
+        options, command = _split(given)
+    else:
+        options, command = ["--out", os.path.abspath(learn)], _absolute_command(given)
     program, *rest = _this_program()
-    words = [*rest, "mcp", "proxy", *options, "--", *command]
+    words = [*rest, "mcp", "proxy" if learn is None else "learn", *options, "--", *command]
     where, variable, text = configure(name, {"command": program, "args": words}, _variable(options))
     warn(f"paste into {where}")
     if variable:
         warn(f"set {variable} in the environment of {client}, which cannot ask for it")
-    return CommandResult({"text": text}, [(0, line) for line in text.splitlines()])
+    fields = {"client": client, "where": where, "variable": variable, "config": loads(text)}
+    return CommandResult(fields, [(0, line) for line in text.splitlines()], as_json=json)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -106,9 +126,16 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
             word = f"{option}={_absolute_file(value)}"
         follows = not follows and word in (*FILES, LEDGER)
         options.append(word)
+    return options, _absolute_command(command)
+
+
+def _absolute_command(command: list[str]) -> list[str]:
+    """Return a server's command with absolute paths."""
+    if not command or command[0].startswith("-"):
+        raise UsageError("a client needs the server's command after --")
     first, *others = command
     program = os.path.abspath(first) if "/" in first else shutil.which(first) or first
-    return options, [program, *map(_absolute_word, others)]
+    return [program, *map(_absolute_word, others)]
 
 
 def _absolute_file(name: str) -> str:
@@ -139,7 +166,7 @@ ClientConfig = tuple[str, str | None, str]
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2)
+    return dumps(value, indent=2)
 
 
 def _claude_desktop(name: str, entry: Entry, variable: str | None) -> ClientConfig:
@@ -150,7 +177,7 @@ def _claude_desktop(name: str, entry: Entry, variable: str | None) -> ClientConf
 def _claude_code(name: str, entry: Entry, variable: str | None) -> ClientConfig:
     env = {"env": {variable: f"${{{variable}}}"}} if variable else {}
     full = {"type": "stdio", **entry, **env}
-    line = shlex.join(["claude", "mcp", "add-json", name, json.dumps(full)])
+    line = shlex.join(["claude", "mcp", "add-json", name, dumps(full)])
     warn(f"or run: {line}")
     return ".mcp.json in the project's folder", None, _json({"mcpServers": {name: full}})
 

@@ -9,8 +9,8 @@ import typer
 
 from .. import inputs
 from ..ledger_location import confirm
-from ..options import Json, LedgerOptions, Yes, with_ledger
-from ..terminal import REFUSED, CommandResult, UsageError, warn
+from ..options import WHEN, Json, LedgerOptions, Yes, with_ledger
+from ..terminal import DONE, REFUSED, CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
     from ...ledger import Ledger, RevocationImpact
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["revoke"]
 
 MAX_REASON = 200
+_A_DAY = 86_400
 
 
 @with_ledger
@@ -46,8 +47,11 @@ def revoke(
         str | None, typer.Option("--root", metavar="PUBLICKEY", help="A root key: all that it signed.")
     ] = None,
     before: Annotated[
-        str | None, typer.Option("--before", metavar="WHEN", help="All issued before: 2026-12-24T18:00:00Z.")
+        str | None, typer.Option("--before", metavar="WHEN", help=f"All issued before: {WHEN}")
     ] = None,
+    even_future: Annotated[
+        bool, typer.Option("--even-future", help="Accept a --before that is more than a day ahead.")
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; written to the log.")] = "",
     yes: Yes = False,
     json: Json = False,
@@ -57,18 +61,29 @@ def revoke(
     Name exactly one thing to revoke. The command first shows what that ends, as far as the ledger has seen.
     Revoking a block also ends every capability built on it. The holder of the capability that the block was
     added to can add another block: to prevent that, revoke an earlier block, or the subject.
+
+    A name that matches nothing on this ledger is revoked all the same, since no guard may have seen it yet;
+    the exit code is then 1.
     """
     from ...ledger.revocations import Revocation
 
     location = ledger.location()
     named = _named(token, block, subject, holder, root, before)
+    if before is not None and named["before"] > inputs.now() + _A_DAY and not even_future:
+        text = "lies in the future: all that is issued until then would be revoked as well"
+        raise UsageError(f"--before: {text}", "--even-future confirms that")
     what = Revocation.of(**named)
     if len(reason) > MAX_REASON:
         raise UsageError(f"--reason: at most {MAX_REASON} characters")
 
     async def work(ledger: Ledger) -> CommandResult | int:
         impact = await ledger.revocation_impact(**named)
-        warn(_describe(impact))
+        matched = bool(impact.capabilities or impact.holders or impact.requests)
+        if matched:
+            warn(_describe(impact))
+        else:
+            warn(f"nothing on this ledger matches {what.description}")
+            warn("hint: check the spelling; hessra-agents status lists what this ledger has seen")
         if not confirm(f"revoke this {_kind(what)}, for good?", yes):
             warn("nothing was revoked")
             return REFUSED
@@ -79,9 +94,13 @@ def revoke(
             "capabilities": impact.capabilities,
             "holders": impact.holders,
             "requests": impact.requests,
+            "matched": matched,
         }
-        lines = [(0, f"{what.description} revoked; in force for all new calls (epoch {epoch})")]
-        return CommandResult(fields, lines, as_json=json)
+        line = f"{what.description} revoked; in force for all new calls (epoch {epoch})"
+        if not matched:
+            same = f"{what.description} is revoked all the same"
+            line = f"nothing matched; {same}, for all new calls (epoch {epoch})"
+        return CommandResult(fields, [(0, line)], code=DONE if matched else REFUSED, as_json=json)
 
     return location.use(work, on_damage=lambda words: warn(f"the ledger: {words}"))
 
@@ -121,8 +140,6 @@ def _describe(impact: RevocationImpact) -> str:
     def count(number: int, singular: str, plural: str) -> str:
         return f"{number} {singular if number == 1 else plural}"
 
-    if not (impact.capabilities or impact.holders or impact.requests):
-        return "this ledger has seen nothing that this ends: check the spelling"
     live = count(impact.capabilities, "live capability", "live capabilities")
     holders = count(impact.holders, "holder's key", "holders' keys")
     requests = count(impact.requests, "open approval request", "open approval requests")

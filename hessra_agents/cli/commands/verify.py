@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,24 +15,29 @@ from ..options import (
     Audience,
     Designations,
     Json,
+    LedgerOptions,
     MaybeAudience,
     MaybeTrust,
     Token,
     Tool,
     Trust,
+    with_ledger,
 )
-from ..terminal import DONE, REFUSED, CommandResult
+from ..terminal import DONE, REFUSED, CommandResult, refusal_hint, warn
 
 if TYPE_CHECKING:
     from ...call.call import Call
     from ...errors import Problem
     from ...grants.clauses import Pattern
+    from ...ledger.inspection import CapabilityStatus
     from ..token_view import TokenView
 
 __all__ = ["explain", "verify"]
 
 
+@with_ledger
 def verify(
+    ledger: LedgerOptions,
     tool: Tool,
     trust: Trust,
     audience: Audience,
@@ -49,29 +55,48 @@ def verify(
 ) -> CommandResult:
     """Decide one call as a guard does.
 
-    Exit code 0 is permitted, 1 is refused. A proof follows the token on its own line:
+    Exit code 0 is permitted, 1 is refused. A proof is in a file, or on the line after the token:
 
     \b
-      (cat desk.token; hessra-agents prove ... < desk.token) | hessra-agents verify ...
+      hessra-agents prove ... --token desk.token > proof
+      hessra-agents verify ... --token desk.token --proof proof
 
-    Neither a ledger nor the tool is consulted, so the command does not check revocations, limits, whether a
-    proof was used before (a guard accepts it once), or the tool's own types and bounds.
+    With --ledger, the guards' ledger is asked as a guard asks it, and nothing is used up: revocations,
+    limits, approvals, and whether a proof was used before. Without it none of these is checked. The tool's
+    own types and bounds are not checked.
     """  # noqa: D301 -- \b keeps lines apart in the help
     from ...errors import Denied
     from ...grants.describe import safe_word
     from ...tokens.capability import Capability
-    from ...tokens.statements import Proof
+    from ...tokens.statements import Approval, Proof
     from ...verify.verifier import verify as decided
-    from ..token_view import format_duration, format_time
+    from ..ledger_answers import describe_revocation, inspecting, status_fields, status_lines
+    from ..token_view import TokenView, format_duration, format_time
 
     call = inputs.call(tool, arguments, arguments_file, token)
     stated = inputs.pairs(designations, "--designation")
     text, statement = inputs.token_and_proof(token, proof)
     roots, now = inputs.trust(trust), inputs.now()
+    place, known = ledger.optional_location(), None
     try:
         shown = None if statement is None else Proof.parse(statement)
         capability = Capability.parse(text, roots)
-        permit = decided(capability, call, now=now, audience=audience, proof=shown, designations=stated)
+        with nullcontext() if place is None else inspecting(place) as asked:
+            given: list[str] = []
+            if asked is not None:
+                known = asked.status(capability.blocks, capability.revocation_ids)
+                given = asked.approvals(call, capability.ids)
+            permit = decided(
+                capability,
+                call,
+                now=now,
+                audience=audience,
+                proof=shown,
+                approvals=[Approval.parse(one) for one in given],
+                designations=stated,
+            )
+            if asked is not None:
+                asked.check(permit)
     except Denied as denied:
         denied.for_tool(call.tool)
         fields = {
@@ -81,9 +106,15 @@ def verify(
             "text": denied.text,
             "detail": denied.detail,
             "problems": [_problem(one) for one in denied.problems],
+            **status_fields(known),
         }
         more = f" ({denied.detail})" if denied.detail else ""
-        return CommandResult(fields, [(0, f"refused: {denied}{more}")], code=REFUSED, as_json=json)
+        lines = [(0, f"refused: {denied}{more}")]
+        if known is not None:
+            lines += [(0, describe_revocation(entry)) for entry in known.revoked_by]
+        if not json and (hint := refusal_hint(denied.reason)):
+            warn(f"hint: {hint}")
+        return CommandResult(fields, lines, code=REFUSED, as_json=json)
     fields = {
         "permitted": True,
         "tool": call.tool,
@@ -93,13 +124,18 @@ def verify(
         "expires": permit.expires,
         "holder": None if permit.holder is None else f"ed25519/{permit.holder.hex()}",
         "blocks": list(permit.ids),
+        **status_fields(known),
     }
     left = format_duration(permit.expires - now)
     line = f"permitted: {safe_word(call.tool)} for {safe_word(permit.subject)}, {left} left"
-    return CommandResult(fields, [(0, f"{line} ({format_time(permit.expires)})")], as_json=json)
+    lines = [(0, f"{line} ({format_time(permit.expires)})")]
+    lines += status_lines(known, TokenView(capability.blocks, capability))
+    return CommandResult(fields, lines, as_json=json)
 
 
+@with_ledger
 def explain(
+    ledger: LedgerOptions,
     tool: Tool,
     arguments: Arguments = None,
     arguments_file: ArgumentsFile = None,
@@ -111,16 +147,19 @@ def explain(
     """Explain why a call is allowed or refused.
 
     Exit code 0 is allowed, 1 is refused. For each block, shows every argument that fails, with what is
-    granted and the nearest grant; for an allowed call, the grant that allows it. Only the capability is
-    consulted: what a guard requires besides is listed at the end, not checked.
+    granted and the nearest grant; for an allowed call, the grant that allows it. With --ledger, a revoked
+    capability and a limit that is used up are told as well. What a guard requires besides is listed at the
+    end, not checked.
     """
     from ...grants.describe import safe_word
+    from ..ledger_answers import known_status, status_fields, status_lines
     from ..token_view import TokenView
 
     call = inputs.call(tool, arguments, arguments_file, token)
+    place = ledger.optional_location()
     found = TokenView.of(inputs.token(token), trust)
-    now = inputs.now()
-    general = _general_problems(found, call, audience, now)
+    now, known = inputs.now(), known_status(place, found)
+    general = [*_general_problems(found, call, audience, now), *_ledger_problems(found, call, known)]
     blocks, lines = [], []
     for index in range(len(found.blocks)):
         shown, described = _block(found, index, call)
@@ -132,6 +171,7 @@ def explain(
     verdict = "allowed" if allowed else "refused"
     head = [(0, f"{verdict}: {safe_word(call.tool)}"), *((1, f"{one} [{one.reason}]") for one in general)]
     tail = [(0, "also required at runtime"), *((1, one) for one in also)] if also else []
+    tail += [(0, found.note), *status_lines(known, found)]
     fields = {
         **found.fields(now),
         "allowed": allowed,
@@ -140,10 +180,9 @@ def explain(
         "problems": [_problem(one) for one in general],
         "blocks": [{**b, "problems": [_problem(p) for p in b["problems"]]} for b in blocks],
         "also": also,
+        **status_fields(known),
     }
-    return CommandResult(
-        fields, [*head, *lines, *tail, (0, found.note)], code=DONE if allowed else REFUSED, as_json=json
-    )
+    return CommandResult(fields, [*head, *lines, *tail], code=DONE if allowed else REFUSED, as_json=json)
 
 
 def _problem(one: Problem) -> dict[str, Any]:
@@ -180,6 +219,23 @@ def _general_problems(found: TokenView, call: Call, audience: str | None, now: i
         problems.append(Problem(Reason.WRONG_AUDIENCE, allowed=text))
     if not any(right[1:] == (call.resource, call.operation) for right in found.blocks[0].rights):
         problems.append(Problem(Reason.NOT_GRANTED, allowed="the issuer did not grant it"))
+    return problems
+
+
+def _ledger_problems(found: TokenView, call: Call, known: CapabilityStatus | None) -> list[Problem]:
+    """Return what a ledger has against the call: a revocation, or too little left of a limit."""
+    from ...errors import Problem, Reason
+    from ..ledger_answers import describe_limit_use, describe_revocation
+
+    if known is None:
+        return []
+    problems = [Problem(Reason.REVOKED, allowed=describe_revocation(entry)) for entry in known.revoked_by]
+    limits = [(index, limit) for index, block in enumerate(found.blocks) for _, limit in block.limits]
+    for (index, limit), use in zip(limits, known.limits, strict=True):
+        values = (1,) if limit.argument is None else call.fact("arg_int", limit.argument) or (0,)
+        counts = limit.tools is None or call.resource in limit.tools
+        if counts and type(values[0]) is int and values[0] > use.left:
+            problems.append(Problem(Reason.SPENT, allowed=describe_limit_use(use), block=index))
     return problems
 
 

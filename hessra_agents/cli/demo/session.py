@@ -23,7 +23,8 @@ from ...guard.guard import Guard
 from ...guard.toolbox import Toolbox
 from ...keys.keys import KeyPair
 from ...ledger import Ledger
-from ...tools.provider_messages import ToolCall, result_text
+from ...tools.provider_messages import ToolCall
+from ...tools.results import result_text
 from .tools import Tools, granted
 from .transcript import PERMITTED
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
-import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import inputs
-from ..ledger_location import LedgerLocation
-from ..options import Json, LedgerOptions, with_ledger
-from ..terminal import DONE, REFUSED, CommandResult, UsageError, warn
+from ... import inputs
+from ...ledger_location import LedgerLocation
+from ...options import Json, LedgerOptions, with_ledger
+from ...terminal import DONE, REFUSED, CommandResult, Progress, UsageError, warn
 
 if TYPE_CHECKING:
-    from ...tlog.notes import Checkpoint
+    from ....tlog.notes import Checkpoint
 
 __all__ = ["verify"]
 
@@ -70,26 +69,16 @@ def verify(
 
 
 def _store(location: LedgerLocation, checkpoints: Path | None, known: list[str], json: bool) -> CommandResult:
-    from ...ledger.log.verify import verify as checked
+    from ....ledger.log.verify import verify as checked
 
-    reported = time.monotonic()
-
-    def progress(origin: str, done: int, size: int) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > 1 and sys.stderr is not None and sys.stderr.isatty():
-            reported = time.monotonic()
-            warn(f"{origin}: {done} of {size} records")
-
-    with location.logs() as logs:
-        mine = [one.verifier for one in logs.directory.states()]
+    with location.logs() as logs, Progress() as progress:
+        mine = [one.verifier for one in logs.directory.states() if one.verifier]
         older = [_verified(note, [*known, *mine]) for note in (_notes_of(checkpoints) if checkpoints else ())]
-        found = checked(logs, older, progress)
+        found = checked(logs, older, progress, keys=known)
     lines: list[tuple[int, str]] = []
     for one in found:
         state = (
-            "valid"
-            if one.covered or not one.size
-            else "consistent but unsigned: no checkpoint on this machine"
+            "valid" if one.covered or not one.size else "consistent, but signed by nobody that is known here"
         )
         state = "not what was signed" if one.findings else state
         lines.append((0, f"{one.origin}: {state}; {one.covered} of {one.size} records signed"))
@@ -102,19 +91,20 @@ def _store(location: LedgerLocation, checkpoints: Path | None, known: list[str],
             "log": one.origin,
             "records": one.size,
             "signed": one.covered,
+            "claimed": one.claimed,
+            "unknown_key": one.unknown,
             "findings": one.findings,
             "notes": one.notes,
         }
         for one in found
     ]
-    return CommandResult(
-        {"holds": not bad, "logs": logs_fields}, lines, code=REFUSED if bad else DONE, as_json=json
-    )
+    fields = {"holds": not bad, "logs": logs_fields, "absent": _absent(known, (one.origin for one in found))}
+    return CommandResult(fields, lines, code=REFUSED if bad else DONE, as_json=json)
 
 
 def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> CommandResult:
-    from ...tlog.export import ExportError, check
-    from ...tlog.notes import MAX_NOTE, Checkpoint, NoteError
+    from ....tlog.export import ExportError, check, pruning_of
+    from ....tlog.notes import MAX_NOTE, Checkpoint, NoteError
 
     parts = (
         [folder] if (folder / "checkpoint").exists() else sorted(p for p in folder.iterdir() if p.is_dir())
@@ -130,26 +120,48 @@ def _exports(folder: Path, known: list[str], notes: list[str], json: bool) -> Co
                 origin = Checkpoint.unverified(file.read(MAX_NOTE)).origin
         except (OSError, UnicodeError, NoteError):
             origin = ""  # `check` reports what is wrong with it
-        findings, size = [], 0
+        findings, size, gone = [], 0, None
         try:
-            size = check(part, known, older=older.pop(origin, None)).size
+            with Progress() as progress:
+                former = older.pop(origin, None)
+                size = check(part, known, older=former, allow_pruned=True, progress=progress).size
+            gone = pruning_of(part, known)
         except ExportError as error:
             findings = [str(error)]
-        logs.append({"folder": str(part), "log": origin, "signed": size, "findings": findings})
+        pruned = gone.size if gone else 0
+        logs.append(
+            {"folder": str(part), "log": origin, "signed": size, "pruned": pruned, "findings": findings}
+        )
         lines.append((0, f"{part}: {', '.join(findings) or f'valid, {size} records of {origin}'}"))
+        if gone is not None:
+            lines.append((1, gone.description))
     for origin in older:
-        logs.append({"folder": None, "log": origin, "signed": 0, "findings": ["no export of this log"]})
+        finding = "no export of this log"
+        logs.append({"folder": None, "log": origin, "signed": 0, "pruned": 0, "findings": [finding]})
         lines.append((0, f"{origin}: an older checkpoint, but no export of this log"))
     bad = any(one["findings"] for one in logs)
-    return CommandResult({"holds": not bad, "logs": logs}, lines, code=REFUSED if bad else DONE, as_json=json)
+    fields = {"holds": not bad, "logs": logs, "absent": _absent(known, (one["log"] for one in logs))}
+    return CommandResult(fields, lines, code=REFUSED if bad else DONE, as_json=json)
+
+
+def _absent(known: Iterable[str], here: Iterable[str]) -> list[str]:
+    """Return the logs whose keys were named and of which nothing is here, and say so: one may be hidden."""
+    from ....tlog.notes import parse_verifier_key
+
+    found = set(here)
+    named = [name for name, _ in map(parse_verifier_key, known) if name.startswith("hessra-agents/")]
+    absent = [name for name in named if name not in found]
+    for name in absent:
+        warn(f"{name}: its key was named, and nothing of this log is here: it has no record, or was left out")
+    return absent
 
 
 def _proof(file: Path, known: list[str], json: bool) -> CommandResult:
     from base64 import b64decode
 
-    from ...ledger.log.reader import Record
-    from ...tlog.export import ExportError, check_proof
-    from ..escaping import visible
+    from ....ledger.log.reader import Record
+    from ....tlog.export import ExportError, check_proof
+    from ...escaping import visible
 
     text = inputs.read_text(file, "the proof", MAX_TEXT)
     found = re.match(r"c2sp\.org/tlog-proof@v1\nextra ([A-Za-z0-9+/=]+)\nindex (\d{1,19})\n", text)
@@ -176,7 +188,7 @@ def _proof(file: Path, known: list[str], json: bool) -> CommandResult:
 
 
 def _verified(note: str, known: list[str]) -> Checkpoint:
-    from ...tlog.notes import Checkpoint, NoteError
+    from ....tlog.notes import Checkpoint, NoteError
 
     try:
         return Checkpoint.verified(note, known)
@@ -187,7 +199,7 @@ def _verified(note: str, known: list[str]) -> Checkpoint:
 
 
 def _notes_of(file: Path) -> list[str]:
-    from ...tlog.notes import NoteError, split
+    from ....tlog.notes import NoteError, split
 
     try:
         return split(inputs.read_text(file, "--checkpoint", MAX_TEXT))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import inputs
-from ..ledger_location import confirm
-from ..options import Json, LedgerOptions, Yes, with_ledger
-from ..terminal import REFUSED, CommandResult, warn
-from .log import Index, Origin
+from ... import inputs
+from ...ledger_location import confirm
+from ...options import Json, LedgerOptions, Yes, with_ledger
+from ...terminal import DONE, REFUSED, CommandResult, Progress, warn
+from .read import Index, Origin
+
+if TYPE_CHECKING:
+    from ....ledger.log.directory import LogState
+    from ....ledger.log.reader import Log, Logs
 
 __all__ = ["checkpoints", "export", "fork", "keys", "prove"]
 
@@ -28,7 +32,7 @@ def prove(
     The proof contains the record; `log verify PROOF --keys FILE` checks it without the log (C2SP
     tlog-proof).
     """
-    from ...tlog.export import ExportError
+    from ....tlog.export import ExportError
 
     with ledger.location().logs() as logs:
         log = logs.log(origin)
@@ -54,45 +58,53 @@ def export(
     Each log gets a folder of its own (C2SP tlog-tiles), without salts and arguments. An export can be
     published: anyone with the verifier keys can check it offline.
     """
-    from ...tlog.export import ExportError
+    from ....tlog.export import ExportError, pruning_of
 
-    fields, lines = [], []
-    with ledger.location().logs() as logs:
+    fields: list[dict[str, Any]] = []
+    lines: list[tuple[int, str]] = []
+    with ledger.location().logs() as logs, Progress() as progress:
         for log in logs.all():
             if log.checkpoint is None:
-                warn(f"{log.origin}: omitted, since this machine has no checkpoint of it")
+                warn(f"{log.origin}: omitted, since there is no checkpoint of it, here or in the store")
                 continue
+            _say_whose(log)
             target = folder / log.origin.partition("/")[2]
             try:
-                checkpoint = logs.export(log, target)
+                checkpoint = logs.export(log, target, progress)
+                gone = pruning_of(target, [log.signed()[1].verifier])
             except ExportError as error:
                 return _refused(error)
-            fields.append({"log": log.origin, "folder": str(target), "records": checkpoint.size})
+            exported = {"log": log.origin, "folder": str(target), "records": checkpoint.size}
+            fields.append({**exported, "pruned": gone.size if gone else 0})
             lines.append((0, f"{target}: {checkpoint.size} records of {log.origin}"))
-    return CommandResult({"exports": fields}, lines, as_json=json)
+            lines += [(1, gone.description)] if gone else []
+    return CommandResult({"exports": fields}, lines, code=_found(fields, "checkpoint"), as_json=json)
 
 
 @with_ledger
 def checkpoints(ledger: LedgerOptions, json: Json = False) -> CommandResult:
-    """Print every log's last checkpoint, to keep elsewhere.
+    """Print the last checkpoint of every log.
 
-    `log verify --checkpoint FILE` reads them.
+    Keep them where nobody who can write the ledger can write; `log verify --checkpoint FILE` reads them. On a
+    machine that has no logs, those in the store are printed.
     """
     with ledger.location().logs() as logs:
-        notes = [one.note for one in logs.directory.states() if one.checkpoint is not None]
+        notes = [one.note for one in _states(logs) if one.checkpoint is not None]
     lines = [(0, line) for note in notes for line in note.splitlines()]
-    return CommandResult({"checkpoints": notes}, lines, as_json=json)
+    return CommandResult({"checkpoints": notes}, lines, code=_found(notes, "checkpoint"), as_json=json)
 
 
 @with_ledger
 def keys(ledger: LedgerOptions, json: Json = False) -> CommandResult:
-    """Print the logs' public verifier keys, for an auditor.
+    """Print the public verifier keys of the logs of this machine.
 
-    `log verify --keys FILE` reads them.
+    An auditor keeps them, and `log verify --keys FILE` reads them. They are never taken from the store, whose
+    writer could name others.
     """
     with ledger.location().logs() as logs:
-        found = [one.verifier for one in logs.directory.states()]
-    return CommandResult({"keys": found}, [(0, one) for one in found], as_json=json)
+        found = [one.verifier for one in logs.directory.states() if one.verifier]
+    lines = [(0, one) for one in found]
+    return CommandResult({"keys": found}, lines, code=_found(found, "key"), as_json=json)
 
 
 @with_ledger
@@ -104,15 +116,16 @@ def fork(
     yes: Yes = False,
     json: Json = False,
 ) -> CommandResult | int:
-    """Continue in a new log after the store lost records.
+    """Set a damaged log aside, and continue in a new one.
 
-    For a store that no longer holds what a log's checkpoint signed; find out why first. The broken log ends:
+    For a store that lost or gained records, and for a log whose key was damaged. Find out why first. The
+    broken log ends:
     its key and checkpoint are set aside unchanged, and a signed record of another log states the finding,
     the checkpoint and the reason. What the store lost, such as revocations and used approvals, is not
     recovered: revoke again.
     """
-    from ...ledger.log.recovery import broken_logs
-    from ...ledger.log.recovery import fork as forked
+    from ....ledger.log.recovery import broken_logs
+    from ....ledger.log.recovery import fork as forked
 
     with ledger.location().logs() as logs:
         for one in broken_logs(logs):
@@ -125,6 +138,33 @@ def fork(
     lines = [(0, f"{one.state.origin}: ended; its key and checkpoint are in {path}") for one, path in done]
     warn("hint: revocations and uses after this store was written are lost: revoke again")
     return CommandResult({"broken": fields}, lines, as_json=json)
+
+
+def _states(logs: Logs) -> list[LogState]:
+    """Return what the folder says of its logs; what the store says only if the folder has none."""
+    found: list[LogState] = [*logs.directory.states()]
+    if not found:
+        for log in logs.all():
+            _say_whose(log)
+            found += [] if log.state is None else [log.state]
+    for state in found:
+        if state.problem:
+            warn(f"{state.origin}: {state.problem}")
+    return found
+
+
+def _say_whose(log: Log) -> None:
+    """Say if only the store tells of a log's checkpoint and key."""
+    if log.state is not None and log.local is None and log.state.verifier:
+        warn(f"{log.origin}: its checkpoint is the store's, signed by {log.state.verifier}")
+        warn("hint: compare this key with the one that log keys prints on the machine of its guard")
+
+
+def _found(things: list[Any], what: str) -> int:
+    """Return the exit code: nothing found is no success, as an empty file protects nothing."""
+    if not things:
+        warn(f"no {what} was found: run this where the guard runs, as its user, or name its --state-dir")
+    return DONE if things else REFUSED
 
 
 def _refused(error: ValueError) -> int:
