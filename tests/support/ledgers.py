@@ -23,6 +23,7 @@ import pytest
 
 from hessra_agents import Ledger
 from hessra_agents.ledger.memory import ImmediateExecutor
+from hessra_agents.ledger.opened import OpenStore
 from hessra_agents.ledger.store.connection import Steps, StoreConnection, run_in_thread, run_transaction
 from hessra_agents.ledger.store.opening import open_store
 from hessra_agents.ledger.store.queue import QueuedTransaction
@@ -52,7 +53,7 @@ class Store:
         if self.name == "memory":
             ledger = Ledger.memory()
         else:
-            ledger = Ledger.open(self.where, state_dir=self.folder / "log", **options)
+            ledger = opened_ledger(self.where, state_dir=self.folder / "log", **options)
         self.opened.append(ledger)
         return ledger
 
@@ -97,6 +98,13 @@ class Store:
             anyio.run(ledger.aclose)
 
 
+def opened_ledger(where: str | Path, **options: Any) -> Ledger:
+    """A ledger that is open, also where an event loop runs: it says at once why it cannot be."""
+    ledger = Ledger.open(where, **options)
+    ledger._start()
+    return ledger
+
+
 async def _fetch(where: str, text: str) -> list[tuple[Any, ...]]:
     import asyncpg
 
@@ -135,15 +143,22 @@ once_each = pytest.mark.parametrize("on", ["sqlite-trio", "postgresql-asyncio"])
 
 def connection_of(ledger: Ledger) -> StoreConnection:
     """The connection that a ledger writes by: what a fault is put into."""
-    found = ledger._executor._connection  # type: ignore[attr-defined]
+    assert ledger.revoked.epoch >= 0  # to ask opens it
+    found = ledger.executor._connection  # type: ignore[union-attr]
     assert isinstance(found, StoreConnection)
     return found
 
 
+def store_of(ledger: Ledger) -> OpenStore:
+    """The store that a ledger has opened."""
+    assert isinstance(ledger.executor, OpenStore)
+    return ledger.executor
+
+
 def memory_of(ledger: Ledger) -> ImmediateExecutor:
     """What runs the transactions of a ledger in memory."""
-    assert isinstance(ledger._executor, ImmediateExecutor)
-    return ledger._executor
+    assert isinstance(ledger.executor, ImmediateExecutor)
+    return ledger.executor
 
 
 @contextmanager
@@ -152,7 +167,7 @@ def commits(ledger: Ledger, commit: Callable[[Callable[[], None]], None]) -> Ite
 
     What the ledger's thread reads for itself, every now and then, is committed as ever.
     """
-    connection, executor = connection_of(ledger), ledger._executor
+    connection, executor = connection_of(ledger), ledger.executor
     assert isinstance(executor, Writer)
     real, batch = connection.commit, executor._batch
 

@@ -48,11 +48,12 @@ class Pipe:
 
     `stall` holds bytes back, of both ways or only the answers: what was asked for is then done, and nobody
     hears of it. `cut` resets the connections, with all that was held back, and refuses new ones. `heal` lets
-    everything through again, and what is still held first.
+    everything through again, and what is still held first. With a ``delay``, answers take so many seconds.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, delay: float = 0.0) -> None:
         self._target = target
+        self._delay = delay
         self._carriers: set[asyncio.Task[None]] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_cut = False
@@ -119,7 +120,7 @@ class Pipe:
         if not self._is_cut:
             pumps = {
                 asyncio.create_task(pump(reader, back, self._requests)),
-                asyncio.create_task(pump(onward, writer, self._answers)),
+                asyncio.create_task(pump(onward, writer, self._answers, self._delay)),
             }
             self._pumps |= pumps
             await asyncio.wait(pumps)
@@ -128,10 +129,13 @@ class Pipe:
             reset(wire) if self._is_cut else wire.close()
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+async def pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, delay: float = 0.0
+) -> None:
     """Carry bytes one way while the gate is open, and in the end that they end."""
     try:
         while data := await reader.read(65_536):
+            await asyncio.sleep(delay)
             await gate.wait()
             writer.write(data)
             await writer.drain()

