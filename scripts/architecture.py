@@ -12,7 +12,8 @@ from tests.support.stays import Stay, permitted_call
 __all__ = ["FLOORS", "architecture", "outline", "walk"]
 
 FLOORS = (
-    "errors extras files call keys grants tools tokens tlog verify authority ledger guard mcp cli".split()  # noqa: SIM905
+    "errors cancellation extras files call keys grants tools tokens tlog verify".split()  # noqa: SIM905
+    + "authority ledger guard mcp cli testing".split()  # noqa: SIM905
 )
 """The floors of the package, low to high: each imports only from those before it."""
 

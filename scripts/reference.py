@@ -13,7 +13,13 @@ from hessra_agents.cli.app import app
 
 __all__ = ["PUBLIC", "command_line", "python"]
 
-PUBLIC = ("hessra_agents", "hessra_agents.mcp", "hessra_agents.ledger", "hessra_agents.tlog")
+PUBLIC = (
+    "hessra_agents",
+    "hessra_agents.mcp",
+    "hessra_agents.ledger",
+    "hessra_agents.tlog",
+    "hessra_agents.testing",
+)
 """The modules that others import from. Everything else is private."""
 
 _PROGRAM = "hessra-agents"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hessra_agents import Capability, Denied, KeyPair, grant
-from hessra_agents.guard.enforcement import Presented
+from hessra_agents.guard.presented import Presented
 from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio

@@ -146,14 +146,15 @@ def test_every_kind_of_token_has_a_key_of_its_own() -> None:
 def test_a_passphrase_that_seals_nothing_is_refused(tmp_path: Path, passphrase: Any) -> None:
     """An empty variable must not leave keys unsealed, and no message shows what was given."""
     with pytest.raises(ValueError, match="passphrase") as caught:
-        Authority.open(tmp_path / "keys", passphrase=passphrase)
+        Authority.create(tmp_path / "keys", passphrase=passphrase)
     assert not (tmp_path / "keys").exists()
     assert "udcff" not in told(caught.value)
 
 
 def test_a_sealed_folder_signs_with_its_passphrase_only(tmp_path: Path) -> None:
     """Text and bytes are the same passphrase; without it, or with another, nothing is signed."""
-    token = Authority.open(tmp_path / "keys", passphrase="häuser").issue("agent:desk", MAIL, ttl=MINUTE).token
+    made = Authority.create(tmp_path / "keys", passphrase="häuser")
+    token = made.issue("agent:desk", MAIL, ttl=MINUTE).token
     same = Authority.open(tmp_path / "keys", passphrase="häuser".encode())
     assert Capability.parse(token, same.trust).subject == "agent:desk"
     assert same.signer("capability")[1].public == same.trust.capability[1]
@@ -170,7 +171,7 @@ def test_a_sealed_folder_signs_with_its_passphrase_only(tmp_path: Path) -> None:
 def test_no_text_shows_a_private_key_or_a_passphrase(tmp_path: Path) -> None:
     """Canary: every repr, every error, the keyring and what cannot be pickled are free of secrets."""
     words = "correct horse battery staple"
-    root = Authority.open(tmp_path / "keys", passphrase=words)
+    root = Authority.create(tmp_path / "keys", passphrase=words)
     pairs = [root.signer(kind)[1] for kind in KINDS]
     texts = [repr(root), str(root), repr(vars(root)), repr(root.keys()), repr(root.trust), repr(pairs)]
     texts += [
@@ -193,7 +194,7 @@ def test_no_text_shows_a_private_key_or_a_passphrase(tmp_path: Path) -> None:
     error(lambda: root.rotate("activate"))
     error(lambda: root.rotate("retire"))
     error(lambda: Authority.open(tmp_path / "keys", passphrase=words + "!").issue("a", MAIL, ttl=MINUTE))
-    error(lambda: Authority.open(tmp_path / "keys", passphrase=words, propagation_delay=HOUR))
+    error(lambda: Authority.create(tmp_path / "keys", passphrase=words))
     (tmp_path / "keys" / "keyring.json").write_text("{}")
     error(lambda: root.issue("agent:desk", MAIL, ttl=MINUTE))
     (tmp_path / "keys").chmod(0o755)

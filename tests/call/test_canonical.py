@@ -97,6 +97,7 @@ REFUSED_TEXT: dict[str, list[str | bytes]] = {
     "33 levels": ["[" * 33 + "]" * 33, '{"a":' * 33 + "1" + "}" * 33, "[" * 100_000],
     "33 levels beside closing brackets in strings": ['["]",' * 33 + "1" + "]" * 33],
     "over a MiB": [" " * MAX_BYTES + "1", b" " * MAX_BYTES + b"1", " " * 600_000 + '"' + "é" * 300_000 + '"'],
+    "far more values than a call has": ["[" + one * 200_000 + "0]" for one in ("0,", "[],", "{},", '"",')],
     "over a MiB when printed": ["[" + "1e20," * 60_000 + "1]"],
 }
 
@@ -133,8 +134,21 @@ def test_deep_text_does_not_reach_the_recursive_decoder() -> None:
     with contextlib.ExitStack() as after:
         after.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         sys.setrecursionlimit(10**8)
-        with pytest.raises(MalformedError, match="nested lists"):
+        with pytest.raises(MalformedError, match="more than"):
             parse("[" * MAX_BYTES)
+
+
+def test_a_byte_order_mark_is_named() -> None:
+    """Nobody sees it, so the refusal must say that it is there."""
+    for text in ("\ufeff1", b"\xef\xbb\xbf1"):
+        with pytest.raises(MalformedError, match="byte order mark"):
+            parse(text)
+
+
+def test_commas_and_brackets_inside_strings_are_no_values() -> None:
+    """A long text is one value, whatever is written in it."""
+    text = json.dumps({"body": '",[{}]' * 100_000, "lists": [[]] * 40})
+    assert json.loads(encode(parse(text))) == json.loads(text)
 
 
 @dataclass

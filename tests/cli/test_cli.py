@@ -103,6 +103,7 @@ def test_an_authority_issues_and_a_guard_decides(shell: Shell) -> None:
         $ hessra-agents verify --trust trust.json --audience mail \
             send_email '{"to": "ana@acme.com", "body": "hi"}' < desk.token
         permitted: send_email for agent:desk, ... left (... UTC)
+        revocations and limits were not asked: pass --ledger
         $ hessra-agents verify --trust trust.json --audience mail \
             send_email '{"to": "eve@evil.example", "body": "hi"}' < desk.token
         refused: send_email: argument 'to' is not allowed, granted: one email address at 'acme.com' ...
@@ -136,6 +137,7 @@ def test_commands_pipe(shell: Shell) -> None:
         drops read_file
         expires ... UTC
         only send_email(to: exactly 'ana@acme.com', other arguments unchanged)
+        revocations and limits were not asked: pass --ledger
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 10m --audience mail | \
             hessra-agents inspect | sed -n 1p
         signatures not checked, so anyone may have written this: give --trust FILE
@@ -163,6 +165,7 @@ def test_only_the_holder_delegates_and_proves(shell: Shell) -> None:
         $ hessra-agents verify --trust trust.json --audience mail \
             send_email '{"body": "hi", "to": "ana@acme.com"}' < proved
         permitted: send_email for agent:desk, ...
+        revocations and limits were not asked: pass --ledger
         $ hessra-agents verify --trust trust.json --audience mail \
             send_email '{"to": "ana@acme.com", "body": "bye"}' < proved
         refused: send_email: the proof was made for another call [wrong_call]
@@ -200,6 +203,7 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         also required at runtime
         audience mail
         signatures valid, from a trusted root key
+        revocations and limits were not asked: pass --ledger
         [1]
         $ hessra-agents explain --audience mail send_email '{"to": "ana@acme.com", "body": "hi"}' < desk.token
         allowed: send_email
@@ -208,6 +212,7 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         block 1, added by a bearer, not signed: allows it
         allowed by: send_email(to: exactly 'ana@acme.com', other arguments unchanged)
         signatures not checked, so anyone may have written this: give --trust FILE
+        revocations and limits were not asked: pass --ledger
         $ hessra-agents explain --audience files read_file '{"path": "/srv/data/a"}' < desk.token
         refused: read_file
         the capability is for the audience 'mail' [wrong_audience]
@@ -217,6 +222,7 @@ def test_explain_says_which_block_stands_against_a_call(shell: Shell) -> None:
         the capability does not grant this [not_granted]
         grants only send_email
         signatures not checked, so anyone may have written this: give --trust FILE
+        revocations and limits were not asked: pass --ledger
         [1]
         """)
 
@@ -233,18 +239,19 @@ def test_limits_and_approvals_stand_in_the_file_of_grants(shell: Shell) -> None:
         $ hessra-agents attenuate --trust trust.json --grants once.toml < desk.token > once.token
         $ hessra-agents inspect --token once.token | grep -e block -e most -e approval
         block 0, by the issuer
-        at most 50 calls in any 3600 s
+        at most 50 calls in any 1h
         only send_email(to: one email address at 'acme.com'; body: length at most 2000)
         block 1, added by a bearer, not signed
         each call requires approval by ed25519/...
         at most 1 call
         $ hessra-agents explain --audience mail --token once.token \
-            read_file '{"path": "/srv/data/a"}' | tail -5
+            read_file '{"path": "/srv/data/a"}' | tail -6
         also required at runtime
-        limit: at most 50 calls in any 3600 s
+        limit: at most 50 calls in any 1h
         approval by ed25519/...
         limit: at most 1 call
         signatures not checked, so anyone may have written this: give --trust FILE
+        revocations and limits were not asked: pass --ledger
         $ printf '[[limit]]\\ncalls = 1\\nof = ["send_mail"]\\n' > typo.toml
         $ hessra-agents attenuate --trust trust.json --grants typo.toml < desk.token
         2| hessra-agents: tool:send_mail is not granted, so no condition can be about it
@@ -265,6 +272,7 @@ def test_root_keys_rotate_in_steps_whose_waits_are_kept(shell: Shell) -> None:
         identity	2	active	...
         context	3	active	...
         capability	4	prepared	...
+        2| hessra-agents: next: run `hessra-agents trust roots --out trust.json`, ...; then activate, from ...
         $ hessra-agents keys rotate roots activate --kind capability
         2| hessra-agents: capability key 4 can be activated from ... on
         [2]
@@ -274,7 +282,7 @@ def test_root_keys_rotate_in_steps_whose_waits_are_kept(shell: Shell) -> None:
         context	3	active
         capability	4	prepared
         $ hessra-agents issue roots agent:desk --grants desk.toml --ttl 3h --audience mail
-        2| hessra-agents: ttl must be at most 2:00:00, the longest of this authority
+        2| hessra-agents: ttl must be at most 2h, the max_ttl that this authority was created with
         [2]
         """)
 
@@ -311,8 +319,7 @@ def test_nobody_makes_an_authority_by_a_slip(shell: Shell) -> None:
     """Only ``keys init`` makes one; a folder's name with a typing error is an error."""
     shell.play("""
         $ hessra-agents issue rots agent:desk --grants desk.toml --ttl 10m --audience mail
-        2| hessra-agents: rots: not an authority
-        2| hessra-agents: hint: hessra-agents keys init rots makes one
+        2| hessra-agents: rots: not an authority: `hessra-agents keys init` or Authority.create makes one
         [2]
         $ ls -d rots
         2| ls: cannot access 'rots': No such file or directory

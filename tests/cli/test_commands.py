@@ -70,7 +70,7 @@ class Line:
             return tell(error)
 
         patch.setattr(terminal, "report", told)
-        self.authority = Authority.open("roots", clock=lambda: NOW)
+        self.authority = Authority.create("roots", clock=lambda: NOW)
         self.authority.trust.save("trust.json")
         self.holder, self.other = KeyPair.generate(), KeyPair.generate()
         self.holder.save("hold/key.pem")
@@ -132,7 +132,7 @@ COMMANDS = {
     "keys new hold/other.pem --passphrase-file pass": "path public_key",
     "keys show hold/key.pem": "path public_key",
     "keys show hold/sealed.pem --passphrase-file pass": "path public_key",
-    "keys rotate roots prepare": "keys",
+    "keys rotate roots prepare": "keys next",
     "trust roots --out new.json": "path keys",
     "issue roots agent:desk --grants grants.toml --ttl 10m --audience mail --holder @pub"
     " --not-before 2027-01-15T08:00:01Z --designation tenant=acme": (
@@ -148,19 +148,24 @@ COMMANDS = {
     f"prove --key hold/sealed.pem --passphrase-file pass --audience mail --token held {CALL}": (
         "proof tool audience expires"
     ),
-    "inspect --token bearer": "signatures subject holder expires seconds_left tools blocks",
-    "inspect --token held --trust trust.json": "signatures subject holder expires seconds_left tools blocks",
+    "inspect --token bearer": (
+        "signatures subject holder expires seconds_left tools blocks revoked_by limits_left"
+    ),
+    "inspect --token held --trust trust.json": (
+        "signatures subject holder expires seconds_left tools blocks revoked_by limits_left"
+    ),
     f"verify --trust trust.json --audience mail --token bearer {CALL}": (
-        "permitted tool subject audience time expires holder blocks"
+        "permitted tool subject audience time expires holder blocks revoked_by limits_left"
     ),
     "verify --trust trust.json --audience mail --token bearer send_email --arguments call.json": (
-        "permitted tool subject audience time expires holder blocks"
+        "permitted tool subject audience time expires holder blocks revoked_by limits_left"
     ),
     "verify --trust trust.json --audience mail --token bearer send_email": (
-        "permitted tool reason text detail problems"
+        "permitted tool reason text detail problems revoked_by limits_left"
     ),
     f"explain --token bearer --audience mail {CALL}": (
-        "signatures subject holder expires seconds_left tools allowed tool reasons problems blocks also"
+        "signatures subject holder expires seconds_left tools allowed tool reasons problems blocks also "
+        "revoked_by limits_left"
     ),
 }
 
@@ -196,6 +201,8 @@ def test_the_fields_of_a_refusal(line: Line) -> None:
             },
             {"block": 0, "argument": "body", "reason": "missing_argument", "allowed": "length at most 2000"},
         ],
+        "revoked_by": None,
+        "limits_left": None,
     }
 
 

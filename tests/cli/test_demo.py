@@ -24,7 +24,8 @@ from hessra_agents.cli.demo.live import MAX_TURNS
 from hessra_agents.cli.demo.shop import CANARY, TICKET, Shop
 from hessra_agents.cli.demo.tools import Tools
 from hessra_agents.cli.demo.transcript import Stolen, TranscriptMessage, fill, load
-from hessra_agents.tools.provider_messages import ToolCall, result_text
+from hessra_agents.tools.provider_messages import ToolCall
+from hessra_agents.tools.results import result_text
 
 KEY = "sk-test-0123456789abcdef"
 PROVIDERS = ("openai", "anthropic")

@@ -167,7 +167,7 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
         "not before 2027-01-15 08:05:00 UTC",
         f"each call of pay requires approval by {ana} or {bo}",
         "at most 50 calls, refunded if the tool fails",
-        "sum of amount at most 500 in any 86400 s of pay",
+        "sum of amount at most 500 in any 1d of pay",
     } <= {*said}
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import CALL, Line
+from hessra_agents.cli import inputs
+from hessra_agents.cli.terminal import UsageError
+from tests.cli.test_commands import CALL, NOW, Line
 
 
 @pytest.fixture
@@ -25,7 +27,21 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
     "no token": ("inspect", "", 2, "standard input: no token found"),
     "only blanks": ("inspect", "\n \n", 2, "standard input: no token found"),
     "two tokens": ("inspect", "a\nb\n", 2, "standard input: 2 lines found"),
-    "binary": ("inspect", b"\xff\xfe\x00", 2, "standard input: not valid UTF-8"),
+    "binary": ("inspect", b"\xff\x00", 2, "standard input: not valid UTF-8"),
+    "a byte order mark": ("inspect", b"\xef\xbb\xbfAAAA", 2, "standard input: begins with a byte order mark"),
+    "UTF-16": ("inspect", "AAAA".encode("utf-16"), 2, "standard input: begins with a byte order mark"),
+    "grants with a byte order mark": (
+        "issue roots a --ttl 1m --audience x --grants marked",
+        "",
+        2,
+        "--grants: begins with a byte order mark",
+    ),
+    "arguments with a byte order mark": (
+        "explain t --arguments marked --token bearer",
+        "",
+        2,
+        "--arguments: begins with a byte order mark",
+    ),
     "huge": ("inspect", "A" * (1 << 20), 2, "standard input: larger than 65536 bytes"),
     "too large a token": ("inspect", "A" * 40_000, 1, "refused: a capability is at most"),
     "the same, with trust": ("inspect --trust trust.json", "A" * 40_000, 1, "refused: a capability is at"),
@@ -104,16 +120,22 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         "ttl must be at least one second",
     ),
     "a moment without zone": (
-        "issue roots a --grants grants.toml --ttl 1m --audience x --not-before 2026-01-01",
+        "issue roots a --grants grants.toml --ttl 1m --audience x --not-before 2026-01-01T18:00",
         "",
         2,
-        "--not-before: not a timestamp with a time zone",
+        "--not-before: not a time with a time zone",
     ),
     "a moment that is none": (
         "issue roots a --grants grants.toml --ttl 1m --audience x --not-before soon",
         "",
         2,
-        "--not-before: not a timestamp",
+        "--not-before: not a time",
+    ),
+    "a start that is a time ago": (
+        "issue roots a --grants grants.toml --ttl 1m --audience x --not-before 2h",
+        "",
+        2,
+        "--not-before: not a time",
     ),
     "a key that is none": (
         "issue roots a --grants grants.toml --ttl 1m --audience x --holder ana",
@@ -200,7 +222,7 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
         f"prove --key open/key.pem --audience mail {CALL} --token held",
         "",
         2,
-        "open: others can reach it",
+        "open: others can replace files in it",
     ),
     "a key file that is a link": (
         f"prove --key hold/link.pem --audience mail {CALL} --token held",
@@ -303,10 +325,12 @@ MISTAKES: dict[str, tuple[str, str | bytes, int, str]] = {
 def spoil(line: Line) -> None:
     """Put beside the files that a command needs those that it cannot use."""
     Path("huge").write_text(" " * ((1 << 20) + 1))
-    Path("bytes").write_bytes(b"\xff\xfe")
+    Path("bytes").write_bytes(b"\xff\xff")
+    Path("marked").write_bytes(b"\xef\xbb\xbf{}")
     Path("empty").write_text("")
     Path("empty").chmod(0o600)
-    Path("open").mkdir(0o755)
+    Path("open").mkdir()
+    Path("open").chmod(0o777)
     Path("open/keyring.json").write_text("{}")
     Path("hold/text").write_text("no key")
     Path("hold/text").chmod(0o600)
@@ -333,3 +357,37 @@ def test_a_mistake_is_one_line_and_an_exit_code(line: Line, name: str) -> None:
         assert text in done.said[0]
         assert not done.said[0].endswith(".")
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2027-01-15T08:00:00Z", NOW),
+        ("2027-01-15T09:00:00+01:00", NOW),
+        ("2027-01-15", NOW - 8 * 3600),
+        ("90m", NOW - 5400),
+        ("1d2h", NOW - 26 * 3600),
+    ],
+)
+def test_a_time_is_written_as_people_write_it(line: Line, text: str, seconds: int) -> None:
+    """One parser for every option that takes a time."""
+    assert inputs.timestamp(text, "--since").timestamp() == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "2h ago", "2027-02-30", "999999d", "18:00", "2027-01-15T08:00", "5"]
+)
+def test_a_time_that_is_none_is_refused_with_the_forms_there_are(line: Line, text: str) -> None:
+    with pytest.raises(UsageError, match="--since: not a time") as caught:
+        inputs.timestamp(text, "--since")
+    assert "7d" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "typed", ["inspect --trust trust.json", f"verify --trust trust.json --audience mail {CALL}"]
+)
+def test_a_bad_signature_may_be_another_authoritys(line: Line, typed: str) -> None:
+    """Key ids begin at 1 everywhere, so a token of the test environment looks like a forged one."""
+    done = line(f"{typed} --token foreign")
+    assert done.code == 1
+    assert "or it is from another authority than the --trust file" in done.err.splitlines()[-1]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from mcp import Client
 
 from hessra_agents import Denied, KeyPair, Ledger, approved_by, grant, must
 from hessra_agents.cli.escaping import visible
+from hessra_agents.cli.terminal import Progress
 from tests.cli.test_cli import Shell
 from tests.cli.test_cli import shell as shell
 from tests.cli.test_commands import Line
@@ -98,21 +102,21 @@ def test_what_happened_is_looked_up(called: Shell) -> None:
         $ hessra-agents log list
         hessra-agents/...	5	5	...
         $ hessra-agents log tail
-        ... UTC	...	0	permitted, done	agent:desk	send_email
-        ... UTC	...	2	permitted, done	agent:desk	send_email
-        ... UTC	...	4	refused: constraint	agent:desk	send_email
+        ... UTC	...	0	permitted, done	agent:desk	send_email	signed
+        ... UTC	...	2	permitted, done	agent:desk	send_email	signed
+        ... UTC	...	4	refused: constraint	agent:desk	send_email	signed
         $ hessra-agents log tail -n 1 --json | grep -c '"verdict": "constraint"'
         1
         $ hessra-agents log search --argument 'body=mail 1' --subject agent:desk --verdict permitted
-        ... UTC	...	2	permitted, done	agent:desk	send_email
+        ... UTC	...	2	permitted, done	agent:desk	send_email	signed
         $ hessra-agents log search --tool pay
         $ hessra-agents log search --since 2126-01-01T00:00:00Z
         $ hessra-agents log search -n 1
-        ... UTC	...	4	refused: constraint	agent:desk	send_email
-        2| hessra-agents: 3 records found, showing the last 1: --limit N shows more
+        ... UTC	...	4	refused: constraint	agent:desk	send_email	signed
+        2| hessra-agents: showing the last 1 of more records: --limit N shows more
         $ hessra-agents log show $(hessra-agents log list | cut -f1) 2 | grep -v -e ' [bc][la]' -e op
         hessra-agents/... 2: permitted, done
-        ... UTC
+        ... UTC, signed
         arguments: {"body": "...", "to": "..."}
         at: ...
         audience: "mail"
@@ -122,7 +126,7 @@ def test_what_happened_is_looked_up(called: Shell) -> None:
         verdict: "permitted"
         arguments stored as keyed hashes only
         $ hessra-agents log show x 2
-        2| hessra-agents: there is no such log
+        2| hessra-agents: there is no such log: `hessra-agents log list` lists them
         [2]
         """)
 
@@ -133,8 +137,78 @@ def test_a_call_without_an_outcome_is_told_as_that(called: Shell) -> None:
         db.execute("delete from entry where idx = 3")
     called.play("""
         $ hessra-agents log tail | sed -n 2p
-        ... UTC	...	2	permitted, no outcome: running, or the process ended	agent:desk	send_email
+        ... UTC	...	2	permitted, no outcome: running, or the process ended	agent:desk	send_email	signed
         """)
+
+
+def test_a_record_that_nobody_signed_for_is_told_as_that(called: Shell) -> None:
+    """The store alone vouches for it: its checkpoint is older, or its key is elsewhere."""
+    with closing(sqlite3.connect(called.folder / "hessra.db")) as db, db:
+        db.execute("insert into entry select log, 5, x'00', kind, body, null, mac from entry where idx = 4")
+    called.play("""
+        $ hessra-agents log tail | cut -f 3,7
+        0	signed
+        2	signed
+        4	signed
+        5	not yet signed for
+        $ hessra-agents log show $(hessra-agents log list | cut -f1) 5 | sed -n 2p
+        ... UTC, not yet signed for
+        $ mkdir -m 700 other; hessra-agents log search --state-dir other | cut -f 3,7 | tail -n 1
+        5	no key here
+        $ hessra-agents log tail -n 1 --json | grep -c '"signed": false'
+        1
+        """)
+
+
+def test_a_log_is_followed(called: Shell) -> None:
+    """Each record as it comes, a line each, until Ctrl-C; with --json an object each."""
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "hessra_agents.cli", "log", "tail", "-f", "-n", "1", *options]
+        return subprocess.Popen(
+            command, cwd=called.folder, env=called.environment, text=True, stdout=subprocess.PIPE
+        )
+
+    def words(running: subprocess.Popen[str]) -> str:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        return str(json.loads(line)["words"] if line.startswith("{") else " ".join(line.split("\t")[3:6]))
+
+    def stop(running: subprocess.Popen[str]) -> int:
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+        return running.returncode
+
+    async def use(world: World) -> None:
+        for options, about in ((), " agent:desk send_email"), (("--json",), ""):
+            running = start(*options)
+            try:
+                await anyio.to_thread.run_sync(words, running)
+                await world.call(world.issue())
+                said = [await anyio.to_thread.run_sync(words, running) for _ in range(2)]
+            finally:
+                code = await anyio.to_thread.run_sync(stop, running)
+            assert (said, code) == (["permitted" + about, "ended: done" + about], 130)
+
+    guarded(called.folder / "hessra.db", use)
+
+
+class Terminal(io.StringIO):
+    """Standard error at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("err", [Terminal(), io.StringIO()], ids=["terminal", "pipe"])
+def test_progress_is_shown_at_a_terminal_from_the_third_second_on(err: io.StringIO) -> None:
+    """And is gone at the end."""
+    clock = iter([0.0, 1.9, 2.1, 3.0])
+    with redirect_stderr(err), Progress(lambda: next(clock)) as progress:
+        for done in (1, 2, 1003):
+            progress("x", done, 2000)
+    line = "hessra-agents: x: 2 of 2,000 records"
+    assert err.getvalue() == (f"\r{line}\r{' ' * len(line)}\r" if isinstance(err, Terminal) else "")
 
 
 def test_an_auditor_checks_a_proof_and_an_export_offline(called: Shell) -> None:
@@ -219,8 +293,99 @@ def test_what_is_erased_is_gone_and_the_log_holds(called: Shell) -> None:
         $ hessra-agents log search --argument 'body=mail 1'
         $ hessra-agents log show $(hessra-agents log list | cut -f1) 2 | tail -n 1
         arguments erased
+        $ hessra-agents log tail -n 1
+        ... UTC	...	5	arguments were erased		hessra-agents/...	signed
+        $ hessra-agents log erase $(hessra-agents log list | cut -f1) 2 --yes
+        hessra-agents/... 2: nothing left to erase
         $ hessra-agents log verify
-        hessra-agents/...: valid; 5 of 5 records signed
+        hessra-agents/...: valid; 6 of 6 records signed
+        """)
+
+
+def test_what_cannot_be_erased_from_the_disk_is_told(called: Shell) -> None:
+    with closing(sqlite3.connect(called.folder / "hessra.db")) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from entry").fetchall()
+        called.play("""
+            $ hessra-agents log erase $(hessra-agents log list | cut -f1) 2 --yes
+            hessra-agents/... 2: erased
+            2| hessra-agents: not gone from the disk yet: another program reads hessra.db, so its ...
+            2| hessra-agents: hint: end that program, and run this command again
+            [1]
+            """)
+    called.play("""
+        $ hessra-agents log erase $(hessra-agents log list | cut -f1) 2 --yes
+        hessra-agents/... 2: nothing left to erase
+        """)
+
+
+async def old_calls(world: World) -> None:
+    """Enough for two tiles, from a hundred days ago."""
+    now, world.now = world.now, world.now - 100 * 86_400
+    capability = world.issue()
+    for _ in range(270):
+        await world.call(capability)
+    world.now = now
+
+
+def test_old_records_are_pruned_and_an_auditor_is_content(shell: Shell) -> None:
+    """After they were archived; what is left verifies, and so does a new export."""
+    guarded(shell.folder / "hessra.db", old_calls)
+    shell.environment["HESSRA_LEDGER"] = "hessra.db"
+    shell.play("""
+        $ hessra-agents log keys > log.keys; hessra-agents log checkpoints > checkpoints
+        $ hessra-agents log prune --before 200d --archive archive
+        hessra-agents/...: 0 of 540 records are pruned
+        nothing to prune: only whole tiles of 256 signed records go, each older than ...
+        $ hessra-agents log prune --before 90d --archive archive
+        2| hessra-agents: no terminal to ask for confirmation, so nothing was done
+        2| hessra-agents: hint: --yes confirms
+        [2]
+        $ hessra-agents log prune --before 90d --archive archive --yes
+        hessra-agents/...: 512 of 540 records are pruned
+        $ hessra-agents log prune --before 90d --archive archive --yes
+        hessra-agents/...: 512 of 541 records are pruned
+        nothing to prune: ...
+        $ hessra-agents log tail -n 1
+        ... UTC	...	540	records were pruned		hessra-agents/...	signed
+        $ hessra-agents log verify --checkpoint checkpoints
+        hessra-agents/...: valid; 541 of 541 records signed
+        the first 512 records were pruned on ...: they were archived, and their hashes are here
+        $ hessra-agents log show $(hessra-agents log list | cut -f1) 7
+        2| hessra-agents: record 7 was pruned, and all before record 512: they were archived
+        [2]
+        $ hessra-agents log prove $(hessra-agents log list | cut -f1) 7
+        2| hessra-agents: record 7 was pruned, and all before record 512: they were archived
+        [2]
+        $ hessra-agents log prove $(hessra-agents log list | cut -f1) 520 > proof
+        $ hessra-agents log export new
+        new/...: 541 records of hessra-agents/...
+        the first 512 records were pruned on ...: they were archived, and their hashes are here
+        $ export -n HESSRA_LEDGER; hessra-agents log verify proof --keys log.keys | head -n 1
+        hessra-agents/... contains this as record 520 of the first 541
+        $ hessra-agents log verify archive --keys log.keys --checkpoint checkpoints
+        archive/...: valid, 540 records of hessra-agents/...
+        $ hessra-agents log verify new --keys log.keys --checkpoint checkpoints
+        new/...: valid, 541 records of hessra-agents/...
+        the first 512 records were pruned on ...: they were archived, and their hashes are here
+        $ rm new/*/pruning; hessra-agents log verify new --keys log.keys
+        new/...: tile/entries/000: is missing; look for it in another copy, or export the log again
+        [1]
+        """)
+
+
+def test_a_log_is_pruned_where_its_key_is(shell: Shell) -> None:
+    guarded(shell.folder / "hessra.db", old_calls)
+    shell.environment["HESSRA_LEDGER"] = "hessra.db"
+    shell.play("""
+        $ mkdir -m 700 other
+        $ hessra-agents log prune --before 90d --no-archive --yes --state-dir other
+        2| hessra-agents: hessra-agents/...: left as it is, since its key is not on this machine
+        $ hessra-agents log prune --before 90d --no-archive --yes --json
+        {"logs": [{"log": "hessra-agents/...", "pruned": 512, "records": 540}]}
+        $ hessra-agents log verify
+        hessra-agents/...: valid; 541 of 541 records signed
+        the first 512 records were pruned on ...: not all of them were archived, and their ...
         """)
 
 
@@ -243,7 +408,8 @@ def test_what_a_revocation_ends_is_shown_before_it_happens(called: Shell) -> Non
         "epoch": 1
         "capabilities": 1
         "holders": 0
-        "requests": 0}
+        "requests": 0
+        "matched": true}
         $ hessra-agents revoke --token token --yes 2>/dev/null | grep epoch
         block ... revoked; in force for all new calls (epoch 1)
         $ hessra-agents log tail | cut -f 4 | tail -n 1
@@ -252,9 +418,17 @@ def test_what_a_revocation_ends_is_shown_before_it_happens(called: Shell) -> Non
         2| hessra-agents: give exactly one of --token, --block, --subject, --holder, --root and --before
         [2]
         $ hessra-agents revoke --subject agent:nobody
-        2| hessra-agents: this ledger has seen nothing that this ends: check the spelling
+        2| hessra-agents: nothing on this ledger matches subject agent:nobody
+        2| hessra-agents: hint: check the spelling; hessra-agents status lists what this ledger has seen
         2| hessra-agents: no terminal to ask for confirmation, so nothing was done
         2| hessra-agents: hint: --yes confirms
+        [2]
+        $ hessra-agents revoke --subject agent:nobody --yes 2>/dev/null
+        nothing matched; subject agent:nobody is revoked all the same, for all new calls (epoch 2)
+        [1]
+        $ hessra-agents revoke --before 2126-01-01 --yes
+        2| hessra-agents: --before: lies in the future: all that is issued until then would be revoked as well
+        2| hessra-agents: hint: --even-future confirms that
         [2]
         $ hessra-agents unrevoke
         2| hessra-agents: no such command 'unrevoke'...
@@ -272,7 +446,7 @@ def test_a_person_is_asked(called: Shell, answer: str, code: int) -> None:
 
 EVERY = {
     "subject": "--subject agent",
-    "before": "--before 2126-01-01T00:00:00Z",
+    "before": "--before 2126-01-01T00:00:00Z --even-future",
     "root": "--root {root}",
     "holder": "--holder {holder}",
     "block": "--block {block}",
@@ -334,6 +508,8 @@ def test_everything_that_can_be_named_is_revoked(shell: Shell, what: str) -> Non
 
     before, held = guarded(where, use)
     (root,) = before.authority.trust.capability.values()
+    (found,) = shell.run(f"hessra-agents log search --holder {holder.public} --ledger hessra.db | cut -f 2,3")
+    assert f'  holder: "{holder.public}"' in shell.run(f"hessra-agents log show {found} --ledger hessra.db")
     named = EVERY[what].format(root=root, holder=holder.public, block=held.ids[0])
     said = shell.run(f"hessra-agents revoke {named} --yes --ledger hessra.db")
     assert "2| hessra-agents: this ends 1 live capability with 1 holder's key" in said[1]
@@ -352,7 +528,7 @@ def test_an_approver_sees_the_call_and_approves_it_once(shell: Shell) -> None:
     shell.environment |= {"HESSRA_LEDGER": "hessra.db", "R": request}
     shell.play("""
         $ hessra-agents approvals
-        ...	"agent:desk"	call "send_email"	...	0 of 1 approvers
+        ...	"agent:desk"	call "send_email"	...	0 of 1
         $ hessra-agents approvals $R
         request ..., open, ... left (until ... UTC)
         "agent:desk" wants to call "send_email"
@@ -360,6 +536,7 @@ def test_an_approver_sees_the_call_and_approves_it_once(shell: Shell) -> None:
         "to": "ana@acme.com"
         digest ...
         approver ed25519/...: no vote yet
+        0 of 1 approvals; 1 more needed, by ed25519/...
         $ hessra-agents approve $R --key keys/eve.pem --yes 2>&1 | tail -n 1
         hessra-agents: this request does not ask this key
         [2]
@@ -369,14 +546,24 @@ def test_an_approver_sees_the_call_and_approves_it_once(shell: Shell) -> None:
         [2]
         $ hessra-agents approve $R --key keys/bo.pem --yes
         approved: request ...
+        all approvals are given: the call may go now
         2| hessra-agents: request ..., open, ...
         2| hessra-agents: "agent:desk" wants to call "send_email"
         2| hessra-agents:   "body": "hi"
         2| hessra-agents:   "to": "ana@acme.com"
         2| hessra-agents: digest ...
         2| hessra-agents: approver ed25519/...: no vote yet
-        $ hessra-agents approvals $R | tail -n 1
+        2| hessra-agents: 0 of 1 approvals; 1 more needed, by ed25519/...
+        $ hessra-agents approve $R --key keys/bo.pem --yes 2>/dev/null
+        approved already by this key: request ...
+        all approvals are given: the call may go now
+        $ hessra-agents approvals $R | tail -n 2
         approver ed25519/...: approves
+        all approvals are given: the call may go now
+        $ hessra-agents approvals
+        2| hessra-agents: no open requests
+        $ hessra-agents approvals --json
+        {"requests": []}
         """)
     assert again(where, world, token, {**MAIL, "body": "other"}) == "not_approved"
     assert again(where, world, token, MAIL) == f"sent to {ANA}"
@@ -393,6 +580,9 @@ def test_one_rejection_ends_a_request(shell: Shell) -> None:
         $ hessra-agents reject $R --key keys/bo.pem --yes 2>/dev/null
         rejected: request ...
         $ hessra-agents approvals
+        2| hessra-agents: no open requests
+        $ hessra-agents log tail | cut -f 4-6 | tail -n 1
+        rejected by ed25519/...	agent:desk	send_email
         $ hessra-agents approve $R --key keys/bo.pem --yes 2>&1 | tail -n 1
         hessra-agents: this request is over
         [2]
@@ -402,6 +592,48 @@ def test_one_rejection_ends_a_request(shell: Shell) -> None:
         [2]
         """)
     assert again(where, world, token, MAIL) == "not_approved"
+
+
+def test_approvers_have_names_and_are_told_what_is_missing(shell: Shell) -> None:
+    """Two of three: after each vote, how many more and by whom; a rejection has a reason."""
+    where, people = shell.folder / "hessra.db", {name: KeyPair.generate() for name in ("ana", "bo", "cy")}
+    for name, pair in people.items():
+        pair.save(shell.folder / "keys" / name)
+    listed = "".join(f'{name} = "{pair.public}"\n' for name, pair in people.items())
+    (shell.folder / "people.toml").write_text(listed)
+
+    async def ask(world: World) -> str:
+        granted = grant("send_email", to=must.anything(), body=must.anything())
+        rule = approved_by(*(pair.public for pair in people.values()), need=2)
+        with pytest.raises(Denied) as denied:
+            await world.call(world.issue(granted, rule))
+        return str(denied.value.request)
+
+    shell.environment |= {"HESSRA_LEDGER": "hessra.db", "R": guarded(where, ask), "P": "--people people.toml"}
+    shell.play("""
+        $ hessra-agents approve $R --key keys/ana --yes $P 2>/dev/null | sed 's/ed25519.[0-9a-f]*/KEY/g'
+        approved: request ...
+        1 of 2 approvals; 1 more needed, by any of ... (KEY), ... (KEY)
+        $ hessra-agents approvals $P | cut -f 5
+        1 of 2
+        $ hessra-agents approvals $R $P | grep approver.ana
+        approver ana (ed25519/...): approves
+        $ hessra-agents approvals $R $P --json | tr , '\\n' | grep -e need -e given -e complete -e name | sort
+        "complete": false
+        "given": 1
+        "name": "..."
+        "name": "..."
+        "name": "..."
+        "needs": [{"need": 2
+        $ hessra-agents reject $R --key keys/bo --reason 'not before Monday' --yes $P 2>/dev/null
+        rejected: request ...
+        $ hessra-agents approvals $R $P | grep approver.bo
+        approver bo (ed25519/...): rejects, because: 'not before Monday'
+        $ echo 'ana = 1' > people.toml; hessra-agents approvals $P
+        2| hessra-agents: --people: ana: must be a public key
+        2| hessra-agents: hint: write ana = "ed25519/..."
+        [2]
+        """)
 
 
 def test_nothing_in_a_call_is_hidden_from_its_approver(shell: Shell) -> None:
@@ -479,7 +711,7 @@ def test_postgresql_is_named_by_a_file_or_the_environment(shell: Shell, dsn: str
         1
         2| hessra-agents: --ledger-file: other users can read this file: run chmod 600 on it
         $ hessra-agents log verify --ledger-file address --state-dir other 2>/dev/null | tail -n 1
-        no checkpoint of it is kept here: all that is known is that its records fit together
+        only the store says that hessra-agents/... is its key: compare it with ... and name it with --keys
         [1]
         """)
 
@@ -488,17 +720,18 @@ FIELDS = {
     "log list": "logs",
     "log tail": "records",
     "log search --verdict permitted": "records",
-    "log show $O 0": "log index outcome words record erased",
+    "log show $O 0": "log index outcome words signed record erased",
     "log prove $O 0": "log index proof",
-    "log verify": "holds logs",
-    "log verify out --keys keys": "holds logs",
+    "log verify": "absent holds logs",
+    "log verify out --keys keys": "absent holds logs",
     "log verify prove --keys keys": "holds log index signed record",
     "log export out": "exports",
     "log checkpoints": "checkpoints",
     "log keys": "keys",
-    "log erase $O 0 --yes": "log index erased",
+    "log erase $O 0 --yes": "log index erased scrubbed",
+    "log prune --before 1d --no-archive --yes": "logs",
     "approvals": "requests",
-    "revoke --subject agent --yes 2>/dev/null": "revoked epoch capabilities holders requests",
+    "revoke --subject agent --yes 2>/dev/null": "revoked epoch capabilities holders requests matched",
 }
 
 
@@ -526,7 +759,11 @@ MISTAKES = {
     "log list --state-dir x": "--state-dir requires a ledger, and none is named",
     "log verify none --keys desk.toml": "the proof: no such file or directory",
     "log verify desk.toml --keys desk.toml": "the proof: not one that `log prove` wrote",
-    "log search --since yesterday --ledger x": "--since: not a timestamp with a time zone",
+    "log search --since yesterday --ledger x": "--since: not a time with a time zone",
+    "log search --verdict refused --ledger x": "--verdict: no such verdict",
+    "log prune --before 1d --ledger x": "give either --archive DIR or --no-archive",
+    "log prune --before 1d --no-archive --archive y --ledger x": "give either --archive DIR or ...",
+    "log prune --before 1m --no-archive --ledger x": "--before: records of the last 120 seconds are kept",
     "log search --argument x --ledger x": "--argument: must be written label=value",
     "revoke --holder x --ledger x": "--holder: ...",
     "revoke --root x --ledger x": "--root: ...",

@@ -78,8 +78,10 @@ def test_on_a_terminal_an_answer_is_drawn_as_a_tree_or_a_table(line: Line) -> No
     assert "├── " in line("inspect --token bearer", terminal=True).out
     assert "kind" in line("keys list roots", terminal=True).out
     assert line("keys list roots").out.count("\t") == 12
-    line.patch.setenv("NO_COLOR", "1")
-    assert "├── " not in line("inspect --token bearer", terminal=True).out
+    line.patch.setenv("NO_COLOR", "1")  # takes the colors away, and no headers
+    assert "├── " in line("inspect --token bearer", terminal=True).out
+    assert "\x1b[36m" not in line("inspect --token bearer", terminal=True).out
+    assert "kind" in line("keys list roots", terminal=True).out
 
 
 def test_whatever_fails_inside_is_one_line_without_its_text(line: Line) -> None:

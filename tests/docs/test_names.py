@@ -40,7 +40,10 @@ THINGS: dict[str, Any] = {
 }
 """The first parts that a dotted name in the prose may have."""
 
-INSTANCES = {(hessra_agents.Guard, "ledger"): hessra_agents.Ledger}
+INSTANCES = {
+    (hessra_agents.Guard, "ledger"): hessra_agents.Ledger,
+    (hessra_agents.Toolbox, "session"): hessra_agents.Session,
+}
 """Attributes whose value, not the property, is meant by what follows."""
 
 ELSEWHERE = {"--ignore-scripts", "--no-deps", "--wheel-dir"}

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hessra_agents import Ledger
 from hessra_agents.ledger.log.reader import Logs
 from hessra_agents.ledger.log.verify import verify
 from hessra_agents.tlog.merkle import leaf_hash
 from tests.faults.workers import Scene
+from tests.support.ledgers import opened_ledger
 from tests.support.log_world import plain_root
 
 
@@ -61,4 +61,4 @@ def check_logs(scene: Scene) -> None:
 
 async def opens(scene: Scene) -> None:
     """The ledger opens and closes."""
-    await Ledger.open(scene.where, state_dir=scene.state).aclose()
+    await opened_ledger(scene.where, state_dir=scene.state).aclose()

@@ -24,6 +24,7 @@ from hessra_agents.ledger import LedgerError, Outcome
 from hessra_agents.ledger.store import opening, writer
 from hessra_agents.ledger.store.sqlite import SQLite
 from hessra_agents.verify.permit import Permit
+from tests.support.ledgers import opened_ledger
 from tests.support.processes import PATIENCE
 
 CALL = Call.of("pay", {"amount": 1})
@@ -68,7 +69,7 @@ class Child:
     async def open(self, where: str, state: str, durable: bool = True) -> None:
         """Open the ledger."""
         try:
-            self._ledger = Ledger.open(where, state_dir=state, durable=durable)
+            self._ledger = opened_ledger(where, state_dir=state, durable=durable)
         except LedgerError as error:
             self.say(refused=str(error))
         except BaseException:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hessra_agents import Reason
+from scripts.reference import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/agents/README.md"]
@@ -90,3 +91,8 @@ def test_a_new_name_is_there(of: str, old: str, new: str) -> None:
 
 def test_there_are_renames() -> None:
     assert len(RENAMED) > 30
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/compatibility.md"])
+def test_a_page_names_every_public_module(page: str) -> None:
+    assert [module for module in PUBLIC if f"`{module}`" not in text_of(page)] == []

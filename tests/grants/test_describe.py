@@ -224,7 +224,7 @@ def test_a_narrowing_cannot_write_to_the_model(world: World) -> None:
         f'arg_path("to", $p), $p.starts_with("{source}")',
         f'arg_url("to", $o, $p), {{"{source}"}}.contains($o)',
         f'arg_scalar("to", "{source}")',
-        f'arg_str("{source}", "a")',
+        f'arg_str("{source[:900]}", "a")',
         f'arg_names($n), $n.contains("{source}")',
     ):
         token = forge.append_source(world.issue(), f'check if resource("tool:send_email"), {fact}')

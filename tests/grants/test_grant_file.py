@@ -206,6 +206,7 @@ WRONG = {
     "grant = []": "the file: has no grant",
     "grants = []": "the file: unknown field 'grants', did you mean 'grant'?",
     "[[grant": "this is not TOML",
+    "\ufeff[[grant]]": "the file begins with a byte order mark",
     "[[grant]]": "grant 1: must have exactly one of tool, resource, prompt, method",
     "[[grant]]\ntool = 't'\nprompt = 'p'": "grant 1: must have exactly one of tool, resource, prompt, method",
     "[[grant]]\ntool = 7": "grant 1: tool: must be a string",
@@ -365,7 +366,7 @@ def test_a_choice_is_read_as_it_is_written(values: list[Any]) -> None:
 def test_a_comment_is_one_line_of_what_can_be_seen(words: str) -> None:
     """Nothing ends it, hides in it, or moves a terminal's cursor."""
     assert comment(words).isprintable()
-    assert len(comment("x" * 10_000)) < 300
+    assert comment("x" * 10_000).endswith("x (and 9500 more characters)")
 
 
 def test_a_grant_file_is_written_to_be_read() -> None:

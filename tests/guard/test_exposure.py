@@ -5,6 +5,7 @@ The guard is strict here: whatever it permits, the Datalog engine permits, too.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
@@ -13,7 +14,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio import to_thread
 
 from hessra_agents import (
     Call,
@@ -34,6 +34,7 @@ from hessra_agents.tokens.admission import MAX_SOURCES
 from hessra_agents.tokens.hessra.context import Context
 from tests.support import forge
 from tests.support.ledgers import Store, held_up, until
+from tests.support.processes import PATIENCE
 from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -346,15 +347,19 @@ async def test_what_is_seen_while_the_ledger_admits_a_call_counts(tmp_path: Path
 async def test_what_is_seen_while_a_call_waits_for_a_thread_counts(tmp_path: Path) -> None:
     """Where one message has as many slow calls as there are threads, before the one that sends."""
     async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
-        world = World(ledger=ledger)
+        world, go = World(ledger=ledger, threads=1), threading.Event()
         sent: list[str] = []
 
         @world.guard.tool
         def send_draft() -> None:
             sent.append("the draft")
 
-        of = clear_of("PII:*", tools=send_draft)
-        box = world.guard.toolbox(world.issue(grant(send_draft), of, limit(calls=1, refund=True)))
+        @world.guard.tool
+        def report() -> None:
+            assert go.wait(PATIENCE)
+
+        conditions = clear_of("PII:*", tools=send_draft), limit(calls=1, tools=send_draft)
+        box = world.guard.toolbox(world.issue(grant(send_draft), grant(report), *conditions))
 
         async def send() -> None:
             with pytest.raises(Denied, match="exposed") as caught:
@@ -362,20 +367,17 @@ async def test_what_is_seen_while_a_call_waits_for_a_thread_counts(tmp_path: Pat
             assert not caught.value.from_tool
             assert caught.value.tool == "send_draft"
 
-        threads = to_thread.current_default_thread_limiter()
-        others = [object() for _ in range(int(threads.available_tokens))]
         async with anyio.create_task_group() as group:
-            for one in others:
-                threads.acquire_on_behalf_of_nowait(one)
+            group.start_soon(box.call, report, {})
+            await anyio.wait_all_tasks_blocked()
             group.start_soon(send)
-            await until(lambda: threads.statistics().tasks_waiting)
+            await anyio.wait_all_tasks_blocked()
             box.session.expose(["PII:email"])
-            for one in others:
-                threads.release_on_behalf_of(one)
+            go.set()
         assert sent == []
     store = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path)
-    assert [one["outcome"] for one in store.records() if "outcome" in one] == ["not_run"]
-    assert store.sql("select amount from used") == [(0,)], "what it took is given back"
+    assert [one["outcome"] for one in store.records() if "outcome" in one] == ["done"]
+    assert store.sql("select amount from used") == [], "it took nothing"
 
 
 async def test_another_agent_has_seen_nothing(desk: Desk) -> None:

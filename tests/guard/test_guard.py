@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Annotated, Any, get_type_hints
 
 import anyio
 import pytest
 
-from hessra_agents import Authority, Denied, Guard, KeyPair, Ledger, Reason, grant, must
+from hessra_agents import Authority, Call, Denied, Guard, KeyPair, Ledger, Reason, grant, limit, must
 from hessra_agents.ledger import Outcome
 from hessra_agents.verify.permit import Permit
 from tests.support.world import ANA, BO, EVE, MAIL, World
@@ -77,6 +79,129 @@ async def test_an_unknown_tool_is_refused_like_an_ungranted_one(world: World) ->
 async def test_a_sync_tool_runs_in_a_thread(world: World) -> None:
     """A plain function is a tool too."""
     assert await world.call(world.issue(grant("pay", amount=must.at_most(5))), "pay", {"amount": 5}) == 5
+
+
+def _exits(kind: type[BaseException]) -> Any:
+    def exits() -> None:
+        raise kind
+
+    return exits
+
+
+def _async_exits(kind: type[BaseException]) -> Any:
+    async def exits() -> None:
+        raise kind
+
+    return exits
+
+
+def _stream_exits(kind: type[BaseException]) -> Any:
+    async def exits() -> AsyncIterator[int]:
+        yield 1
+        raise kind
+
+    return exits
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (_exits, SystemExit),
+        (_async_exits, SystemExit),
+        (_stream_exits, SystemExit),
+        (_exits, GeneratorExit),
+        (_exits, asyncio.CancelledError),
+    ],
+)
+async def test_a_tool_that_ends_the_program_has_failed(
+    make: Callable[[type[BaseException]], Any], kind: type[BaseException]
+) -> None:
+    """As argparse does over an option that a model chose: told like any failure, and given back like one."""
+    world = World()
+    world.guard.add(make(kind))
+    desk = world.guard.toolbox(
+        world.issue(grant("exits"), grant("now"), limit(calls=1, refund=True, tools="exits"))
+    )
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=f"exits raised {kind.__name__}"):
+            await desk.call("exits", {})
+    calls: list[dict[str, Any]] = [
+        {"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("exits", "now")
+    ]
+    answers = await desk.answer(calls)
+    assert [one["content"] for one in answers] == ["error: the tool failed with ToolExitError", "0"]
+
+
+async def test_an_interrupt_in_a_tool_ends_the_program() -> None:
+    """It is the user's, not the tool's."""
+    world = World()
+    await world.ledger.start()
+    world.guard.add(_async_exits(KeyboardInterrupt))
+    call = world.guard.toolbox(world.issue(grant("exits"))).call("exits", {})
+    with pytest.raises(KeyboardInterrupt):
+        call.send(None)
+
+
+async def test_what_hides_that_it_is_async_is_no_tool(world: World) -> None:
+    """A plain wrapper around an async function would return before anything has run."""
+
+    async def fetch_all(url: str) -> str:
+        return url
+
+    @functools.wraps(fetch_all)
+    def traced(url: str) -> Any:
+        return fetch_all(url)
+
+    @functools.wraps(fetch_all)
+    async def timed(url: str) -> str:
+        return await fetch_all(url)
+
+    with pytest.raises(TypeError, match="fetch_all is a plain function around an async one"):
+        world.guard.add(traced)
+    world.guard.add(timed)
+    assert await world.guard.toolbox(world.issue(grant("fetch_all", url="x"))).call("fetch_all", {"url": "x"})
+
+
+@pytest.mark.parametrize("way", ["athrow", "aclose"])
+async def test_a_stream_that_its_caller_breaks_off_gives_nothing_back(way: str) -> None:
+    """Nor does it where the tool fails over that."""
+    world = World()
+
+    @world.guard.tool
+    async def letters() -> AsyncIterator[int]:
+        try:
+            for number in range(3):
+                world.ran.append(("letters", {}))
+                yield number
+        finally:
+            raise ZeroDivisionError
+
+    desk = world.guard.toolbox(world.issue(grant("letters"), limit(calls=1, refund=True)))
+    stream: Any = desk.bind(letters)()
+    assert await anext(stream) == 0
+    with pytest.raises(ZeroDivisionError):
+        await (stream.athrow(ValueError()) if way == "athrow" else stream.aclose())
+    with world.refuses("spent"):
+        await desk.call("letters", {})
+
+
+async def test_a_tool_that_fails_because_it_was_cancelled_gives_nothing_back() -> None:
+    """Who ended the call decides what it was."""
+    world = World()
+
+    @world.guard.tool
+    async def pay_slowly() -> None:
+        try:
+            scope.cancel()
+            await anyio.sleep_forever()
+        finally:
+            raise ZeroDivisionError
+
+    desk = world.guard.toolbox(world.issue(grant("pay_slowly"), limit(calls=1, refund=True)))
+    with anyio.CancelScope() as scope, pytest.raises(ZeroDivisionError):
+        await desk.call("pay_slowly", {})
+    with world.refuses("spent"):
+        await desk.call("pay_slowly", {})
 
 
 async def test_a_sync_tool_that_returns_an_awaitable_fails(world: World) -> None:
@@ -413,7 +538,11 @@ async def test_no_secret_is_in_a_repr(world: World) -> None:
     toolbox = world.guard.toolbox(held, key=key)
     raw = key.private.private_bytes_raw().hex()
     proof = world.prove(held, key)
-    for shown in map(repr, (key, held, toolbox, world.guard, world.authority, proof)):
+    call = Call.of("send_email", {"to": ANA, "body": "the secret"})
+    permit = world.guard.decide(world.issue(), call)
+    for shown in map(repr, (key, held, toolbox, world.guard, world.authority, proof, call, permit)):
         assert raw not in shown
+        assert "the secret" not in shown
+        assert ANA not in shown
         assert held.token[:40] not in shown
         assert proof.token[10:50] not in shown

@@ -5,6 +5,9 @@ The guard is strict here: whatever it permits, the Datalog engine permits, too.
 
 from __future__ import annotations
 
+import math
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from datetime import timedelta
 from functools import reduce
 from typing import Annotated, Any
 
+import jsonpath_rfc9535
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +33,9 @@ from hessra_agents import (
     grant,
     must,
 )
+from hessra_agents.call.canonical import MAX_VALUES
 from hessra_agents.grants.clauses import Source
+from hessra_agents.grants.constraints import Place
 from hessra_agents.grants.provenance import MAX_PATH, Selector
 from hessra_agents.guard.session import MAX_KEPT, MAX_RESULT, MAX_RESULTS
 from hessra_agents.tokens.admission import MAX_SOURCES
@@ -181,7 +187,14 @@ CASES = {
     "the same twice is one": Case({"path": "$[*]", "unique": True}, ["a", "a"], ["a"], ["b"]),
     "several are none": Case({"path": "$[*].id", "unique": True}, FILES, [], [1, 2]),
     "no list": Case({"path": "$[*].id"}, "a string with an id: 1", [], [1, "1"]),
-    "a string that is JSON": Case({"path": "$[*]"}, '["a"]', [], ["a"]),
+    "JSON text": Case({"path": "$[*].a"}, ' [{"a": 1.0}]', [1], ["1"]),
+    "JSON text as a whole": Case({"path": "$"}, '["a"]', ['["a"]', ["a"]], ["a"]),
+    "a string that is no list and no object": Case({"path": "$"}, "5", ["5"], [5]),
+    "JSON text with two readings": Case({"path": "$.a"}, '{"a":1,"a":2}', [], [1, 2]),
+    "beside a number that is not finite": Case({"path": "$[*]"}, [1, math.nan], [1, "nan"], [0]),
+    "beside what has no JSON form": Case({"path": "$[*].a"}, [{"a": 1, "b": object()}], [1], [2]),
+    "the type of what has no JSON form": Case({"path": "$.a"}, {"a": object()}, ["<object>"], [None]),
+    "whole fractions": Case({"path": "$[*]"}, [1e20, -0.0, 2.5], [10**20, 0, 2.5], [2]),
 }
 
 
@@ -264,6 +277,15 @@ async def _(desk: Desk) -> None:
     await child.call("mail", TO_SARAH)
 
 
+@attack("a value of a shared result, at a place that only a later narrowing names")
+async def _(desk: Desk) -> None:
+    box = desk.box()
+    await box.call("search_contacts", {})
+    child = box.delegate("agent:desk:mailer", grant("mail"), share_results=["search_contacts"])
+    other = from_result("search_contacts", "$[*].email", starts_with={"name": "S"})
+    await child.attenuate(grant("mail", to=other)).call("mail", TO_SARAH)
+
+
 @attack("a value that the parent sees after it has handed over")
 async def _(desk: Desk) -> None:
     box = desk.box()
@@ -331,20 +353,6 @@ async def _(desk: Desk) -> None:
 @attack("an answer of more values than are looked through")
 async def _(desk: Desk) -> None:
     box, desk.answers = desk.box(), [SARAH, *range(20_000)]
-    await box.call("search_contacts", {})
-    await box.call("mail", TO_SARAH)
-
-
-@attack("an answer that has no JSON form")
-async def _(desk: Desk) -> None:
-    box, desk.answers = desk.box(), [SARAH, object()]
-    await box.call("search_contacts", {})
-    await box.call("mail", TO_SARAH)
-
-
-@attack("an answer with a number that is not finite")
-async def _(desk: Desk) -> None:
-    box, desk.answers = desk.box(), [SARAH, float("nan")]
     await box.call("search_contacts", {})
     await box.call("mail", TO_SARAH)
 
@@ -550,12 +558,79 @@ def test_a_session_shows_no_result() -> None:
     assert repr(session) == "Session(1 results, labels=['PII:email'])"
 
 
-def test_what_a_serializer_raises_is_no_result() -> None:
-    """A cycle has no JSON form."""
+def test_a_cycle_is_cut() -> None:
+    """What stands beside it counts."""
     session, cycle = Session(), ["a"]
     cycle.append(cycle)  # type: ignore[arg-type]
     session.record_result("t", cycle)
-    assert not seen(session, "a")
+    assert seen(session, "a")
+
+
+class Reads:
+    """An iterator that counts what was taken from it; it has no end."""
+
+    taken = 0
+
+    def __iter__(self) -> Reads:
+        return self
+
+    def __next__(self) -> int:
+        self.taken += 1
+        return self.taken
+
+
+def laughs(levels: int) -> list[Any]:
+    """Few objects that would be written as 2**levels."""
+    found: list[Any] = [object()]
+    for _ in range(levels):
+        found = [found, found]
+    return found
+
+
+@dataclass
+class Row:
+    """A result with fields."""
+
+    cells: Any
+
+
+ODD_RESULTS: dict[str, Callable[[], Any]] = {
+    "shared references": lambda: laughs(100),
+    "shared references in dataclasses": lambda: Row(laughs(100)),
+    "a long string that is held often": lambda: ["x" * 1000] * 10_000,
+    "more rows than are stored": lambda: [{"id": index} for index in range(MAX_VALUES + 1)],
+}
+
+
+@pytest.mark.parametrize("what", ODD_RESULTS)
+async def test_a_result_that_is_too_large_is_not_written_to_find_that_out(what: str, desk: Desk) -> None:
+    """It is not stored, the refusal says so, and the tool's caller has it unchanged."""
+    desk.answers = ODD_RESULTS[what]()
+    box = desk.box(grant("mail", to=from_result("search_contacts", "$[*]")))
+    assert await box.call("search_contacts", {}) is desk.answers
+    assert repr(box.session).startswith("Session(0 results")
+    with desk.refuses("constraint", "no such result is stored"):
+        await box.call("mail", {"to": 1})
+
+
+async def test_what_can_be_read_once_is_not_read(desk: Desk) -> None:
+    """Whoever called the tool gets it whole; beside it, the rest of the result counts."""
+    desk.answers = {"tail": Reads(), "row": Row(Reads()), "email": "sarah@acme.com"}
+    box = desk.box(grant("mail", to=from_result("search_contacts", "$.email")))
+    result = await box.call("search_contacts", {})
+    assert (result["tail"].taken, result["row"].cells.taken) == (0, 0)
+    assert await box.call("mail", TO_SARAH) == "sent"
+
+
+@pytest.mark.parametrize(
+    "lazy", [lambda: (n for n in "ab"), lambda: map(str, "ab"), lambda: filter(None, "ab")]
+)
+async def test_a_tool_that_returns_what_has_not_run_has_failed(lazy: Callable[[], Any], desk: Desk) -> None:
+    """Its caller and the model would take it from each other."""
+    desk.answers = lazy()
+    with pytest.raises(TypeError, match="return a list, or write the tool as an async generator"):
+        await desk.box().call("search_contacts", {})
+    assert len(list(desk.answers)) == 2
 
 
 # Selectors, as they are written and as they are read
@@ -563,13 +638,16 @@ def test_what_a_serializer_raises_is_no_result() -> None:
 WRONG_PATHS = ["", "a", "$..a", "$[?@.a]", "$[?match(@.a, 'x')]", "$[0,1]", "$[0:2]", "$[::1]", "$.*", "$ .a"]
 WRONG_PATHS += [
     "$.a ",
-    '$["a"]',
     "$['']",
     "$[01]",
     "$[-0]",
     "$[9999999]",
     "$.a\n",
-    "$.ä",
+    '$["a',
+    '$[""]',
+    '$["a"b"]',
+    r'$["\u0061"]',
+    "$.ä-b",
     "$['\\u0061']",
     "$['a'",
 ]
@@ -591,6 +669,25 @@ def test_a_path_of_another_form_is_refused(path: str) -> None:
     """No filters, no descent, no slices, no second spelling of a name."""
     with pytest.raises(ValueError, match="a path consists of names"):
         from_result("t", path)
+
+
+SPELLINGS = [
+    ('$["e-mail"]', "$['e-mail']"),
+    (r"""$["it's \"a\" \\ b"].c""", r"""$['it\'s "a" \\ b'].c"""),
+    ("$.größe[*].名", "$['größe'][*]['名']"),
+    ("$.a.b_1", "$.a.b_1"),
+    (r"""$['["a"].ä\']"].ö']""", r"""$['["a"].ä\']"].ö']"""),
+]
+
+
+@pytest.mark.parametrize(("written", "usual"), SPELLINGS)
+def test_a_name_may_be_written_as_the_rfc_does(written: str, usual: str) -> None:
+    """A token has one spelling of it."""
+    source = from_result("t", written).alternatives(Place.argument("x"))[0][0].equal
+    assert isinstance(source, Source)
+    assert Selector.read(source.selector).path == usual
+    with pytest.raises(ValueError):
+        _ = [Selector(other) for other, one in SPELLINGS if other != one]
 
 
 WRONG: list[dict[str, Any]] = [
@@ -635,12 +732,12 @@ json = st.recursive(
 )
 
 
-@given(st.lists(steps, max_size=5).map("".join), json, st.booleans())
-def test_every_path_that_is_read_can_be_followed(path: str, result: Any, unique: bool) -> None:
-    """What admission lets through, the library evaluates, and a string is read back as it was written."""
-    selector = Selector(f"${path}", unique=unique)
+@given(st.lists(steps, max_size=5).map("".join), json)
+def test_every_path_that_is_read_means_what_the_rfc_says(path: str, result: Any) -> None:
+    """It is read back as it was written, and held against a library that evaluates all of RFC 9535."""
+    selector = Selector(f"${path}")
     assert Selector.read(selector.text) == selector
-    assert isinstance(selector.values(result), list)
+    assert selector.values(result) == jsonpath_rfc9535.find(f"${path}", result).values()
 
 
 def naive(path: str, value: Any) -> list[Any]:
@@ -838,12 +935,35 @@ async def test_what_was_looked_through_is_not_looked_through_again(desk: Desk) -
     assert await box.call("mail", {"to": "4999@acme.com"}) == "sent"
 
 
-async def test_one_answer_that_nobody_looks_through_hides_no_other(desk: Desk) -> None:
-    """A page full of commas, after the answer that is followed."""
+async def test_commas_in_a_text_are_no_values(desk: Desk) -> None:
+    """Who writes one ticket does not keep the others from being followed."""
     box = desk.box()
-    await box.call("search_contacts", {"query": "Sarah"})
-    desk.answers = [SARAH | {"email": "x@acme.com"}, {"text": "," * 40_000}]
-    await box.call("search_contacts", {"query": "page"})
-    with desk.refuses("constraint"):
-        await box.call("mail", {"to": "x@acme.com"})
+    desk.answers = [SARAH, {"text": "," * 40_000}]
+    await box.call("search_contacts", {})
     assert await box.call("mail", TO_SARAH) == "sent"
+
+
+def test_a_session_serves_several_threads() -> None:
+    """As where a plain function makes calls by an event loop of its own."""
+    session, before, errors = Session(), sys.getswitchinterval(), list[Exception]()
+
+    def see(name: str) -> None:
+        try:
+            for number in range(400):
+                session.record_result("read", [name, number])
+                assert len(session.fork(["read"])._results) <= MAX_RESULTS
+                session.result_lookup()(b"", Source("read", '{"path":"$"}'))
+        except Exception as error:
+            errors.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=see, args=(name,)) for name in "abcd"]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert errors == []
+    assert session._bytes == sum(one.size for one in session._results.values())

@@ -15,7 +15,9 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Call, Denied, KeyPair, Trust, grant, limit, must
+from hessra_agents import Call, Denied, KeyPair, Ledger, Session, Trust, grant, limit, must
+from hessra_agents.ledger.model import DeniedCall
+from hessra_agents.verify.verifier import Possession
 from tests.support.world import ANA, BO, EVE, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -264,7 +266,7 @@ async def test_a_call_that_cannot_be_read_is_answered_as_a_refusal(
 
 
 @pytest.mark.parametrize(
-    "call", [{}, {"type": "image_url"}, 5, None, "send_email", {"function": "send_email"}]
+    "call", [{}, {"name": "send_email"}, 5, None, "send_email", {"function": "send_email"}]
 )
 async def test_what_is_no_call_has_no_answer(world: World, call: object) -> None:
     """Without a shape there is no form to answer in: the program is told, and nothing runs."""
@@ -402,10 +404,30 @@ async def test_a_root_that_is_removed_ends_what_it_signed(world: World) -> None:
     with world.refuses("unknown_root"):
         await desk.call("send_email", MAIL)
     with world.refuses("unknown_root"):
+        desk.decide(Call.of("send_email", MAIL))
+    with world.refuses("unknown_root"):
         async with block:
             world.ran.append(("in the block", {}))
     world.guard.trust = kept
     assert await desk.call("send_email", MAIL)
+
+
+async def test_the_refusals_to_a_toolbox_whose_root_was_removed_are_on_record(world: World) -> None:
+    refused: list[str] = []
+
+    class Recording(Ledger):
+        async def record_denial(self, denied: DeniedCall, operation_id: bytes) -> None:
+            refused.append(str(denied.denied))
+
+    ledger = Recording.memory()
+    ledger._keeps_records = True
+    world.guard.settings.ledger = ledger
+    desk = world.guard.toolbox(world.issue())
+    world.guard.trust = Trust()
+    with world.refuses("unknown_root"):
+        await desk.call("send_email", MAIL)
+    assert len(refused) == 1
+    assert refused[0].startswith("send_email: ")
 
 
 async def test_a_tools_own_refusal_is_told_as_a_failure(world: World) -> None:
@@ -474,7 +496,18 @@ async def test_a_whole_message_is_answered(world: World, message: object) -> Non
 
 
 @pytest.mark.parametrize(
-    "message", [None, [], {"role": "assistant", "content": "no calls"}, {"tool_calls": []}]
+    "message",
+    [
+        None,
+        [],
+        {"role": "assistant", "content": "no calls"},
+        {"tool_calls": []},
+        [{"type": "image_url"}],
+        {"role": "user", "content": [CALLS["anthropic"]("send_email", MAIL)]},
+        {"type": "mcp_tool_result", "content": [CALLS["anthropic"]("send_email", MAIL)]},
+        [{"type": "tool_result", "content": [CALLS["anthropic"]("send_email", MAIL)]}],
+        [{"role": "user", "content": [CALLS["anthropic"]("send_email", MAIL)]}],
+    ],
 )
 async def test_a_message_without_calls_has_no_answers(world: World, message: object) -> None:
     """As OpenAI's ``tool_calls``, None where there are none."""
@@ -482,10 +515,12 @@ async def test_a_message_without_calls_has_no_answers(world: World, message: obj
 
 
 async def test_a_call_without_arguments_may_say_nothing(world: World) -> None:
-    """Some models write an empty text there."""
-    call = {"id": "1", "function": {"name": "now", "arguments": ""}}
-    (answer,) = await world.guard.toolbox(world.issue(grant("now"))).answer([call])
-    assert told(answer) == "0"
+    """Some models write an empty text there, and some languages write an empty object as a list."""
+    nothings: list[Any] = ["", " ", "null", "[]", [], None, "{}", {}]
+    for nothing in nothings:
+        call = {"id": "1", "function": {"name": "now", "arguments": nothing}}
+        (answer,) = await world.guard.toolbox(world.issue(grant("now"))).answer([call])
+        assert told(answer) == "0"
 
 
 async def test_a_decorated_method_gets_its_object_by_add(world: World) -> None:
@@ -508,6 +543,48 @@ async def test_a_decorated_method_gets_its_object_by_add(world: World) -> None:
     assert await desk.call("peek", {"label": "a"}) == "ana:a"
     with pytest.raises(ValueError, match="object already"):
         world.guard.add(other.peek)
+
+
+async def test_an_object_that_is_named_is_the_one_that_is_called(world: World) -> None:
+    """An added object is the one that calls by name run on; a method of another object stays with that."""
+
+    class Box:
+        def __init__(self, owner: str) -> None:
+            self.owner = owner
+
+        @world.guard.tool
+        async def send(self) -> str:
+            return f"from {self.owner}"
+
+    ana, bo = Box("ana"), Box("bo")
+    desk = world.guard.toolbox(world.issue(grant("send")))
+    bound: Any = desk.bind(bo.send)
+    assert await bound() == "from bo"
+    world.guard.add(ana.send)
+    assert await desk.call("send", {}) == await desk.call(ana.send, {}) == "from ana"
+    assert await bound() == await desk.call(bo.send, {}) == "from bo"
+    later: Any = desk.bind(bo.send)
+    assert await later() == "from bo"
+
+
+async def test_a_toolbox_keeps_its_session(world: World) -> None:
+    """Another session would have seen nothing."""
+    desk = world.guard.toolbox(world.issue())
+    with pytest.raises(AttributeError):
+        desk.session = Session()  # type: ignore[misc]
+
+
+async def test_a_proof_is_made_with_the_key(world: World) -> None:
+    """To say that the key was shown is not to show it, and what is no proof is refused as such."""
+    key = KeyPair.generate()
+    held = world.issue(holder=key.public)
+    assert held.holder is not None
+    with pytest.raises(TypeError, match="shown with the key"):
+        Possession(held.holder.handle)
+    for proof in ({"call": b""}, 5, held):
+        with world.refuses("malformed"):
+            await world.guard.call(held, "send_email", MAIL, proof=proof)  # type: ignore[arg-type]
+    assert await world.guard.call(held, "send_email", MAIL, proof=Possession.show(held, key))
 
 
 async def test_a_toolbox_is_for_its_guard(world: World) -> None:

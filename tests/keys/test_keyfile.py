@@ -152,15 +152,19 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 MODES = [
     *((mode, 0o700, mode & 0o077 == 0) for mode in (0o600, 0o400, 0o640, 0o620, 0o610, 0o604, 0o602, 0o666)),
-    *((0o600, mode, mode & 0o077 == 0) for mode in (0o500, 0o710, 0o750, 0o720, 0o701, 0o755, 0o777, 0o1777)),
+    *((0o600, mode, True) for mode in (0o500, 0o700, 0o710, 0o750, 0o701, 0o755, 0o1777, 0o1775)),
+    *((0o600, mode, False) for mode in (0o720, 0o770, 0o775, 0o777, 0o702, 0o2775)),
 ]
 
 
 @pytest.mark.parametrize(("file", "folder", "private"), MODES, ids=lambda value: f"{value:o}")
-def test_a_key_that_others_can_reach_is_not_read(
+def test_a_key_that_others_can_reach_or_replace_is_not_read(
     tmp_path: Path, file: int, folder: int, private: bool
 ) -> None:
-    """Any bit for group or others, of the file or of its folder, refuses the key and says what to do."""
+    """Any bit for group or others of the file, and a folder in which others can replace it.
+
+    Nobody is told to change the mode of a folder: it may be a home, or ``/tmp``.
+    """
     pair, path = KeyPair.generate(), tmp_path / "keys" / "desk.pem"
     pair.save(path)
     path.chmod(file)
@@ -168,10 +172,14 @@ def test_a_key_that_others_can_reach_is_not_read(
     if private:
         assert KeyPair.load(path).public == pair.public
     else:
-        refused(lambda: KeyPair.load(path), str(path.parent), "chmod", pair=pair)
+        what = "mkdir -m 700" if folder != 0o700 else "chmod 600"
+        refused(lambda: KeyPair.load(path), str(path.parent), what, pair=pair)
         path.chmod(0o600)
-    if not private and folder != 0o700:
-        refused(lambda: pair.save(path.parent / "new.pem"), "chmod 700", pair=pair)
+    if private and folder & 0o200:
+        pair.save(path.parent / "new.pem")
+        assert stat.S_IMODE((path.parent / "new.pem").stat().st_mode) == 0o600
+    elif not private and folder != 0o700:
+        refused(lambda: pair.save(path.parent / "new.pem"), "mkdir -m 700", pair=pair)
         assert not (path.parent / "new.pem").exists()
 
 

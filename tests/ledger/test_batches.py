@@ -34,7 +34,7 @@ def statement(name: str, *values: Any) -> Steps[list[tuple[Any, ...]]]:
 
 def record(index: int) -> Steps[Any]:
     """A record of an operation that is named like its place."""
-    return statement("entry", 1, index, bytes([index]) * 16, "decision", b"{}", b"salt")
+    return statement("entry", 1, index, bytes([index]) * 16, "decision", b"{}", b"salt", b"mac")
 
 
 def within(store: Store, work: Callable[[Transaction], None]) -> None:
@@ -76,7 +76,7 @@ def test_what_is_taken_back_takes_nothing_else_along(store: Store, written: bool
                 run_steps(transaction, statement("spend", "proof", b"one", 1 << 40))
             run_steps(transaction, record(1))
             if written:
-                assert run_steps(transaction, statement("entry_of", bytes([1]) * 16, "decision"))
+                assert run_steps(transaction, statement("entry_of", 1, bytes([1]) * 16, "decision"))
             raise Denied(Reason.SPENT)
         with job(transaction):
             run_steps(transaction, statement("spend", "proof", b"two", 1 << 40))

@@ -16,7 +16,7 @@ from hessra_agents import Denied, KeyPair, Ledger, Reason, limit
 from hessra_agents.ledger import LedgerError
 from hessra_agents.tlog.notes import Checkpoint, sign
 from hessra_agents.verify.permit import Permit
-from tests.support.ledgers import Store, memory_of
+from tests.support.ledgers import Store, memory_of, opened_ledger
 from tests.support.world import ANA, MAIL, World
 
 pytestmark = pytest.mark.anyio
@@ -129,14 +129,14 @@ def kept(path: Path, calls: int = 3) -> None:
 def refused(path: Path, *said: str) -> None:
     """It is not opened, the text says why, and nothing of it stays behind: repaired, it opens."""
     with pytest.raises(LedgerError) as caught:
-        Ledger.open(path)
+        opened_ledger(path)
     assert str(path.name) in str(caught.value) or "log hessra-agents/" in str(caught.value)
     for words in said:
         assert words in str(caught.value)
 
 
 def opens(path: Path) -> None:
-    anyio.run(Ledger.open(path).aclose)
+    anyio.run(opened_ledger(path).aclose)
 
 
 def altered(path: Path, *statements: str) -> None:
@@ -156,17 +156,44 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_for_its_owner_alone(path: Path) -> None:
-    """It is made so, and refused when it is not; so are the log's folder and its key."""
+    """It is made so, and refused when it is not; so is the log's folder."""
     parts = [path, Path(f"{path}.log"), Path(f"{path}.log/0"), Path(f"{path}.log/0/key")]
     for part in (*parts, Path(f"{path}.lock"), Path(f"{path}.log/0/checkpoint")):
         assert part.stat().st_mode & 0o077 == 0, part
-    for part, mode in ((path, 0o640), (path, 0o602), (parts[1], 0o750), (parts[2], 0o701), (parts[3], 0o644)):
+    for part, mode in ((path, 0o640), (path, 0o602), (parts[1], 0o750), (parts[2], 0o701)):
         before = part.stat().st_mode
         part.chmod(mode)
         with pytest.raises(LedgerError, match=r"others|nobody else|chmod"):
-            Ledger.open(path)
+            opened_ledger(path)
         part.chmod(before)
     opens(path)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", ".lock"])
+def test_what_another_user_put_beside_a_file_is_not_used(tmp_path: Path, suffix: str) -> None:
+    """It would be read as part of the ledger, or what is written would be read by its owner."""
+    beside = tmp_path / f"hessra.db{suffix}"
+    beside.touch()
+    beside.chmod(0o666)
+    with pytest.raises(LedgerError, match=rf"hessra.db{suffix}: others can reach it"):
+        opened_ledger(tmp_path / "hessra.db")
+    assert beside.read_bytes() == b""
+    beside.unlink()
+    beside.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LedgerError, match="is a symbolic link"):
+        opened_ledger(tmp_path / "hessra.db")
+    assert not (tmp_path / "elsewhere").exists()
+    beside.unlink()
+    opens(tmp_path / "hessra.db")
+
+
+def test_a_folder_where_every_user_can_replace_files_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(LedgerError, match=r"every user can replace the files in it.*chmod o-w"):
+        opened_ledger(tmp_path / "hessra.db")
+    assert list(tmp_path.iterdir()) == []
+    tmp_path.chmod(0o1777)
+    opens(tmp_path / "hessra.db")
 
 
 def test_the_key_of_a_log_is_there_only_when_it_is_whole(
@@ -226,7 +253,7 @@ def test_a_file_whose_tables_were_altered_is_refused(path: Path, statement: str)
 def test_a_file_of_a_newer_version_or_of_other_migrations_is_refused(path: Path) -> None:
     altered(path, "pragma user_version = 99")
     refused(path, "newer version")
-    altered(path, "pragma user_version = 1")
+    altered(path, "pragma user_version = 2")
     opens(path)
     altered(path, "update migration set checksum = 'x'")
     refused(path, "other migrations")
@@ -332,7 +359,7 @@ def test_a_checkpoint_that_the_log_did_not_sign_is_refused(path: Path, what: str
     }
     checkpoint.write_text(found[what])
     with pytest.raises(LedgerError, match="its checkpoint is"):
-        Ledger.open(path)
+        opened_ledger(path)
     checkpoint.write_text(text)
     opens(path)
 
@@ -346,12 +373,12 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     refused(Path("/proc/hessra.db"))
     for address in ("", "mysql://host/db", "sqlite://hessra.db", "file://hessra.db"):
         with pytest.raises(LedgerError, match="the path of a file, or a postgresql:// address"):
-            Ledger.open(address)
+            opened_ledger(address)
 
 
 def test_every_process_writes_a_log_of_its_own(path: Path) -> None:
     """Two at a time have two; the next one takes the first that is free."""
-    first, second = Ledger.open(path), Ledger.open(path)
+    first, second = opened_ledger(path), opened_ledger(path)
     assert sorted(one.name for one in Path(f"{path}.log").iterdir()) == ["0", "1"]
     for one in (first, second):
         anyio.run(one.aclose)
@@ -397,18 +424,18 @@ async def test_a_checkpoint_that_is_kept_elsewhere_is_held_against_the_log(tmp_p
     await world.call(world.issue())
     await world.ledger.aclose()
     kept.write_text((tmp_path / "hessra.db.log" / "0" / "checkpoint").read_text())
-    await Ledger.open(where, checkpoints=kept).aclose()
+    await opened_ledger(where, checkpoints=kept).aclose()
     delete(where)
-    await Ledger.open(where).aclose()
+    await opened_ledger(where).aclose()
     with pytest.raises(LedgerError, match="not of a log of"):
-        Ledger.open(where, checkpoints=kept)
+        opened_ledger(where, checkpoints=kept)
     with pytest.raises(LedgerError, match="No such file"):
-        Ledger.open(where, checkpoints=tmp_path / "none")
+        opened_ledger(where, checkpoints=tmp_path / "none")
 
 
 async def test_closing_twice_closes_nothing_of_anybody_else(tmp_path: Path) -> None:
     """The number of the lock's file may be another file's by then."""
-    ledger = Ledger.open(tmp_path / "hessra.db")
+    ledger = opened_ledger(tmp_path / "hessra.db")
     await ledger.aclose()
     others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
     await ledger.aclose()
@@ -419,7 +446,7 @@ async def test_closing_twice_closes_nothing_of_anybody_else(tmp_path: Path) -> N
 async def test_a_log_whose_first_record_was_lost_is_made_again(tmp_path: Path) -> None:
     """Its own row went with the transaction; what comes later is not a log that nobody names."""
     where = tmp_path / "hessra.db"
-    ledger = Ledger.open(where)
+    ledger = opened_ledger(where)
     world = World(ledger=ledger)
     shutil.move(where, tmp_path / "away")
     with world.refuses("unavailable"):

@@ -12,15 +12,15 @@ from typing import Any
 import anyio
 import pytest
 
-from hessra_agents import Ledger
 from hessra_agents.ledger import LedgerError
 from hessra_agents.ledger.log.reader import Log, Logs, LogTiles
 from hessra_agents.ledger.log.recovery import broken_logs, fork
-from hessra_agents.ledger.log.search import NO_OUTCOME, RecordQuery, latest, search
+from hessra_agents.ledger.log.search import NO_OUTCOME, RecordQuery, search
 from hessra_agents.ledger.log.verify import verify
 from hessra_agents.tlog.export import ExportError, check, check_proof
 from hessra_agents.tlog.merkle import Tree, inclusion, leaf_hash
 from hessra_agents.tlog.notes import Checkpoint
+from tests.support.ledgers import opened_ledger
 from tests.support.world import ANA, EVE, MAIL, World
 
 NOW = 1_800_000_000
@@ -39,7 +39,9 @@ class Place:
         """One guard, so many permitted calls (2 records each), and what else is wanted."""
 
         async def work() -> None:
-            world = World(ledger=Ledger.open(self.where, keep_arguments=keep_arguments, state_dir=self.state))
+            world = World(
+                ledger=opened_ledger(self.where, keep_arguments=keep_arguments, state_dir=self.state)
+            )
             capability = world.issue()
             for number in range(count):
                 await world.call(capability, arguments={"to": ANA, "body": f"mail {number}"})
@@ -92,9 +94,9 @@ def the(logs: Logs) -> Log:
 def test_a_decision_is_found_with_its_outcome(store: Place) -> None:
     store.fill(3, then=refuse)
     with store.logs() as logs:
-        found = latest(logs, 10)
+        found = search(logs, RecordQuery(), 10)
         assert [one.verdict for one in found] == ["permitted, done"] * 3 + ["refused: constraint"]
-        assert [one.verdict for one in latest(logs, 1)] == ["refused: constraint"]
+        assert [one.verdict for one in search(logs, RecordQuery(), 1)] == ["refused: constraint"]
         assert (the(logs).size, the(logs).checkpoint.size) == (7, 7)  # type: ignore[union-attr]
 
 
@@ -102,7 +104,7 @@ def test_a_decision_without_an_outcome_is_shown_as_that(file: Place) -> None:
     file.fill(1)
     file.sql("delete from entry where kind = 'outcome'")
     with file.logs() as logs:
-        assert [one.verdict for one in latest(logs, 9)] == [f"permitted, {NO_OUTCOME}"]
+        assert [one.verdict for one in search(logs, RecordQuery(), 9)] == [f"permitted, {NO_OUTCOME}"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_decision_without_an_outcome_is_shown_as_that(file: Place) -> None:
         (RecordQuery(verdict="constraint"), 1),
         (RecordQuery(since=NOW), 6),
         (RecordQuery(since=NOW + 1), 0),
-        (RecordQuery(until=NOW), 0),
+        (RecordQuery(before=NOW), 0),
         (RecordQuery(arguments=(("body", "mail 3"),)), 1),
         (RecordQuery(arguments=(("body", "mail 3"), ("to", ANA))), 1),
         (RecordQuery(arguments=(("to", EVE),)), 1),
@@ -308,38 +310,48 @@ def test_an_older_checkpoint_shows_a_log_that_was_written_anew(file: Place) -> N
     assert "an older checkpoint covers 99 records, and the store has the first 20" in file.findings(later)[0]
 
 
-def test_a_log_of_another_machine_is_checked_as_far_as_can_be(store: Place, tmp_path: Path) -> None:
-    store.fill(2)
+def test_a_log_of_another_machine_is_audited_by_a_key_that_is_kept(store: Place, tmp_path: Path) -> None:
+    """The checkpoint comes from the store; whether its key is the log's, the store cannot say."""
+    store.fill(150)
+    with store.logs() as logs:
+        key = logs.directory.states()[0].verifier
     with Logs(store.where, state_dir=tmp_path / "elsewhere") as logs:
         (found,) = verify(logs)
-    assert (found.size, found.covered, found.findings) == (4, 0, [])
-    assert "no checkpoint" in found.notes[0]
+        assert (found.size, found.covered, found.claimed, found.unknown) == (300, 0, 300, key)
+        assert found.findings == []
+        assert f"only the store says that {key} is its key" in found.notes[0]
+        (found,) = verify(logs, keys=[key])
+        assert (found.covered, found.unknown, found.findings, found.notes) == (300, "", [], [])
+        assert the(logs).local is None
+        logs.export(the(logs), tmp_path / "out")
+        assert check_proof(logs.proof(the(logs), 7), logs.record(the(logs), 7).body, [key]).size == 300
+    assert check(tmp_path / "out", [key]).size == 300
 
 
-# Erasing
+FALSE = {
+    "another key": "update checkpoint set verifier = replace(verifier, 'A', 'B')",
+    "another checkpoint": "update checkpoint set note = replace(note, '300', '299')",
+    "nonsense": "update checkpoint set verifier = '', note = ''",
+}
 
 
-def test_what_is_erased_is_found_by_nobody_and_the_log_verifies(store: Place) -> None:
-    store.fill(3, keep_arguments=True)
-    mail = RecordQuery(arguments=(("body", "mail 1"),))
-    with store.logs() as logs:
-        (found,) = search(logs, mail)
-        assert logs.erase(the(logs), found.record.index)
-        assert not logs.erase(the(logs), found.record.index)
-        assert logs.record(the(logs), found.record.index).opening is None
-        assert search(logs, mail) == []
-    assert store.findings() == []
-
-
-def test_nothing_of_what_is_erased_is_left_in_the_file(file: Place) -> None:
-    file.fill(3, keep_arguments=True)
-    with file.logs() as logs:
-        opening = logs.record(the(logs), 2).opening
-        assert opening is not None
-        assert logs.erase(the(logs), 2)
-    with sqlite3.connect(file.where) as db:
-        db.execute("pragma wal_checkpoint(truncate)")
-    assert opening[16:] not in Path(file.where).read_bytes()
+@pytest.mark.parametrize("what", FALSE)
+def test_a_checkpoint_of_the_store_counts_only_as_it_was_signed(
+    file: Place, tmp_path: Path, what: str
+) -> None:
+    """On the machine that has the log's key, the folder's checkpoint counts, and the log goes on."""
+    file.fill(150)
+    file.sql(FALSE[what])
+    with Logs(file.where, state_dir=tmp_path / "elsewhere") as logs:
+        (found,) = verify(logs)
+        assert (found.covered, found.claimed) == (0, 0)
+        assert found.findings
+        with pytest.raises(ValueError, match="no checkpoint"):
+            logs.export(the(logs), tmp_path / "out")
+    assert file.findings() == []
+    file.fill(1)
+    with Logs(file.where, state_dir=tmp_path / "elsewhere") as logs:
+        assert verify(logs)[0].claimed == 302
 
 
 # Forking

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents import Call, Denied, Reason
+from hessra_agents import Call, Denied, KeyPair, Reason, approved_by, limit
 from hessra_agents.call.canonical import encode, parse
 from hessra_agents.ledger import records
+from hessra_agents.ledger.approval_requests import ApprovalRequest
 from hessra_agents.ledger.model import DeniedCall, Outcome, new_operation_id
+from tests.support.world import MAIL, World
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NAMES = st.dictionaries(TEXT.filter(lambda name: name and name[0] != "/"), st.integers() | TEXT, max_size=4)
@@ -33,6 +36,50 @@ def test_names_are_sorted_by_utf_16_also_where_code_points_are_not() -> None:
     refusal = DeniedCall(denied, audience="mail", time=1, call=call, capability=None)
     body, _ = records.denial_record(refusal, new_operation_id(), keep_arguments=False)
     assert body.index("\U0001f600".encode()) < body.index("\ue000".encode())
+
+
+def test_a_key_has_one_spelling_in_every_record() -> None:
+    """The one that every command takes: what a record says can be pasted behind --holder."""
+    holder, boss = KeyPair.generate(), KeyPair.generate()
+    world = World()
+    held = world.issue(approved_by(boss.public), holder=holder.public)
+    call = Call.of("send_email", MAIL)
+    given: dict[str, Any] = {
+        "proof": world.prove(held, holder),
+        "approvals": held.approve(call, key=boss, now=world.now),
+    }
+    permit = world.guard.decide(held, call, **given)
+    permitted = json.loads(records.permit_record(permit, new_operation_id(), keep_arguments=False)[0])
+    refusal = DeniedCall(Denied(Reason.REVOKED), audience="mail", time=1, call=call, capability=held)
+    refused = json.loads(records.denial_record(refusal, new_operation_id(), keep_arguments=False)[0])
+    assert permitted["holder"] == refused["holder"] == str(holder.public)
+    assert permitted["approved_by"] == [str(boss.public)]
+
+
+def test_a_vote_says_who_voted_how_on_which_call() -> None:
+    boss, world = KeyPair.generate(), World()
+    capability = world.issue(approved_by(boss.public))
+    request = ApprovalRequest.of(capability, Call.of("send_email", MAIL), now=world.now)
+    vote = request.reject(boss, now=world.now, reason="not today")
+    record = json.loads(records.vote_record(request, vote, new_operation_id(), 1))
+    said = {name: record[name] for name in ("by", "approves", "reason", "subject", "object")}
+    assert said == {
+        "by": str(boss.public),
+        "approves": False,
+        "reason": "not today",
+        "subject": "agent:desk",
+        "object": "tool:send_email",
+    }
+
+
+def test_a_charge_says_which_limit_it_was() -> None:
+    """So that what is left can be told without the token."""
+    world = World()
+    permit = world.guard.decide(world.issue(limit(calls=3)), Call.of("send_email", MAIL))
+    body, _ = records.permit_record(permit, new_operation_id(), keep_arguments=False)
+    (charge,) = json.loads(body)["charges"]
+    assert (charge["limit"], charge["at_most"], charge["window"]) == ("at most 3 calls", 3, 0)
+    assert encode(parse(body)) == body
 
 
 @pytest.mark.parametrize("outcome", Outcome)

@@ -16,9 +16,10 @@ import anyio
 import pytest
 
 from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, Reason, approved_by, grant, limit, must
-from hessra_agents.ledger import ApprovalRequest, ApprovalVote, LedgerError
+from hessra_agents.ledger import ApprovalRequest, ApprovalVote, LedgerError, Outcome
 from hessra_agents.ledger import transactions as steps
 from hessra_agents.ledger.approval_requests import MAX_OPEN
+from hessra_agents.ledger.model import new_operation_id
 from hessra_agents.ledger.store import queue, writer
 from hessra_agents.ledger.store.connection import Steps, StoreError
 from tests.support.clocks import LoopTime, pass_time
@@ -182,6 +183,21 @@ async def test_the_caller_who_left_has_nothing_run_and_gets_back_what_may_be_giv
     assert [one.get("verdict") or one.get("outcome") for one in store.records()] == ["permitted", "not_run"]
     assert world.ran == []
     await world.call(held)
+
+
+@everywhere
+async def test_a_call_that_was_admitted_and_did_not_run_gets_back_what_may_be_given_back(
+    store: Store,
+) -> None:
+    """As one that is refused because its session has seen too much while it waited: also in memory."""
+    world = store.world()
+    held = world.issue(limit(calls=1, refund=True))
+    permit, id = world.guard.decide(held, Call.of("send_email", MAIL)), new_operation_id()
+    await world.ledger.admit(permit, id)
+    with world.refuses("spent"):
+        await world.call(held)
+    world.ledger.record(permit, id, Outcome.NOT_RUN)
+    assert await world.call(held)
 
 
 @shared
@@ -537,6 +553,55 @@ async def test_a_flood_of_requests_is_bounded_for_each_capability(store: Store) 
     assert len(await world.ledger.requests()) == MAX_OPEN + 1
     world.now += 1
     assert await world.ledger.requests() == []
+
+
+@everywhere
+async def test_a_delegate_that_floods_keeps_nobody_else_from_asking(store: Store) -> None:
+    """Not the one that delegated, nor its other delegates; nor does it get more by narrowing."""
+    world = store.world()
+    held = asking(world)
+    flooding, other = (held.attenuate(ttl=timedelta(minutes=m), now=world.now) for m in (5, 6))
+    narrowed = flooding.attenuate(ttl=timedelta(minutes=4), now=world.now)
+    for number in range(MAX_OPEN // 4):
+        await asked(world, narrowed, {**BODY, "body": f"narrowed {number}"})
+    with world.refuses("not_approved", "too many"):
+        await world.call(narrowed, "send_email", {**BODY, "body": "more"})
+    for number in range(MAX_OPEN // 4):
+        await asked(world, flooding, {**BODY, "body": str(number)})
+    with world.refuses("not_approved", "too many"):
+        await world.call(flooding, "send_email", {**BODY, "body": "more"})
+    await asked(world, other)
+    await asked(world, held)
+
+
+@everywhere
+async def test_one_vote_answers_every_check_that_asks_this_key(store: Store) -> None:
+    """The issuer and a holder ask the same person; another vote, which only one of them asks, is too few."""
+    world = store.world()
+    held = asking(world).attenuate(approved_by(ANA.public), ttl=timedelta(minutes=5), now=world.now)
+    id = await asked(world, held)
+    await voted(world, id, BO)
+    assert await asked(world, held) == id
+    await voted(world, id, ANA)
+    await world.call(held)
+    assert len(world.ran) == 1
+    (request,) = await world.ledger.requests(id)
+    assert request.state == "used"
+
+
+@everywhere
+async def test_a_vote_for_one_of_two_checks_is_none(store: Store) -> None:
+    world = store.world()
+    held = asking(world).attenuate(approved_by(ANA.public), ttl=timedelta(minutes=5), now=world.now)
+    id = await asked(world, held)
+    (request,) = await world.ledger.requests(id)
+    vote = request.approve(ANA, now=world.now)
+    first, second = vote.statement.split()
+    for statement in (first, second, f"{first} {first}", f"{second} {first}", f"{vote.statement} {first}"):
+        with pytest.raises(ValueError, match="not signed for this request"):
+            await world.ledger.vote(id, replace(vote, statement=statement))
+    await world.ledger.vote(id, vote)
+    await world.call(held)
 
 
 @everywhere

@@ -142,6 +142,6 @@ async def test_true_is_not_one_in_a_definition_that_was_approved(era: str) -> No
 
     first = await catalog.find("t", fetch)
     assert first is not None
-    assert first.pinned
+    assert not first.unusable
     catalog.observe([other])
     assert not catalog.is_fresh("t")

@@ -15,13 +15,16 @@ from anyio.abc import SocketStream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessra_agents import grant
+from hessra_agents import grant, must
+from hessra_agents.mcp import RequestAuthorizer
+from hessra_agents.mcp.authorization.requests import CAPABILITY
 from hessra_agents.mcp.proxy.http_upstream import proxy_http
 from hessra_agents.mcp.transport.http_response import AnswerMemory, Reply
 from hessra_agents.mcp.transport.messages import RpcError
 from hessra_agents.mcp.transport.sse import EventBlock, blocks
 from tests.support.clocks import backend, pass_time
 from tests.support.http_world import JSON, HttpWorld, answering, http, post, request, routing, said, served
+from tests.support.mcp_world import READ
 
 pytestmark = pytest.mark.anyio
 
@@ -201,7 +204,6 @@ async def test_calls_of_a_server_that_does_not_list_its_tools_are_refused(files:
 
     for listed in (
         sending(lambda m: http(answer(m, {"tools": "none"}))),
-        sending(lambda m: http(answer(m, {"tools": [], "nextCursor": "again"}))),
         sending(lambda m: http(b"", status="500 No")),
         sending(lambda m: b""),
     ):
@@ -292,8 +294,10 @@ async def test_an_event_shows_a_list_in_no_other_form(files: HttpWorld, name: st
         scripted(sending(odd), sending(odd)) as upstream,
         served(proxy_http(files.gate, upstream)) as url,
     ):
-        response = await post(url, request("tools/list", {}), JSON)
-    assert said(response)["result"]["tools"] == []
+        meta = {CAPABILITY: files.issue(grant("other")).token}
+        response = await post(url, request("tools/list", {"_meta": meta}), JSON)
+    told = said(response)
+    assert "error" in told if name == "a spelling" else told["result"]["tools"] == []
     assert "read_file" not in response.text
 
 
@@ -309,13 +313,35 @@ async def test_a_header_that_is_no_ascii_is_left_out(files: HttpWorld) -> None:
 async def test_all_pages_of_a_list_have_one_deadline(files: HttpWorld) -> None:
     async def slowly(stream: SocketStream, message: dict[str, Any]) -> None:
         pages.append(message)
-        pass_time(120)
-        await stream.send(http(answer(message, {"tools": [], "nextCursor": "more"})))
+        pass_time(12)
+        await stream.send(http(answer(message, {"tools": [], "nextCursor": f"{len(pages)}"})))
 
     pages: list[object] = []
     told = await called(files, sending(lambda m: b""), listed=slowly, timeout=300)
     assert told["result"]["_meta"]["dev.hessra/denial"]["reason"] == "unavailable"
     assert len(pages) == 3
+
+
+@pytest.mark.parametrize("header", ["mcp-session-id", "x-user"])
+async def test_each_session_and_each_user_has_tools_of_its_own(files: HttpWorld, header: str) -> None:
+    """What the server lists for one is not what it has for another."""
+
+    async def talk(stream: SocketStream, data: bytes) -> None:
+        head, _, body = data.partition(b"\r\n\r\n")
+        message = json.loads(body)
+        tools = LIST if b": one" in head else {"tools": []}
+        await stream.send(http(answer(message, tools if message["method"] == "tools/list" else DONE)))
+
+    bound = files.guard.toolbox(files.issue(grant("read_file", path=must.under("/srv")), bearer=True))
+    gate = RequestAuthorizer(files.guard, default_toolbox=bound)
+    call = request("tools/call", {"name": "read_file", "arguments": READ})
+    async with (
+        answering(talk) as upstream,
+        served(proxy_http(gate, upstream, forward_headers=["x-user"])) as url,
+    ):
+        for name, permitted in (("one", True), ("two", False)) * 2:
+            told = said(await post(url, call, {**JSON, header: name}))
+            assert (told["result"] == DONE) == permitted
 
 
 async def test_headers_do_not_tell_which_tools_there_are(files: HttpWorld) -> None:
@@ -353,13 +379,12 @@ async def test_the_stream_of_a_session_is_filtered(files: HttpWorld) -> None:
     changed = event('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
     script = sending(lambda m: http(answer(m, DONE)) if m else http(data + changed, STREAM))
     async with scripted(script) as upstream, served(proxy_http(files.gate, upstream)) as url:
-        await post(url, files.call(files.issue()))
-        assert files.gate.catalog._asked is not None
+        call = files.call(files.issue())
+        await post(url, call, {**routing(call), "mcp-session-id": "x"})
         async with httpx2.AsyncClient() as client:
             response = await client.get(url, headers={"accept": STREAM, "mcp-session-id": "x"})
     assert b"read_file" not in response.content
     assert b'"text":"done"' in response.content
-    assert files.gate.catalog._asked is None
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])

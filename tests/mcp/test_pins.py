@@ -80,15 +80,40 @@ def test_two_tools_of_one_name_cannot_be_pinned() -> None:
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
-    """The file holds digests and names; saving again replaces it as a whole."""
+    """The file holds the definitions, so that a person can compare; saving again replaces it as a whole."""
     path = tmp_path / "calc.json"
     Pins.of("old", []).save(path)
-    pins = Pins.of("calc", [TOOL, OTHER])
+    pins = Pins.of("calc", [TOOL, OTHER], "Add first.")
     pins.save(path)
 
     assert Pins.load(path) == pins
+    assert Pins.load(path).tools["add"]["description"] == "Add two numbers."
     assert [one.name for one in tmp_path.iterdir()] == ["calc.json"]
-    assert "numbers" not in path.read_text()
+
+
+def test_a_large_server_can_be_pinned(tmp_path: Path) -> None:
+    """More than the values and the bytes that a call may have."""
+    tools = [TOOL | {"name": f"t{number}", "description": "x" * 5000} for number in range(2000)]
+    pins = Pins.of("calc", tools)
+    pins.save(tmp_path / "calc.json")
+    assert Pins.load(tmp_path / "calc.json") == pins
+
+
+def test_one_tool_is_approved_and_the_others_stay_as_they_were() -> None:
+    changed, new = TOOL | {"title": "x"}, OTHER | {"name": "mul"}
+    now = Pins.of("calc", [changed, new])
+    pins = Pins.of("calc", [TOOL, OTHER], "Add first.")
+
+    assert pins.approving(now, ["add"]) == Pins.of("calc", [OTHER, changed], "Add first.")
+    assert pins.approving(now, ["mul", "sub"]) == Pins.of("calc", [TOOL, new], "Add first.")
+
+
+def test_an_objection_says_whether_a_definition_is_new_or_another_one() -> None:
+    pins = Pins.of("calc", [TOOL])
+
+    assert pins.objection(TOOL) == ""
+    assert "has changed since it was approved" in pins.objection(TOOL | {"title": "x"})
+    assert "was never approved" in pins.objection(OTHER)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
@@ -101,7 +126,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-GOOD = {"format": "hessra-agents/pins/1", "server": "s", "tools": {"add": "0" * 64}}
+ADD = {"name": "add", "inputSchema": {"type": "object"}}
+GOOD = {"format": "hessra-agents/pins/1", "server": "s", "instructions": None, "tools": {"add": ADD}}
 BAD = {
     "empty": "",
     "no JSON": "{",
@@ -112,17 +138,20 @@ BAD = {
     "another format": json.dumps(GOOD | {"format": "hessra-agents/pins/2"}),
     "a server that is no text": json.dumps(GOOD | {"server": 1}),
     "tools in a list": json.dumps(GOOD | {"tools": []}),
-    "a digest that is none": json.dumps(GOOD | {"tools": {"add": "0" * 63}}),
-    "a digest in capitals": json.dumps(GOOD | {"tools": {"add": "A" * 64}}),
-    "a tool twice": json.dumps(GOOD).replace('"add"', f'"add": "{"1" * 64}", "add"'),
-    "too long": json.dumps(GOOD) + " " * (1 << 20),
+    "instructions that are no text": json.dumps(GOOD | {"instructions": 1}),
+    "a definition that is none": json.dumps(GOOD | {"tools": {"add": "0" * 64}}),
+    "a definition of another name": json.dumps(GOOD | {"tools": {"sub": ADD}}),
+    "a definition without a name": json.dumps(GOOD | {"tools": {"add": {}}}),
+    "a definition with more": json.dumps(GOOD | {"tools": {"add": ADD | {"x": 1}}}),
+    "a tool twice": json.dumps(GOOD).replace('"add": {', '"add": {}, "add": {'),
+    "too long": json.dumps(GOOD) + " " * (16 << 20),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_file_that_says_anything_else_is_refused(tmp_path: Path, case: str) -> None:
     (tmp_path / "pins.json").write_text(json.dumps(GOOD))
-    assert Pins.load(tmp_path / "pins.json").digests == GOOD["tools"]
+    assert Pins.load(tmp_path / "pins.json").tools == GOOD["tools"]
     (tmp_path / "pins.json").write_text(BAD[case])
 
     with pytest.raises(ValueError, match="is not a file of pinned tools"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from hessra_agents.mcp.proxy import process_upstream as upstream
 from hessra_agents.mcp.proxy.process_upstream import proxy_process
 from tests.support.clocks import backend, pass_time, time_flies
 from tests.support.http_world import ENVELOPE, JSON, HttpWorld, post, request, routing, said, served
+from tests.support.ledgers import until
 from tests.support.mcp_world import ERAS, READ, refused, text_of
 from tests.support.processes import PATIENCE
 
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 each_era = pytest.mark.parametrize("era", ERAS)
 
-TOOLS = ("wait", "ask", "count", "change", "crash", "large", "environment", "process")
+TOOLS = ("wait", "ask", "count", "change", "extra", "crash", "large", "environment", "process")
 
 
 @pytest.fixture
@@ -120,7 +122,22 @@ async def test_what_a_server_asks_is_answered_by_the_client(files: HttpWorld) ->
 async def test_a_list_that_has_changed_is_asked_for_again(files: HttpWorld) -> None:
     async with through(files, "legacy") as client:
         await client.call_tool("change", {})
-        assert files.gate.catalog._asked is None
+        assert text_of(await client.call_tool("extra", {})) == "extra"
+
+
+async def test_each_session_has_the_tools_of_its_own_process(files: HttpWorld) -> None:
+    """A tool that one session has switched on is there for it, whatever the others list."""
+    bound = files.guard.toolbox(files.issue(grant("change"), grant("extra"), bearer=True))
+    files.gate = RequestAuthorizer(files.guard, default_toolbox=bound)
+    async with (
+        files.bridged() as url,
+        Client(url, mode="legacy") as one,
+        Client(url, mode="legacy") as other,
+    ):
+        await one.call_tool("change", {})
+        for _ in range(2):
+            refused(await other.call_tool("extra", {}), "not_granted", "there is no such tool")
+            assert text_of(await one.call_tool("extra", {})) == "extra"
 
 
 @each_era
@@ -265,30 +282,69 @@ async def test_a_session_is_reached_by_its_id_alone(files: HttpWorld) -> None:
 
 
 async def test_there_are_only_so_many_sessions(files: HttpWorld) -> None:
-    async with files.bridged("old", max_sessions=2) as url, httpx2.AsyncClient() as client:
-        first, _ = await opened(url), await opened(url)
+    """A session that has ended, or in which no capability was honored, makes room for another one."""
+    shown = request("tools/list", {"_meta": files.meta(files.issue())})
+    async with files.bridged("old", max_sessions=2) as url, httpx2.AsyncClient(timeout=PATIENCE) as client:
+        strange, first = await opened(url), await opened(url)
+        assert "result" in said(await post(url, shown, first))
+        second = await opened(url)
+        assert (await post(url, request("ping", {}), strange)).status_code == 404
+        assert "result" in said(await post(url, shown, second))
         assert (await post(url, request("initialize", {}), JSON)).status_code == 503
-        await client.delete(url, headers=first)
-        while (await post(url, request("initialize", {}), JSON)).status_code == 503:
-            pass
+        assert (await client.delete(url, headers=first)).status_code == 200
+        third = await opened(url)
+        for headers, status in ((first, 404), (second, 200), (third, 200)):
+            assert (await post(url, request("ping", {}), headers)).status_code == status
 
 
-@pytest.mark.parametrize("strange", [True, False])
-async def test_a_session_without_a_permitted_request_ends_soon(files: HttpWorld, strange: bool) -> None:
-    """Whoever has no capability could else take all the places there are."""
-    async with files.bridged("old", max_sessions=1) as url:
+async def test_a_handshake_that_fails_takes_a_place_until_its_process_has_ended(
+    files: HttpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else strangers could start any number of processes."""
+    for wait in ("_LEAVES", "_STOPS"):
+        monkeypatch.setattr(f"hessra_agents.mcp.transport.stdio.{wait}", 0.1)
+    refuse = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say(id=id, error={"code": 1, "message": str(os.getpid())})
+sys.stdout.flush()
+time.sleep(600)
+"""
+    found: list[int] = []
+    async with commanded(files, refuse, max_sessions=1) as url:
+        for _ in range(3):
+            told = said(await post(url, request("initialize", {}), JSON))
+            for process in found:
+                with pytest.raises(ProcessLookupError):
+                    os.kill(process, 0)
+            found.append(int(told["error"]["message"]))
+
+
+@pytest.mark.parametrize("known", [None, "tools/call", "tools/list"])
+async def test_a_session_in_which_no_capability_was_honored_ends_soon(
+    files: HttpWorld, known: str | None
+) -> None:
+    """Whatever it does: whoever has no capability could else take all the places there are."""
+    async with files.bridged("old", max_sessions=1) as url, httpx2.AsyncClient(timeout=PATIENCE) as client:
         headers = await opened(url)
-        if not strange:
-            params = {"name": "read_file", "arguments": READ, "_meta": files.meta(files.issue())}
-            assert "result" in said(await post(url, request("tools/call", params), headers))
-        pass_time(upstream._UNPROVEN)
-        status = (await post(url, request("ping", {}), headers)).status_code
-    assert status == (404 if strange else 200)
+        params = {"name": "read_file", "arguments": READ, "_meta": files.meta(files.issue())}
+        if known is not None:
+            assert "result" in said(await post(url, request(known, params), headers))
+        async with client.stream("GET", url, headers=headers) as stream:
+            pass_time(upstream._UNHONORED / 2)
+            assert (await post(url, request("ping", {}), headers)).status_code == 200
+            pass_time(upstream._UNHONORED / 2)
+            if known is None:
+                assert await stream.aread() == b""
+            status = (await post(url, request("ping", {}), headers)).status_code
+    assert status == (404 if known is None else 200)
 
 
 async def test_a_session_that_nobody_uses_ends(files: HttpWorld) -> None:
     async with files.bridged("old", idle_timeout=50) as url:
         headers = await opened(url)
+        shown = {"_meta": files.meta(files.issue())}
+        assert "result" in said(await post(url, request("tools/list", shown), headers))
         for idle, status in ((30, 200), (30, 200), (50, 404)):
             pass_time(idle)
             assert (await post(url, request("ping", {}), headers)).status_code == status
@@ -593,6 +649,87 @@ if method == "tools/call" and params["name"] == "wait":
     async with commanded(files, large, max_answer=2 << 20) as url:
         for _ in range(8):  # each gives back what it held
             assert "result" in said(await post(url, files.call(allowed(files), "wait", {})))
+
+
+@pytest.mark.parametrize("order", ['id=id, result={"text": text}', 'result={"text": text}, id=id'])
+async def test_an_answer_that_is_too_large_is_told_to_its_own_request(files: HttpWorld, order: str) -> None:
+    """At once, whatever else waits in the session; wherever the server writes the id."""
+    large = f"""
+if method == "tools/call":
+    if params["name"] == "wait":
+        text = "a" * 9000
+        sys.stdout.write(json.dumps(dict({order}, jsonrpc="2.0")) + "\\n")
+    id = None
+"""
+    capability = files.issue(grant("wait"), grant("count"))
+    told: list[Any] = []
+
+    async with commanded(files, large, timeout=math.inf, max_answer=4096) as url:
+        headers = await opened(url)
+
+        async def call(tool: str) -> None:
+            params = {"name": tool, "arguments": {}, "_meta": files.meta(capability, tool, {})}
+            told.append(said(await post(url, request("tools/call", params, id=tool), headers)))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, "count")
+            await call("wait")
+            group.cancel_scope.cancel()
+    assert [(one["id"], one["error"]["message"]) for one in told] == [
+        ("wait", "the server's message is too large")
+    ]
+
+
+async def test_five_megabytes_reach_a_client_of_the_sdk(files: HttpWorld) -> None:
+    """Its servers send a text twice: as content, and as structured content."""
+
+    @files.bare.tool()
+    async def large() -> str:
+        """Return much."""
+        return "a" * 5_000_000
+
+    capability = files.issue(grant("large"))
+    async with (
+        files.reversed() as url,
+        Client(with_capability(url, capability, key=files.key), mode="auto") as client,
+    ):
+        assert len(text_of(await client.call_tool("large", {}))) == 5_000_000
+
+
+async def test_a_question_to_a_person_buys_ten_minutes(files: HttpWorld) -> None:
+    """For everything that waits in the session, because it may be about any of it."""
+    ask = """
+if method == "tools/call":
+    if params["name"] == "wait":
+        say(id="q", method="elicitation/create", params={})
+        held = id
+    id = None
+elif method is None:
+    say(id=held, result={"content": []})
+"""
+    capability = files.issue(grant("wait"), grant("count"))
+    told: list[Any] = []
+    async with commanded(files, ask, timeout=300) as url, httpx2.AsyncClient(timeout=None) as client:
+        headers = await opened(url)
+
+        async def call(tool: str) -> None:
+            params = {"name": tool, "arguments": {}, "_meta": files.meta(capability, tool, {})}
+            told.append(said(await post(url, request("tools/call", params, id=tool), headers)))
+
+        async with (
+            client.stream("GET", url, headers=headers) as stream,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(call, "count")
+            group.start_soon(call, "wait")
+            lines = (line async for line in stream.aiter_lines() if line.startswith("data"))
+            assert json.loads((await anext(lines))[6:])["id"] == "q"
+            pass_time(599)
+            answer = {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}
+            assert (await post(url, answer, headers)).status_code == 202
+            await until(lambda: told)
+            pass_time(1)
+    assert [(one["id"], "result" in one) for one in told] == [("wait", True), ("count", False)]
 
 
 async def test_a_server_has_ended_whatever_it_leaves_behind(files: HttpWorld) -> None:

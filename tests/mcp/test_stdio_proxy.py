@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -24,8 +25,9 @@ from hessra_agents.mcp.proxy import process as processes
 from hessra_agents.mcp.proxy import stdio as relaying
 from hessra_agents.mcp.proxy.stdio import proxy_stdio
 from hessra_agents.mcp.transport import stdio as pipes
+from hessra_agents.mcp.transport.long_line import LongLine
 from hessra_agents.mcp.transport.messages import VERSION
-from hessra_agents.mcp.transport.stdio import LineReader, LineWriter, StartError
+from hessra_agents.mcp.transport.stdio import ChildProcess, LineReader, LineWriter, StartError
 from tests.support.clocks import pass_time, time_flies
 from tests.support.ledgers import Store
 from tests.support.processes import PATIENCE
@@ -62,7 +64,9 @@ class Line:
         assert os.write(self._to, data + b"\n") == len(data) + 1
 
     async def raw(self) -> bytes:
-        return await self._lines.__anext__() or b""
+        line = await self._lines.__anext__()
+        assert isinstance(line, bytes)
+        return line
 
     async def receive(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(await self.raw())
@@ -511,28 +515,32 @@ async def test_a_server_that_takes_nothing_holds_up_no_later_request(
 
 
 @pytest.mark.parametrize(
-    ("tools", "cursor"),
-    [([{}] * 3000, "2"), ([{"title": "x" * 5_000_000}], "2"), ([], "x" * 5_000_000)],
+    ("count", "long", "said"),
+    [(3000, "", "4,096 items"), (1, "x" * 3_000_000, "8 MiB"), (0, "x" * 5_000_000, "8 MiB")],
     ids=["many", "large", "cursors"],
 )
-async def test_a_list_without_measure_is_given_up_soon(tools: list[object], cursor: str) -> None:
-    asked = []
+async def test_a_list_without_measure_is_given_up_soon(count: int, long: str, said: str) -> None:
+    """The refusal says which measure."""
+    asked: list[str] = []
 
     async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
         asked.append(method)
-        return {"result": {"tools": tools, "nextCursor": cursor}}
+        tools = [{"name": f"{len(asked)} {number}{long}"} for number in range(count)]
+        return {"result": {"tools": tools, "nextCursor": f"{len(asked)}{long}"}}
 
     with pytest.raises(Denied) as caught:
         await list_all(ask, "tools/list", {})
     assert (caught.value.reason, len(asked)) == (Reason.UNAVAILABLE, 2)
+    assert said in str(caught.value)
 
 
 async def test_a_message_of_the_server_that_is_too_large_is_left_out(world: World, tmp_path: Path) -> None:
-    async with relayed(world, tmp_path, timeout=300, max_answer=69_000) as line:
-        big, echo = line.call("big"), line.call("echo")
-        assert (await line.receive())["id"] == echo
-        pass_time(300)
-        assert (await line.receive())["id"] == big
+    """Its own request is told so at once, whatever else waits."""
+    async with relayed(world, tmp_path, timeout=math.inf, max_answer=69_000) as line:
+        silent, big = line.call("silent"), line.call("big")
+        told = await line.receive()
+        assert (told["id"], told["error"]["message"]) == (big, "the server's message is too large")
+        assert silent != big
     async with relayed(world, tmp_path, max_answer=71_000) as line:
         line.call("big")
         assert len((await line.receive())["result"]["text"]) == 70_000
@@ -572,6 +580,19 @@ async def test_every_word_about_a_request_buys_time(world: World, tmp_path: Path
                 pass_time(200)
                 line.send({"method": "notifications/progress", "params": {}})
         assert (told["id"], late) == (id, [other])
+
+
+async def test_a_question_to_a_person_buys_ten_minutes(world: World, tmp_path: Path) -> None:
+    """For everything that waits, because it may be about any of it."""
+    async with relayed(world, tmp_path, timeout=300) as line:
+        silent, asks = line.call("silent"), line.call("asks")
+        assert (await line.receive())["method"] == "sampling/createMessage"
+        pass_time(599)
+        line.send({"id": "q1", "result": {}})
+        assert (await line.receive())["id"] == asks
+        pass_time(1)
+        told = await line.receive()
+        assert (told["id"], told["error"]["message"]) == (silent, "there was no answer within 300 seconds")
 
 
 async def test_a_client_that_does_not_read_for_a_while_gets_everything(world: World, tmp_path: Path) -> None:
@@ -632,7 +653,7 @@ async def test_the_relays_own_questions_are_the_callers_in_all_but_the_id(
     assert first["params"] == {"_meta": MODERN}
     assert second["params"] == {"_meta": MODERN, "cursor": "2"}
     assert call["params"]["_meta"] == {"progressToken": 7, **MODERN}
-    assert len(first["id"]) > 32
+    assert 1 << 30 <= first["id"] < 1 << 31
     assert first["id"] != second["id"]
 
 
@@ -781,6 +802,36 @@ async def test_a_server_that_cannot_be_started_is_no_server(world: World, tmp_pa
             await proxy_stdio(RequestAuthorizer(world.guard), command)
 
 
+def taken_descriptors() -> list[int]:
+    """All that there still are."""
+    taken: list[int] = []
+    with suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    return taken
+
+
+async def test_a_start_that_fails_keeps_no_descriptors() -> None:
+    """Whichever of those that it needs is the first that is missing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 9, hard))
+    held = taken_descriptors()
+    try:
+        for free in range(1, 8):
+            os.close(held.pop())
+            with pytest.raises(StartError):
+                async with ChildProcess.start(["cat"], max_bytes=1):
+                    pass
+            found = taken_descriptors()
+            for fd in found:
+                os.close(fd)
+            assert len(found) == free
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in held:
+            os.close(fd)
+
+
 async def test_tokens_are_in_no_log_at_any_level(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -818,7 +869,7 @@ async def test_a_pipe_takes_all_or_nothing_of_a_line() -> None:
     lines = LineReader(read, 1 << 20)
     async with anyio.create_task_group() as group:
         group.start_soon(outlet.run)
-        assert [len(await lines.__anext__() or b"") for _ in range(3)] == [600_000] * 3
+        assert [await lines.__anext__() for _ in range(3)] == [b"x" * 600_000] * 3
         await outlet.send(b"last")
         assert await lines.__anext__() == b"last"
         outlet.close()
@@ -840,14 +891,13 @@ async def test_what_is_written_without_waiting_has_a_limit() -> None:
     os.close(write)
 
 
-async def test_a_line_that_is_too_long_is_told_before_its_end() -> None:
-    """And is not kept until then."""
+async def test_of_a_line_that_is_too_long_its_ends_are_kept() -> None:
     read, write = os.pipe()
-    lines = LineReader(read, 1000)
-    os.write(write, b"x" * 2000)
-    assert await lines.__anext__() is None
-    os.write(write, b"x\nnext\n")
-    assert await lines.__anext__() == b"next"
+    lines = LineReader(read, 2000)
+    for size in (2001, 50_000):
+        os.write(write, b"a" * 1024 + b"x" * (size - 2048) + b"z" * 1024 + b"\nnext\n")
+        assert await lines.__anext__() == LongLine(b"a" * 1024, b"z" * 1024)
+        assert await lines.__anext__() == b"next"
     os.close(write)
     with pytest.raises(StopAsyncIteration):
         await lines.__anext__()

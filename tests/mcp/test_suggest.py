@@ -128,6 +128,37 @@ def test_a_few_lists_are_a_few_grants() -> None:
     assert not permits(capability, Call.of("t", {"x": ["b", "a"]}))
 
 
+def test_a_few_calls_are_not_combined() -> None:
+    """The rent of the landlord is not what the gym may get, and a rehearsal is no deletion."""
+    pay = of({"to": "landlord", "cents": 90000}, {"to": "gym", "cents": 2900})
+    delete = of({"id": 1}, {"id": 7, "dry_run": True}, tool="delete")
+    text = suggest_grants(pay + delete)
+    capability = issued(pay + delete)
+
+    assert text.count("[[grant]]") == 4
+    assert "# wider" not in text
+    assert all(permits(capability, call) for call in pay + delete)
+    assert not permits(capability, Call.of("t", {"to": "gym", "cents": 90000}))
+    assert not permits(capability, Call.of("delete", {"id": 7}))
+
+
+def test_each_of_a_few_has_its_own_bound() -> None:
+    """Where the other values are too many to be listed."""
+    calls = of(*({"to": to, "cents": cents + n} for to, cents in (("a", 0), ("b", 900)) for n in MANY))
+
+    assert suggest_grants(calls).count("[[grant]]") == 2
+    assert not permits(issued(calls), Call.of("t", {"to": "b", "cents": 0}))
+
+
+def test_combinations_that_were_not_seen_are_told() -> None:
+    """Where several grants would be too many."""
+    calls = of(*({"to": f"a{n}", "cents": n} for n in MANY))
+    text = suggest_grants(calls)
+
+    assert text.count("[[grant]]") == 1
+    assert "# wider than what was seen (40): every combination of what these arguments may be" in text
+
+
 def test_many_arguments_that_are_sometimes_there_are_grants_of_their_own() -> None:
     """More than six choices do not fit one grant."""
     calls = of(*({f"a{i}": 1 for i in range(8) if i != j} for j in range(8)))
@@ -219,6 +250,22 @@ def test_a_value_that_was_never_seen_is_refused_unless_the_file_says_wider(
     assume(encode(to_json(value)) not in known)
 
     assert not permits(issued(calls), Call.of(first.tool, {**first.arguments, name: value}))
+
+
+@given(sessions, st.data())
+def test_without_a_comment_only_what_was_seen_is_allowed(calls: list[Call], data: st.DataObject) -> None:
+    """Neither is a combination of its values, nor a call with fewer of them."""
+    text = suggest_grants(calls)
+    assume("# wider" not in text and "# ANYTHING" not in text)
+    tool = data.draw(st.sampled_from([call.tool for call in calls]))
+    seen = [call.arguments for call in calls if call.tool == tool]
+    mixed = {}
+    for name in {name for one in seen for name in one}:
+        source = data.draw(st.sampled_from(seen))
+        if name in source:
+            mixed[name] = source[name]
+
+    assert permits(issued(calls), Call.of(tool, mixed)) == (encode(mixed) in [encode(one) for one in seen])
 
 
 def test_a_proposal_of_numbers_keeps_their_digits() -> None:

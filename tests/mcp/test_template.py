@@ -141,6 +141,7 @@ def test_resources_and_prompts_are_offered_too() -> None:
     assert [(name, c.wants_value) for name, c in get.constraints] == [("text", True), ("tone", False)]
 
 
+ONE = {"properties": {"x": {"const": 1}}}
 NOT_GRANTED = {
     "a name that is none": tool("", {}),
     "a name that is too long": tool("x" * 257, {}),
@@ -153,7 +154,7 @@ NOT_GRANTED = {
 @pytest.mark.parametrize("case", NOT_GRANTED)
 def test_what_cannot_be_granted_is_said_in_a_comment(case: str) -> None:
     """And the rest of the file is as it would be without it."""
-    text = grant_template("s", [NOT_GRANTED[case], tool("good", {"type": "object"})])
+    text = grant_template("s", [NOT_GRANTED[case], tool("good", ONE)])
 
     assert "\n# Not granted: tool " in text
     assert [one.tool for one in read_grants(text)] == ["good"]
@@ -161,10 +162,57 @@ def test_what_cannot_be_granted_is_said_in_a_comment(case: str) -> None:
 
 def test_a_second_tool_of_the_same_name_is_not_granted() -> None:
     """Nobody could say which one was meant."""
-    text = grant_template("s", [tool("t", {}), tool("t", {"properties": {"x": {"const": 1}}})])
+    text = grant_template("s", [tool("t", ONE), tool("t", {"properties": {"x": {"const": 2}}})])
 
-    assert [str(one) for one in read_grants(text)] == ["t()"]
+    assert [str(one) for one in read_grants(text)] == ["t(x: omitted, or exactly 1)"]
     assert "its name is used twice" in text
+
+
+WITHHELD = {
+    "no arguments": (tool("env", {"type": "object"}), "it takes no arguments"),
+    "destructive": ({**tool("rm", ONE), "annotations": {"destructiveHint": True}}, "calls it destructive"),
+    "a claim": ({**tool("env", {}), "annotations": {"readOnlyHint": True}}, "it takes no arguments"),
+}
+
+
+@pytest.mark.parametrize("case", WITHHELD)
+def test_what_nobody_would_decide_on_is_granted_in_a_comment_only(case: str) -> None:
+    """With the reason; a server's word alone grants nothing."""
+    withheld, reason = WITHHELD[case]
+    text = grant_template("s", [withheld, tool("good", ONE)])
+
+    assert [one.tool for one in read_grants(text)] == ["good"]
+    assert f"# Not granted, {reason}" in text or reason in text
+    assert f'# tool = "{withheld["name"]}"' in text
+    marked = text.partition("remove the marks to grant it\n")[2].partition("\n\n")[0]
+    unmarked = [line.removeprefix("# ") for line in marked.splitlines()]
+    assert [one.tool for one in read_grants("\n".join(unmarked))] == [withheld["name"]]
+
+
+def test_paths_are_filled_in() -> None:
+    """Where a name says so and the schema says no more than that it is a string, or a list."""
+    text, names = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
+    told = {
+        **dict.fromkeys(("path", "file_path", "outputDir", "source"), text),
+        **dict.fromkeys(("paths", "files"), names),
+        **dict.fromkeys(("pathology", "content", "profile"), text),
+        "folder": {"enum": ["a"]},
+    }
+    made = grant_template("s", [tool("t", {"properties": told, "required": [*told]})], under="/srv")
+
+    found = tomllib.loads(made)["grant"][0]["arguments"]
+    below = {name for name, form in found.items() if form == {"under": "/srv"}}
+    assert below == {"path", "file_path", "outputDir", "source"}
+    each = {"each": {"of": {"under": "/srv"}, "empty": False}}
+    assert {name for name, form in found.items() if form == each} == {"paths", "files"}
+    assert found["folder"] == {"one_of": ["a"]}
+
+
+def test_what_is_cut_of_a_servers_words_is_counted_outside_of_them() -> None:
+    made = grant_template("s", [tool("t", ONE, "x" * 212), tool("u", ONE, "y" * 200)])
+
+    assert f'# "{"x" * 200}" (and 12 more characters)' in made
+    assert f'# "{"y" * 200}"\n' in made
 
 
 EVIL = (
@@ -222,7 +270,7 @@ def test_every_file_is_read_once_it_is_decided(tools: dict[str, dict[str, Any]],
     expected = {
         name: [one for one in properties if can_be_named("t", one)]
         for name, properties in tools.items()
-        if can_be_named(name)
+        if can_be_named(name) and any(can_be_named("t", one) for one in properties)
     }
 
     text = grant_template(words, offered)

@@ -14,7 +14,8 @@ from biscuit_auth import BiscuitBuilder
 from biscuit_auth import KeyPair as BiscuitKeyPair
 
 from hessra_agents import Call, Denied, KeyPair, grant, must
-from hessra_agents.call.facts import MAX_ELEMENTS
+from hessra_agents.call.canonical import MAX_DEPTH
+from hessra_agents.call.facts import MAX_ELEMENTS, MAX_KEY
 from hessra_agents.grants.grants import MAX_BRANCHES
 from hessra_agents.tokens.admission import MAX_EACH, admit
 from hessra_agents.tokens.format import blocks as wire
@@ -305,6 +306,33 @@ def test_a_list_for_every_element_is_bounded(world: World) -> None:
     call = Call.of("store", {"value": ["x"] * MAX_ELEMENTS})
     assert call.fact("arg_strs", "value")
     assert Call.of("store", {"value": ["x"] * (MAX_ELEMENTS + 1)}).fact("arg_strs", "value") is None
+
+
+DEEPEST = "/value" + "/0" * (MAX_DEPTH - 1)
+KEYS = {
+    "more steps than arguments are deep": (DEEPEST, f"{DEEPEST}/0"),
+    "more characters than a key has": ("x" * MAX_KEY, "x" * (MAX_KEY + 1)),
+    "an escape that is none": ("/value/~0~1", "/value/~2"),
+    "half an escape": ("/value/~0", "/value/~"),
+}
+
+
+@pytest.mark.parametrize("which", KEYS)
+def test_a_place_has_one_key_of_bounded_length(world: World, which: str) -> None:
+    """In a clause and in a limit: or one place could be asked about in many ways, each of them costly."""
+    for key, refused in zip(KEYS[which], (False, True), strict=True):
+        handle = "0" * 32
+        for source in (
+            f'resource("tool:store"), arg_str("{key}", "x")',
+            f'resource("tool:store"), result_of("{key}", "store", "{{\\"path\\":\\"$\\"}}")',
+            f'limit("{handle}", "sum:{key}", 5)',
+        ):
+            data = forge.raw(forge.append_source(world.issue(), f"check if {source}"))
+            if refused:
+                with pytest.raises(Denied, match="outside_profile"):
+                    admit(read_blocks(data))
+            else:
+                assert admit(read_blocks(data))
 
 
 def test_what_no_guard_would_read_is_not_issued(world: World) -> None:

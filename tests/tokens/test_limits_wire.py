@@ -255,7 +255,7 @@ def test_limits_and_approvals_in_words() -> None:
         f"  each call of tool:pay, tool:read approved by {ANA}",
         f"  each call approved by 2 of {ANA}, {BO}, {CEM}",
         "  at most 1 call",
-        "  sum of amount at most 500 in any 3600 s of tool:pay, refunded if the tool fails",
+        "  sum of amount at most 500 in any 1h of tool:pay, refunded if the tool fails",
     ]
     assert said[-2:] == [f"  each call approved by {BO} or {DEB}", "  sum of 'a\\nb' at most 2"]
 

@@ -88,7 +88,7 @@ def test_what_the_schema_does_not_say_is_refused(case: str) -> None:
     assert words in refusal(schema, arguments)
 
 
-ALLOWED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+ALLOWED: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "exact types": (of(n={"type": "integer"}, s={"type": "string"}), {"n": 5, "s": "5"}),
     "an argument omitted": (of(n={"type": "integer"}), {}),
     "a whole double": (of(n={"type": "integer"}), {"n": 1.0}),
@@ -124,6 +124,39 @@ ALLOWED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"p": {"name": "a"}},
     ),
     "a string that is JSON": (of(content={"type": "string"}), {"content": '{"a": 1}'}),
+    "no schema, which is one without arguments": (None, {}),
+    "the schema of no draft": ({"$schema": "http://json-schema.org/schema#"} | of(a={}), {"a": 1}),
+    "words that are null": (
+        {
+            "type": "object",
+            "properties": {"a": {"type": "string", "enum": None, "maxLength": None, "items": None}},
+            "required": None,
+            "additionalProperties": None,
+            "$defs": None,
+        },
+        {"a": "x"},
+    ),
+    "no properties": ({"type": "object", "properties": None}, {}),
+    "null itself": (of(a={"const": None}, b={"enum": [None]}), {"a": None, "b": None}),
+    "an anchor": (of(a={"$ref": "#A"}) | {"$defs": {"A": {"$anchor": "A", "type": "string"}}}, {"a": "x"}),
+    "an anchor of draft 7": (
+        of(a={"$ref": "#A"}) | {"definitions": {"A": {"$id": "#A", "type": "string"}}},
+        {"a": "x"},
+    ),
+    "its own address": (
+        of(a={"$ref": "https://a.example/s#/$defs/A"})
+        | {"$id": "https://a.example/s", "$defs": {"A": {"type": "string"}}},
+        {"a": "x"},
+    ),
+    "the end of its own address": (
+        of(a={"$ref": "s#/$defs/A"}) | {"$id": "https://a.example/s", "$defs": {"A": {"type": "string"}}},
+        {"a": "x"},
+    ),
+    "a part with an address that nothing refers to": (of(a={"$id": "A", "type": "string"}), {"a": "x"}),
+    "a generated schema": (
+        of(**{f"p{i}": {"anyOf": [{"type": "string"}, {"type": "null"}]} for i in range(1000)}),
+        {"p7": None},
+    ),
 }
 
 
@@ -133,7 +166,6 @@ def test_what_the_schema_says_passes(case: str) -> None:
 
 
 UNUSABLE: dict[str, Any] = {
-    "no schema": None,
     "true": True,
     "a list": [],
     "of a string": {"type": "string"},
@@ -143,14 +175,18 @@ UNUSABLE: dict[str, Any] = {
     "another resource": of(a={"$ref": "other.json#/a"}),
     "another document with such a part": of(a={"$ref": "x#/$defs/A"}) | {"$defs": {"A": {}}},
     "a part that is not there": of(a={"$ref": "#/$defs/none"}),
-    "a part of itself by another name": of(a={"$id": "https://a.example/b", "type": "string"}),
+    "a part of itself by another name": of(a={"$id": "https://a.example/b", "$ref": "#/properties/b"}, b={}),
+    "an anchor that is not there": of(a={"$ref": "#A"}),
+    "an anchor that is there twice": of(a={"$ref": "#A"}, b={"$anchor": "A"}, c={"$anchor": "A"}),
+    "no address": of(a={"$ref": "http://[/s"}) | {"$id": "http://a.example/s"},
+    "an address that is no text": of(a={"$ref": "x"}) | {"$id": 7},
     "a dynamic reference": of(a={"$dynamicRef": "#a"}),
     "properties in a list": {"type": "object", "properties": []},
-    "required for one": of(a={"type": "string", "required": True}),
     "a negative length": of(a={"maxLength": -1}),
     "too deep": of(a=eval("{'items': " * 40 + "{}" + "}" * 40)),
     "too large": of(a={"enum": ["x" * 300_000]}),
     "too many": of(**{f"a{i}": {"anyOf": [{}, {}, {}, {}]} for i in range(1500)}),
+    "too many anchors": of(**{f"a{i}": {"$ref": "#A"} for i in range(4000)}),
     "a chain": of(a={"$ref": "#/$defs/0"})
     | {"$defs": {str(i): {"$ref": f"#/$defs/{i + 1}"} for i in range(1500)} | {"1500": {}}},
 }
@@ -159,6 +195,22 @@ UNUSABLE: dict[str, Any] = {
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_a_schema_that_cannot_be_used_lets_nothing_through(case: str) -> None:
     assert refusal(UNUSABLE[case], {}).endswith("[unavailable]")
+
+
+def test_required_within_a_property_is_of_that_property() -> None:
+    """As in draft 3, which some generators write to this day."""
+    schema = of(a={"type": "string", "required": True}, b={"type": "string", "required": False})
+
+    assert refusal(schema, {"a": "x"}) == ""
+    assert refusal(schema, {"b": "x"}).endswith("'a' is missing [missing_argument]")
+
+
+def test_what_is_null_is_not_shown_but_for_a_default() -> None:
+    """A client may be as strict as the server is not."""
+    schema = InputSchema.of(of(a={"enum": None, "default": None}) | {"required": None})
+
+    assert schema.narrowed([], "tool:t")["properties"]["a"].keys() == {"default"}
+    assert "required" not in schema.narrowed([], "tool:t")
 
 
 HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NewType, NotRequired, Required
 from uuid import UUID
 
 import pytest
+from annotated_types import GroupedMetadata
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -29,7 +30,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType, TypedDict
 
-from hessra_agents import Call, Denied, grant, must
+from hessra_agents import Call, Denied, from_result, grant, must
+from hessra_agents.tools.json_schema import narrowed
 from hessra_agents.tools.tool import Tool
 from tests.support.world import ANA, EVE, World
 
@@ -127,6 +129,13 @@ def test_bounds_around_and_inside_of_none_both_hold() -> None:
     assert not allows(both, {"x": None}), "null has no length"
 
 
+class Group(GroupedMetadata):
+    """Metadata that libraries take apart."""
+
+    def __iter__(self) -> Iterator[object]:
+        yield must.email("acme.com")
+
+
 @pytest.mark.parametrize(
     "hint",
     [
@@ -140,6 +149,13 @@ def test_bounds_around_and_inside_of_none_both_hold() -> None:
         Sent,
         Annotated[str, must.email],
         list[Annotated[str, must.email]],
+        Annotated[str, (must.email("acme.com"), must.max_length(30))],
+        Annotated[str, [must.email("acme.com")]],
+        Annotated[str, {"to": must.email("acme.com")}],
+        Annotated[str, Group()],
+        Annotated[str, from_result],
+        Annotated[str, must],
+        Annotated[str, (must.email,)],
     ],
 )
 def test_a_bound_that_would_be_lost_is_refused(hint: Any) -> None:
@@ -159,6 +175,66 @@ def test_many_bounded_parameters_make_few_branches() -> None:
     assert [len(pattern) for pattern in found.bounds] == [3] * 20
     assert allows(found, {"a3": ANA, "a4": None})
     assert not allows(found, {"a3": ANA, "a19": EVE})
+
+
+# --- unions that contain themselves ---
+
+
+class Leaf(BaseModel):
+    field: str
+
+
+class Not(BaseModel):
+    expr: Not | Maybe | Leaf
+
+
+class Maybe(BaseModel):
+    expr: Not | Maybe | Leaf
+
+
+class Negated(BaseModel):
+    kind: Literal["not"]
+    expr: Told
+
+
+class Possible(BaseModel):
+    kind: Literal["maybe"]
+    expr: Told
+
+
+class Branching(BaseModel):
+    left: Branching | None = None
+    rest: list[Branching] | dict[str, Branching] = []
+
+
+Told = Annotated[Negated | Possible, Field(discriminator="kind")]
+Lists = TypeAliasType("Lists", "list[Lists] | set[Lists] | int")
+Document = TypeAliasType("Document", "list[Document] | dict[str, Document] | str | None")
+for model in (Not, Maybe, Negated, Possible, Branching):
+    model.model_rebuild()
+
+
+@pytest.mark.parametrize("hint", [Not, Maybe | Leaf, list[Not], Not | None, Lists, dict[str, Lists]])
+def test_a_union_that_contains_itself_in_two_ways_needs_a_discriminator(hint: Any) -> None:
+    """To find that a value of a few hundred bytes is none of its choices could take days."""
+    with pytest.raises(TypeError, match=r"take: a union that contains itself .* Field\(discriminator"):
+        tool(hint)
+
+
+@pytest.mark.parametrize("hint", [Told, list[Told], Branching, Document, Leaf | Person | None])
+def test_other_unions_are_read_in_one_way(hint: Any) -> None:
+    """With a discriminator, of a list and an object, or without an end in itself."""
+    tool(hint)
+
+
+def test_a_schema_tells_the_defaults_of_the_function() -> None:
+    """Where JSON can say them, and where a call may omit them."""
+    found = tool(int, 2)
+    assert found.schema["properties"]["x"] == {"type": "integer", "default": 2}
+    assert "default" not in tool(Any, object()).schema["properties"]["x"]
+    for bound, told in ((must.optional(3), 2), (3, None)):
+        patterns = [grant("take", x=bound).branches(closed=True)]
+        assert narrowed(found.schema, "tool:take", patterns)["properties"]["x"].get("default") == told
 
 
 # --- signatures ---

@@ -20,7 +20,7 @@ from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 from hessra_agents import Session
 from hessra_agents.call.call import Call, digest
 from hessra_agents.call.canonical import Json, MalformedError
-from hessra_agents.call.facts import SIGNATURES, Values, escape, fact
+from hessra_agents.call.facts import SIGNATURES, Values, escape
 from hessra_agents.errors import Denied
 from hessra_agents.grants.clauses import Source
 from hessra_agents.grants.labels import label_means
@@ -75,7 +75,8 @@ def canonical(case: Row) -> Row:
 def facts_at(arguments: dict[str, Json], key: str) -> Row:
     """Every fact that is stated for one key, as JSON."""
     predicates = [name for name in SIGNATURES if (name == "arg_names") == (key == "")]
-    found = {name: fact(arguments, name, key) for name in predicates}
+    # each of a call of its own, because all together may cost more than one call's checks may
+    found = {name: Call.of("t", arguments).fact(name, key) for name in predicates}
     return {name: [_as_json(value) for value in values] for name, values in found.items() if values}
 
 
@@ -93,7 +94,7 @@ def facts_of(call: Call) -> Iterator[tuple[str, str, Values]]:
     arguments = call.arguments
     for key in ["", *_places(arguments)]:
         for name in SIGNATURES:
-            values = fact(arguments, name, key) if (name == "arg_names") == (key == "") else None
+            values = call.fact(name, key) if (name == "arg_names") == (key == "") else None
             if values is not None:
                 yield name, key, values
 
