@@ -315,7 +315,19 @@ def test_a_result_is_bounded(levels: int, width: int, leaf: Any) -> None:
 
 # Frames
 
-OF_FRAMES = ("[],", "{},", '"",', '{"a":1},', '"a":[', "[[", "1,", "null,", '"\\u0041",', "1e9,", '{"id":2.0},')
+OF_FRAMES = (
+    "[],",
+    "{},",
+    '"",',
+    '{"a":1},',
+    '"a":[',
+    "[[",
+    "1,",
+    "null,",
+    '"\\u0041",',
+    "1e9,",
+    '{"id":2.0},',
+)
 
 
 @CASES
