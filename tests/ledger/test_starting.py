@@ -56,6 +56,7 @@ def at_once(dsn: str, guards: int = GUARDS) -> Callable[[], list[str]]:
     def ended() -> list[str]:
         for one in threads:
             one.join(PATIENCE)
+        assert not any(one.is_alive() for one in threads)
         return found
 
     return ended
