@@ -18,7 +18,8 @@ from typing import Any
 
 from ..errors import Denied, Reason
 from .canonical import Json, MalformedError, parse_lenient, to_json, to_json_and_text, to_json_fast
-from .facts import Values, at, fact, work
+from .facts import WORK, Values, fact, work
+from .places import MISSING, find
 
 __all__ = ["MAX_ARGUMENTS", "MAX_NAME", "Call", "digest"]
 
@@ -44,10 +45,7 @@ def digest(domain: str, *parts: bytes) -> bytes:
 MAX_WORK = 8 << 20
 """Work that the facts about one call may cost, in bytes of text that are encoded once (see `facts.work`)."""
 
-_DIGEST = ("", "")  # the digest's key among the computed facts; no fact has it
-_NOTHING = object()
-_STEP, _ELEMENT = 64, 4
-"""Work of one step of a pointer, and of one element that is copied."""
+_DIGEST, _SPENT = "digest", "spent"  # keys among what is computed; no pointer and no fact has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,8 @@ class Call:
     canonical_json: bytes = field(repr=False)
     """The canonical JSON of the arguments (RFC 8785; integers with all their digits)."""
     _arguments: dict[str, Json] = field(repr=False, compare=False)
-    _known: dict[tuple[str, str], Values | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _places: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _work: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # facts by predicate and key, values by pointer, the digest, and the work that all this was
 
     @classmethod
     def of(
@@ -129,40 +124,40 @@ class Call:
         if known is None:
             parts = self.resource.encode(), self.operation.encode(), self.canonical_json
             known = self._known[_DIGEST] = (digest("hessra-agents/call/1", *parts),)
-        return known[0]  # type: ignore[return-value]
+        return known[0]
 
-    def fact(self, predicate: str, key: str) -> Values | None:
+    def fact(self, predicate: str, key: str, parameter: int | str | None = None) -> Values | None:
         """Return the values of one typed fact about this call, or None if the fact is not stated.
 
         Raises:
             Denied: ``too_large``, if the token requires too many facts about large arguments.
         """
-        named = (predicate, key)
-        known: Any = self._known.get(named, _NOTHING)
-        if known is _NOTHING:  # computed once for all branches, and within a budget
+        named = (predicate, key, parameter)
+        known = self._known.get(named, MISSING)
+        if known is MISSING:  # computed once for all branches, and within a budget
             value = self._at(key)
-            self._work[0] += work(value, predicate)
-            if self._work[0] > MAX_WORK:
+            if predicate == "arg_same":  # it is about two places
+                other = self._at(str(parameter))
+                value = MISSING if MISSING in (value, other) else [value, other]
+            spent = self._known.get(_SPENT, 0)
+            if predicate in WORK:
+                spent = self._known[_SPENT] = spent + work(value, predicate)
+            if spent > MAX_WORK:
                 raise Denied(Reason.TOO_LARGE, "the arguments are too large for the checks on them")
-            known = self._known[named] = None if value is _NOTHING else fact(value, predicate)
+            known = self._known[named] = None if value is MISSING else fact(value, predicate, parameter)
         return known  # type: ignore[no-any-return]
 
     def has(self, key: str) -> bool:
         """Return whether the call has a value at a place."""
-        return self._at(key) is not _NOTHING
+        return self._at(key) is not MISSING
 
     def _at(self, key: str) -> Any:
-        if key and key[0] != "/":
-            return self._arguments.get(key, _NOTHING)
-        if key not in self._places:
-            try:
-                value: Any = at(self._arguments, key)
-            except LookupError:
-                value = _NOTHING
-            self._places[key] = value
-            copied = len(value) if isinstance(value, list) and key[-1:] == ":" else 0
-            self._work[0] += _STEP * key.count("/") + _ELEMENT * copied
-        return self._places[key]
+        if key[:1] != "/":
+            return self._arguments.get(key, MISSING) if key else self._arguments
+        if key not in self._known:
+            self._known[key], cost = find(self._arguments, key)
+            self._known[_SPENT] = self._known.get(_SPENT, 0) + cost
+        return self._known[key]
 
 
 def _read(arguments: object) -> tuple[dict[str, Json], bytes]:

@@ -19,8 +19,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from ipaddress import ip_address
 
-__all__ = ["argv", "email", "operand", "path", "url"]
+__all__ = ["argv", "email", "hexadecimal", "host", "ip_url", "operand", "parent", "path"]
+__all__ += ["relative_path", "url"]
 
 MAX_PATH = 4096  # bytes: PATH_MAX of Linux
 MAX_URL = 8192  # characters; RFC 9110, 4.1 requires at least 8000
@@ -56,6 +59,27 @@ def path(text: str) -> str | None:
     return text if text == "/" else None if odd else text + "/"
 
 
+def parent(text: str) -> str | None:
+    """Return the folder of a canonical `path`, closed by one '/' (``/data/a`` -> ``/data/``), or None."""
+    closed = path(text)
+    return None if closed is None or closed == "/" else closed[: closed.rindex("/", 0, -1) + 1]
+
+
+def relative_path(text: str) -> str | None:
+    """Return a canonical relative path, closed by one '/' (``in/a.csv`` -> ``in/a.csv/``), or None.
+
+    It is what may follow the first '/' of a canonical `path`. Refused besides: ``:`` in the first component
+    (a drive, a scheme, a host to copy from), and ``-`` in front (an option).
+
+    Not protected: what `path` does not; and where the tool joins it to.
+
+    Source: RFC 3986, 4.2, for ``:``; CWE-88 for ``-``.
+    """
+    reading = _decoded(_AGAIN.sub("%", text), errors="replace") if "%" in text else text
+    closed = None if text == "" or _NOT_RELATIVE.match(reading) else path(f"/{text}")
+    return None if closed is None else closed[1:]
+
+
 def url(text: str) -> tuple[str, str] | None:
     r"""Return ``(origin, path)`` of a canonical http(s) URL (``('https://a.com:443', '/v1/')``), or None.
 
@@ -78,14 +102,21 @@ def url(text: str) -> tuple[str, str] | None:
 
     Source: RFC 3986, 2.1, 3.1 to 3.5, 6.2.2; RFC 1123, 2.1; RFC 5890, 2.3; WHATWG URL, "Host parsing".
     """
-    match = _URL.fullmatch(text) if len(text) <= MAX_URL else None
-    if match is None:
-        return None
-    scheme, host, port, location = match.groups("")
-    port = port or ("443" if scheme == "https" else "80")
-    if not _is_host(host) or int(port) > MAX_PORT or not _is_location(location):
-        return None
-    return f"{scheme}://{host}:{port}", location.removesuffix("/") + "/"
+    return _read_url(text, _URL, _is_host)
+
+
+def ip_url(text: str) -> tuple[str, str] | None:
+    """Return ``(origin, path)`` of a canonical http(s) URL whose host is an IP address, or None.
+
+    All as in `url`, but the host: four numbers in decimal without leading zeros (``10.0.0.5``), or IPv6 in
+    brackets in its one canonical spelling (``[2001:db8::1]``). Refused: IPv6 that embeds IPv4, which has two
+    spellings (``::ffff:0:0/96``, and ``::/96`` but ``::`` and ``::1``); zones (``%eth0``).
+
+    No URL has this fact and that of `url`, so no test on host names ever meets a number.
+
+    Source: RFC 3986, 3.2.2; RFC 5952, 4 and 5.
+    """
+    return _read_url(text, _IP_URL, _is_address)
 
 
 def email(text: str) -> tuple[str, str] | None:
@@ -108,6 +139,20 @@ def email(text: str) -> tuple[str, str] | None:
     if len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local) or "." not in domain or not _is_host(domain):
         return None
     return text, domain
+
+
+def host(text: str) -> str | None:
+    """Return a host name in lower case, or None; its letters of either case mean the same (RFC 4343, 2).
+
+    Refused: what `url` refuses as a host.
+    """
+    lower = text.lower() if text.isascii() else ""
+    return lower if _is_host(lower) else None
+
+
+def hexadecimal(text: str) -> str | None:
+    """Return a string of hexadecimal digits, of either case and at least one, in lower case, or None."""
+    return text.lower() if _HEX.fullmatch(text) else None
 
 
 def argv(value: object) -> str | None:
@@ -194,6 +239,8 @@ def _is_location(text: str) -> bool:
 _ENCODED_AGAIN = r"%(?:25)*(?:2[eE]|2[fF]|5[cC]|00)|%[0-9a-fA-F]?%(?:25)*(?:3[0-9]|[46][1-6])"
 _COMPONENT = re.compile(rf"/(?:/|\.\.?/|~|\s)|\s/|{_ENCODED_AGAIN}")
 _SEGMENT = re.compile(rf"/\s*+(?:\.\.?\s*+)?[;/]|{_ENCODED_AGAIN}")
+# '-' in front or ':' in the first component of a relative path, or what is compatible with them (NFKC).
+_NOT_RELATIVE = re.compile(r"[-\ufe63\uff0d]|[^/]*[:\u2a74\ufe13\ufe55\uff1a]")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _AGAIN = re.compile(r"%(?:25)+(?=[0-9A-Fa-f]{2})")  # encoded more than once
 # Encodings of characters that need none (RFC 3986, 6.2.2.2), of '/' and of '\'.
@@ -208,17 +255,42 @@ def _is_host(text: str) -> bool:
     return len(text) <= MAX_HOST and _HOST.fullmatch(text) is not None and not _NUMBER.fullmatch(last)
 
 
+def _is_address(text: str) -> bool:
+    try:
+        address = ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    number, brackets = int(address), address.version == 6
+    embeds = brackets and number > 1 and number >> 32 in (0, 0xFFFF)
+    return (f"[{address}]" if brackets else str(address)) == text and not embeds
+
+
+def _read_url(text: str, form: re.Pattern[str], is_host: Callable[[str], bool]) -> tuple[str, str] | None:
+    match = form.fullmatch(text) if len(text) <= MAX_URL else None
+    if match is None:
+        return None
+    scheme, host, port, location = match.groups("")
+    port = port or ("443" if scheme == "https" else "80")
+    if not is_host(host) or int(port) > MAX_PORT or not _is_location(location):
+        return None
+    return f"{scheme}://{host}:{port}", location.removesuffix("/") + "/"
+
+
 # RFC 1035, 2.3.1, as eased by RFC 1123, 2.1
 _LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # every browser reads a host that ends so as IPv4 (WHATWG URL)
 
+_HEX = re.compile(r"[0-9A-Fa-f]++")
+
 _PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+"  # RFC 3986, 3.3: pchar without percent encoding, and '/'
-_URL = re.compile(
-    r"(https?)://([a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
+_AFTER_HOST = (
+    r"(?::([1-9][0-9]{0,4}))?"
     rf"(/{_PLAIN}(?:%[0-9A-F]{{2}}{_PLAIN})*)?"
     rf"(?:\?{_PLAIN}(?:(?:[?]|%[0-9A-Fa-f]{{2}}){_PLAIN})*)?"
 )
+_URL = re.compile(rf"(https?)://([a-z0-9.-]+){_AFTER_HOST}")
+_IP_URL = re.compile(rf"(https?)://([0-9.]{{7,15}}|\[[0-9a-f:]{{2,39}}\]){_AFTER_HOST}")
 
 _ATOM = r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+"  # RFC 5322, 3.2.3: atext without '%' and '!'
 _LOCAL = re.compile(rf"(?![-/|]){_ATOM}(?:\.{_ATOM})*")

@@ -2,7 +2,8 @@
 
 A *branch* names one object and holds a list of *clauses*; it matches a call when every clause holds. A
 clause requires one typed fact (see `facts`) and *tests* its values. A *pattern* is a list of branches of
-which one must match. Constraints are written as clauses, tokens carry clauses, admission reads clauses
+which one must match. A *choice* is a list of *ways* of which one must hold, for calls of some objects: about
+one object it is a pattern. Constraints are written as clauses, tokens carry clauses, admission reads clauses
 back, the decision evaluates them and a refusal explains them: there is no second form.
 
 Every test is positive: a fact that is not stated makes the clause fail.
@@ -18,19 +19,36 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..call.call import Call
-from ..call.facts import SIGNATURES, Values, is_key
+from ..call.facts import OF_MANY, PARAMETERS, SIGNATURES, Values
+from ..call.places import is_key
 
-__all__ = ["SOURCED", "TESTS", "Branch", "Clause", "Operand", "Pattern", "Results", "Source", "Test"]
+__all__ = [
+    "SOURCED",
+    "SPARES_NOTHING",
+    "TESTS",
+    "Branch",
+    "Choice",
+    "Clause",
+    "Operand",
+    "Pattern",
+    "Results",
+    "Source",
+    "Test",
+]
 __all__ += ["by_argument", "sources"]
 
 SOURCED = frozenset({"result_of", "results_of"})
 """The facts that only a session can state."""
 
+SPARES_NOTHING = SOURCED | {"arg_names"}
+"""Facts by which no call is spared an approval: that an argument is absent, and what a session has seen."""
+
 Operand: TypeAlias = "str | int | frozenset[str] | frozenset[int]"
 
 TESTS: dict[str, frozenset[tuple[str, str]]] = {
     "in": frozenset({("str", "strs"), ("int", "ints"), ("strs", "strs"), ("ints", "ints")}),
-    "has": frozenset({("strs", "str")}),
+    "not_in": frozenset({("str", "strs"), ("int", "ints")}),
+    "has": frozenset({("strs", "str"), ("str", "str")}),
     "lacks": frozenset({("strs", "str")}),
     "starts": frozenset({("str", "str")}),
     "ends": frozenset({("str", "str")}),
@@ -41,6 +59,7 @@ TESTS: dict[str, frozenset[tuple[str, str]]] = {
 
 _HOLDS: dict[str, Callable[..., bool]] = {
     "in": lambda value, operand: value <= operand if isinstance(value, frozenset) else value in operand,
+    "not_in": lambda value, operand: value not in operand,
     "has": lambda value, operand: operand in value,
     "lacks": lambda value, operand: operand not in value,
     "starts": lambda value, operand: value.startswith(operand),
@@ -67,7 +86,7 @@ class Test:
             return False
         kind = types[self.index]
         if self.each:
-            if kind not in ("strs", "ints") or self.op in ("in", "has", "lacks"):
+            if kind not in ("strs", "ints") or self.op in ("in", "not_in", "has", "lacks"):
                 return False
             kind = kind[:-1]
         return (kind, _type(self.operand)) in TESTS.get(self.op, ())
@@ -95,16 +114,20 @@ an empty name, whether it stores any result in which the source may be looked fo
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A fact that must be stated about the call, and be equal to ``equal`` or pass every test."""
+    """A fact that must be stated about the call, and be equal to ``equal`` or pass every test.
+
+    A few facts have a ``parameter`` (see `PARAMETERS`), which is a part of the question.
+    """
 
     fact: str
     key: str = ""
     equal: str | int | bool | bytes | Source | None = None
     tests: tuple[Test, ...] = ()
+    parameter: int | str | None = None
 
     def well_formed(self) -> bool:
         """Return whether predicate, key, literal and tests fit together, so that evaluation cannot fail."""
-        if not is_key(self.key):
+        if not is_key(self.key, many=self.fact in OF_MANY) or not self._has_its_parameter():
             return False
         sourced = isinstance(self.equal, Source)
         if sourced or self.fact in SOURCED:
@@ -116,6 +139,10 @@ class Clause:
             return all(test.fits(types) for test in self.tests)
         return not self.tests and types == (_type(self.equal),)
 
+    def _has_its_parameter(self) -> bool:
+        fits = PARAMETERS.get(self.fact)
+        return self.parameter is None if fits is None else fits(self.parameter)
+
     def holds(self, call: Call, results: Results | None = None) -> bool:
         """Return whether the call has this fact. Without a session, no value comes from a result."""
         if isinstance(self.equal, Source):
@@ -123,7 +150,7 @@ class Clause:
                 return False
             digests: Any = call.fact("digests" if self.fact == "results_of" else "digest", self.key)
             return digests is not None and all(results(digest, self.equal) for digest in digests)
-        values = call.fact(self.fact, self.key)
+        values = call.fact(self.fact, self.key, self.parameter)
         if values is None:
             return False
         if self.equal is not None:
@@ -151,9 +178,20 @@ class Branch:
 Pattern: TypeAlias = "tuple[Branch, ...]"
 
 
-def sources(patterns: Iterable[Pattern]) -> set[Source]:
-    """Return the sources that these patterns ask for."""
-    clauses = [clause for pattern in patterns for branch in pattern for clause in branch.clauses]
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one of these ways must satisfy in calls of ``tools``; other calls may be anything."""
+
+    tools: frozenset[str]
+    ways: tuple[tuple[Clause, ...], ...]
+
+    def about(self, resource: str) -> Pattern:
+        """Return the choice as a pattern of one object, which must be one of ``tools``."""
+        return tuple([Branch(resource, way) for way in self.ways])
+
+
+def sources(clauses: Iterable[Clause]) -> set[Source]:
+    """Return the sources that these clauses ask for."""
     return {clause.equal for clause in clauses if isinstance(clause.equal, Source)}
 
 

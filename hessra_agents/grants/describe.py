@@ -11,20 +11,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from ..call.canonical import Json, MalformedError, encode, parse
-from ..call.facts import escape
-from .clauses import Branch, Clause, Source, Test, by_argument
+from ..call.facts import SIGNATURES
+from ..call.places import SPREADS, unescape
+from .clauses import Clause, Source, Test
 from .durations import write_duration
 from .limits import Limit
+from .vocabulary.elements import of_one
+from .vocabulary.measures import MEASURES, describe_measure, write_decimal
+from .words.nouns import ALONE, COLUMNS, NOUNS, RANGED, TEXT, UNITS
 
-__all__ = ["describe_branch", "describe_clauses", "describe_limit", "describe_place", "quote", "safe_word"]
+__all__ = ["all_of", "describe_clauses", "describe_limit", "describe_place", "describe_test"]
+__all__ += ["is_plain_name", "quote", "safe_word", "unknown_place"]
 
 _PLAIN = re.compile(r"[\w!#$%&*+./:=?@^~-]+", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _MOST = 8
 _LONGEST = 80
+
+
+def is_plain_name(name: object) -> bool:
+    """Return whether a field's name that a caller made up can be repeated: letters, digits, underscores."""
+    return isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
+
+
+def unknown_place(container: str, name: object) -> str:
+    """Return the place of a field that is not granted; a name that is no plain one is ``*``."""
+    return f"{container}/{name if is_plain_name(name) else '*'}"
 
 
 def safe_word(text: str) -> str:
@@ -44,16 +61,28 @@ def quote(value: object) -> str:
 
 
 def describe_place(key: str) -> str:
-    """Return an argument's name, or ``options/force`` for a place inside an argument."""
+    """Return an argument's name, ``options/force`` for a place inside of it, ``items[]/sku`` for many."""
     # a name such as "a; to: anything" would read as two arguments
-    return safe_word(key[1:].replace("~1", "/").replace("~0", "~") if key.startswith("/") else key)
+    if not key.startswith("/"):
+        return safe_word(key)
+    first, *rest = _OWN_STEPS.split(key.replace("~?", ""))
+    text = safe_word(unescape(first[1:]))
+    for step, inside in zip(rest[::2], rest[1::2], strict=True):
+        text += _STEPS[step] + (f"/{safe_word(unescape(inside[1:]))}" if inside else "")
+    return text
+
+
+_OWN_STEPS = re.compile(r"/(~[*kvw])(?=/|$)")
+_STEPS = {"~*": "[]", "~v": "[]", "~k": " names", "~w": " words"}
 
 
 def describe_limit(limit: Limit) -> str:
-    """Return ``at most 3 calls in any 1h``, or ``sum of amount at most 5000``."""
+    """Return ``at most 3 calls in any 1h``, or ``budget eur: sum of amount at most 5000.00``."""
     counted = f"at most {limit.at_most} call{'s' * (limit.at_most != 1)}"
     if limit.argument is not None:
-        counted = f"sum of {describe_place(limit.argument)} at most {limit.at_most}"
+        most = write_decimal(limit.at_most, limit.places)
+        counted = f"sum of {describe_place(limit.argument)} at most {most}"
+    counted = counted if limit.budget is None else f"budget {limit.budget}: {counted}"
     return counted + (f" in any {write_duration(limit.window)}" if limit.window else "")
 
 
@@ -65,80 +94,24 @@ def describe_clauses(clauses: Sequence[Clause]) -> str:
 @lru_cache(maxsize=1024)
 def _described(clauses: tuple[Clause, ...]) -> str:
     """Describe the clauses of one place once: a model that is refused often asks for the same again."""
+    if clauses and any(step in SPREADS for step in clauses[0].key.split("/")):
+        # of many values: told as what each of them must be
+        singles = [of_one(clause, "") for clause in clauses]
+        text = _described(
+            tuple([single or replace(c, key="") for single, c in zip(singles, clauses, strict=True)])
+        )
+        return f"each {'omitted or ' if clauses[0].key.endswith('~?') else ''}{text}"
     lengths = [clause for clause in clauses if clause.fact == "arg_len"]
     others = [clause for clause in clauses if clause.fact != "arg_len"]
-    units = {_UNITS.get(clause.fact, "") for clause in others}
+    units = {UNITS.get(clause.fact, "") for clause in others}
     unit = units.pop() if len(units) == 1 else ""
-    text, length = _all([_clause(one) for one in others]), _all([_clause(one, unit) for one in lengths])
-    return f"{text} ({length})" if text and length else text or length
+    text, length = all_of([_clause(one) for one in others]), all_of([_clause(one, unit) for one in lengths])
+    text = f"{text} ({length})" if text and length else text or length
+    return f"{text}, in a plain line" if clauses and clauses[0].key.endswith("/~w") else text
 
 
-_UNITS = {
-    **dict.fromkeys(("arg_str", "arg_path", "arg_url", "arg_email", "arg_operand"), "character"),
-    **dict.fromkeys(("arg_strs", "arg_ints", "arg_paths", "arg_urls", "arg_emails"), "element"),
-    **dict.fromkeys(("arg_lens", "arg_operands", "arg_argv", "results_of"), "element"),
-}
-"""The unit that a length counts, by another fact about the same value."""
-
-
-def describe_branch(branch: Branch) -> str:
-    """Return one way to call one tool: ``send_email(to: one of 'a', 'b'; body: anything)``."""
-    words = {clause.key: "" for clause in branch.clauses if clause.fact != "arg_names"}
-    words |= {key: describe_clauses(clauses) for key, clauses in by_argument(branch.clauses).items()}
-    for container in [c.key for c in branch.clauses if c.fact == "arg_fields"]:
-        tests = [t for c in branch.clauses if c.fact == "arg_fields" and c.key == container for t in c.tests]
-        closed, names = _names(tests)
-        edges = _edges(tests)
-        noun = "an object" if not closed else f"an object {'with only these' if names else 'without'} fields"
-        words[container] = _all([words[container], f"{noun} with names {edges}" if edges else noun])
-        _add_members(words, container, tests)
-    tests = [test for clause in branch.clauses if clause.fact == "arg_names" for test in clause.tests]
-    _add_members(words, "", tests)
-    parts = ["; ".join(f"{describe_place(key)}: {text}" for key, text in words.items())]
-    parts += [f"names {edges}" for edges in [_edges(tests)] if edges]
-    arguments = ", ".join(part for part in parts if part)
-    if not branch.closes:
-        arguments = f"{arguments}, other arguments unchanged" if arguments else "arguments unchanged"
-    return f"{safe_word(branch.resource.removeprefix('tool:'))}({arguments})"
-
-
-def _edges(tests: list[Test]) -> str:
-    return _all([_test("names", test) for test in tests if test.each])
-
-
-def _names(tests: list[Test]) -> tuple[bool, frozenset[str]]:
-    """Return whether these tests list the names that may occur, and the listed names."""
-    sets = [frozenset(map(str, t.operand)) for t in tests if isinstance(t.operand, frozenset)]
-    return bool(sets), frozenset.intersection(*sets) if sets else frozenset()
-
-
-def _add_members(words: dict[str, str], container: str, tests: list[Test]) -> None:
-    """Add, for each name in a container, what only the tests on the container's names say about it."""
-    closed, listed = _names(tests)
-    required = {str(test.operand) for test in tests if test.op == "has"}
-    absent = {str(test.operand) for test in tests if test.op == "lacks"}
-    top = container if container.startswith("/") else f"/{escape(container)}" if container else ""
-    described = {name for key in words for above, name in [_split(key)] if above == top}
-    for name in sorted(listed | required | absent | described):
-        key = f"{top}/{escape(name)}" if top else name
-        barred = name in absent or (closed and name not in listed)
-        if barred and (name in described or name in required or not closed):
-            # a name that is also required gets both words: no call matches
-            words[key] = _all([words.get(key) or ("anything" if name in required else ""), "omitted"])
-        elif not barred and name not in described and (closed or name in required):
-            words[key] = "anything" if name in required else "anything, or omitted"
-
-
-def _split(key: str) -> tuple[str, str]:
-    """Return the pointer of the container of a place, and the name of the place in it."""
-    if not key.startswith("/"):
-        return "", key
-    above, _, name = key.rpartition("/")
-    return above, name.replace("~1", "/").replace("~0", "~")
-
-
-def _all(texts: list[str]) -> str:
-    """Join these texts, each once, up to a limit."""
+def all_of(texts: list[str]) -> str:
+    """Return these texts joined by "and", each once, up to a limit."""
     if len(texts) == 1:
         return texts[0]
     different = list(dict.fromkeys(text for text in texts if text))
@@ -152,13 +125,43 @@ def _clause(clause: Clause, unit: str = "") -> str:
     kind = clause.fact.removeprefix("arg_")
     if isinstance(clause.equal, Source):
         return _source(clause.equal, each=kind == "results_of")
+    if clause.fact in MEASURES:
+        return describe_measure(clause)
+    single = of_one(clause, "") if clause.fact in RANGED and clause.tests else None
+    if single is not None and single.fact in MEASURES:
+        return f"a list, each {describe_measure(single)}"
+    if clause.parameter is not None and not SIGNATURES[clause.fact]:
+        shown = describe_place if kind == "same" else safe_word
+        return f"{NOUNS[kind]} {shown(str(clause.parameter))}"
     if clause.equal is not None:
         return _equal(kind, clause.equal, unit)
-    joined = _all([_test(kind, test, unit) for test in clause.tests])
+    if kind in ("int", "len") and [test.op for test in clause.tests] == ["at_least", "at_most"]:
+        low, high = (test.operand for test in clause.tests)
+        amount = f"exactly {low}" if low == high else f"from {low} to {high}"
+        return _length(amount, unit) if kind == "len" else f"{'an integer ' * (low != high)}{amount}"
+    below, tests = _below(clause.tests) if kind in _URLS else ("", clause.tests)
+    joined = all_of([below, *(describe_test(kind, test, unit) for test in tests)])
     if not joined:
-        return _ALONE.get(kind) or _NOUNS[kind]
+        return ALONE.get(kind) or NOUNS[kind]
     # 'one of' is clear without a noun
-    return joined if joined.startswith("one of") else f"{_NOUNS[kind]} {joined}".strip()
+    if joined.startswith("one of"):
+        return joined
+    noun = ALONE.get(kind, "") if joined.startswith("other than") else ""
+    return f"{noun or NOUNS[kind]} {joined}".strip()
+
+
+def _below(tests: tuple[Test, ...]) -> tuple[str, tuple[Test, ...]]:
+    """Return ``at https://*.acme.com:443`` for two tests on an origin that say so, and all other tests."""
+    edges = tuple(test for test in tests if test.index == 0 and test.op in _EDGES)
+    text = "*".join(str(test.operand) for test in edges)
+    each = {test.each for test in edges}
+    if [test.op for test in edges] != ["starts", "ends"] or len(each) > 1 or not _WILDCARD.fullmatch(text):
+        return "", tests
+    return f"{'each ' * each.pop()}at {safe_word(text)}", tuple(test for test in tests if test not in edges)
+
+
+_URLS = frozenset({"url", "urls", "ip_url", "ip_urls"})
+_WILDCARD = re.compile(r"https?://\*\.[a-z0-9.-]+:[0-9]+")
 
 
 def _source(source: Source, *, each: bool) -> str:
@@ -189,54 +192,24 @@ def _field(name: str) -> str:
 _PLAIN_PATH = re.compile(r"[$.*\[\]\w-]+", re.ASCII)
 
 
-_NOUNS = {
-    "str": "a string",
-    "int": "an integer of",
-    "bool": "a boolean",
-    "null": "exactly null",
-    "json": "a list, an object, or a number that is not a 64-bit integer",
-    "scalar": "a value",
-    "path": "a path",
-    "url": "a URL",
-    "email": "one email address",
-    "len": "",
-    "operand": "a non-option word",
-    "strs": "a list of strings",
-    "ints": "a list of integers",
-    "paths": "a list of paths",
-    "urls": "a list of URLs",
-    "emails": "a list of email addresses",
-    "lens": "a list of elements",
-    "operands": "non-option words",
-    "argv": "a command",
-    "names": "names",
-    "fields": "an object of fields",
-}
-_ALONE = {
-    "int": "an integer",
-    "scalar": "a string, a number, a boolean or null",
-    "len": "a string or a list",
-    "lens": "a list of strings or lists",
-    "operand": "a word that is not an option",
-    "operands": "words that are not options",
-    "names": "any names",
-    "fields": "an object",
-}
-"""The noun if there is no test."""
-
-
 def _equal(kind: str, value: object, unit: str) -> str:
-    if kind == "null":
-        return "exactly null" if value is True else "no possible value"
+    if kind in ("distinct", "null"):
+        return (ALONE.get(kind) or NOUNS[kind]) if value is True else "no possible value"
     if kind == "json":
         digest = value.hex()[:16] if isinstance(value, bytes) else ""
         return f"exactly the value whose sha256 begins with {digest}"
-    shown = _shown(_COLUMNS.get(kind, _TEXT)[0], value)
+    shown = _shown(COLUMNS.get(kind, TEXT)[0], value)
     if kind == "len":
         return _length(f"exactly {shown}", unit)
+    if kind == "size":
+        return f"an object with exactly {shown} fields"
+    if kind == "count":
+        return f"exactly {shown} values in all"
     if kind == "argv":
         return f"a command that runs {shown}"
-    return f"exactly {'the path ' if kind == 'path' else ''}{shown}"
+    if kind == "parent":
+        return f"a path directly in {shown}"
+    return f"exactly {'the path ' if kind in ('path', 'relpath') else ''}{shown}"
 
 
 def _length(amount: str, unit: str) -> str:
@@ -244,56 +217,55 @@ def _length(amount: str, unit: str) -> str:
     return f"{amount} {unit}{'s' * (not amount.endswith(' 1'))}" if unit else f"length {amount}"
 
 
-_TEXT = ("text",)
-_COLUMNS = {
-    "scalar": ("value",),
-    "path": ("path",),
-    "paths": ("path",),
-    "url": ("origin", "location"),
-    "urls": ("origin", "location"),
-    "email": ("address", "domain"),
-    "emails": ("address", "domain"),
-    "len": ("length",),
-    "lens": ("length",),
-    "argv": ("program",),
-}
-"""The meaning of each value of a fact; strings and integers of other facts have none."""
-
-_SETS = frozenset({"strs", "ints", "paths", "urls", "emails", "lens", "operands", "names", "fields"})
+_SETS = frozenset(
+    name.removeprefix("arg_") for name, kinds in SIGNATURES.items() if {*kinds} & {"strs", "ints"}
+)
 
 
-def _test(kind: str, test: Test, unit: str = "") -> str:
-    column = _COLUMNS.get(kind, _TEXT)[test.index]
+def describe_test(kind: str, test: Test, unit: str = "") -> str:
+    """Return what a test requires of a fact, which is named without its ``arg_``."""
+    if f"arg_{kind}" in RANGED:
+        return _of_range(RANGED[f"arg_{kind}"], test)
+    column = COLUMNS.get(kind, TEXT)[test.index]
+    if kind in ("size", "count"):
+        amount = f"{_AMOUNTS[test.op]} {_shown(column, test.operand)}" if test.op in _AMOUNTS else ""
+        return f"{amount or _set('int', column, test)} {_NUMBERED[kind]}"
     if isinstance(test.operand, frozenset):
-        return _among(kind, column, test.operand, unit)
+        return _set(kind, column, test, unit)
     if test.op in _AMOUNTS:
         amount = f"{_AMOUNTS[test.op]} {_shown(column, test.operand)}"
         if kind == "len":
             return _length(amount, unit)
         return f"{'each ' * test.each}{'of length ' * (kind == 'lens')}{amount}"
+    if test.op == "has" and kind not in _SETS:
+        own = _OWN.get(column)
+        return f"{f'whose {own}' if own else 'that'} contains {quote(test.operand)}"
     if test.op in _HAS:
-        return f"{_HAS[test.op].get(column, _HAS[test.op]['text'])} {_shown(column, test.operand)}"
+        plain, element = _HAS[test.op]
+        words = f"{element} {_ELEMENTS[column]}" if column in _ELEMENTS else plain
+        return f"{words} {_shown(column, test.operand)}"
     return _edge(column, test)
 
 
+_NUMBERED = {"size": "fields", "count": "values in all"}
+
+
+def _of_range(what: str, test: Test) -> str:
+    """Return a test on the least or the greatest of many numbers."""
+    listed = isinstance(test.operand, frozenset)
+    amount = _set("int", "text", test) if listed else f"{_AMOUNTS[test.op]} {_shown('text', test.operand)}"
+    rounded = ", rounded up" * (test.index > 1)
+    if test.op == ("at_least", "at_most")[test.index % 2]:
+        return f"each {what}{amount}{rounded}"
+    return f"whose {('least', 'greatest')[test.index % 2]} is {what}{amount}{rounded}"
+
+
 _AMOUNTS = {"at_least": "at least", "at_most": "at most"}
-_HAS = {
-    "has": {
-        "text": "with",
-        "origin": "with one at",
-        "location": "with one at the path",
-        "domain": "with one at",
-        "length": "with one of length",
-    },
-    "lacks": {
-        "text": "without",
-        "origin": "with none at",
-        "location": "with none at the path",
-        "domain": "with none at",
-        "length": "with none of length",
-    },
-}
+_HAS = {"has": ("with", "with one"), "lacks": ("without", "with none")}
+_ELEMENTS = {"origin": "at", "location": "at the path", "domain": "at", "length": "of length"}
+_ELEMENTS |= {"folder": "directly in"}
 _OWN = {"origin": "origin", "location": "path", "domain": "domain", "program": "program", "value": "json"}
+_OWN |= {"folder": "folder"}
 _EDGES = {"starts": ("starts with", "start with"), "ends": ("ends with", "end with")}
 
 
@@ -302,14 +274,30 @@ def _edge(column: str, test: Test) -> str:
     text, own = str(test.operand), _OWN.get(column)
     subject = f"whose {own}{'s each' if test.each else ''}" if own else f"that{' each' if test.each else ''}"
     verb = _EDGES[test.op][test.each]
-    if column not in ("path", "location"):
+    if column not in _PATHS:
         return f"{subject} {verb} {quote(text)}"
     # the fact is closed by one '/': every path under /data starts with /data/
-    if test.op == "starts" and text[:1] == "/" and text[-1:] == "/":
-        return f"under {safe_word(text[:-1] or '/')}"
+    if test.op == "starts" and _is_whole(column, text):
+        return f"{'in a folder ' * (column == 'folder')}under {safe_word(text[:-1] or '/')}"
     if test.op == "ends" and text[-1:] == "/" and len(text) > 1:
         return f"{subject} {verb} {safe_word(text[:-1])}"
     return f"{subject}, closed by '/', {verb} {quote(text)}"
+
+
+_PATHS = ("path", "location", "folder", "relative")
+
+
+def _is_whole(column: str, text: str) -> bool:
+    """Return whether a fact of this column can be equal to the text, as far as its first and last '/' say."""
+    return text[-1:] == "/" and (text[:1] == "/") is not (column == "relative")
+
+
+def _set(kind: str, column: str, test: Test, unit: str = "") -> str:
+    """Return a test for one of a set, or for none of it."""
+    among = _among(kind, column, test.operand, unit)  # type: ignore[arg-type]
+    if test.op != "not_in":
+        return among
+    return f"other than {among.removeprefix('one of ')}" if among.startswith("one of ") else f"not {among}"
 
 
 def _among(kind: str, column: str, values: frozenset[str] | frozenset[int], unit: str = "") -> str:
@@ -325,6 +313,7 @@ def _among(kind: str, column: str, values: frozenset[str] | frozenset[int], unit
         "location": "whose paths are each one of" if each else "whose path is one of",
         "domain": "at",
         "program": "that runs one of",
+        "folder": "each directly in one of" if each else "directly in one of",
     }.get(column) or ("that are each one of" if each else "one of")
     return f"{among} {listed}"
 
@@ -337,20 +326,16 @@ def _shown(column: str, value: object) -> str:
     text = str(value)
     if column in ("origin", "program"):
         return safe_word(text)
-    if column in ("path", "location"):
-        closed = text[:1] == "/" and text[-1:] == "/"
-        return safe_word(text[:-1] or "/") if closed else f"{quote(text)} (which matches no path)"
+    if column in _PATHS:
+        whole = _is_whole(column, text)
+        return safe_word(text[:-1] or "/") if whole else f"{quote(text)} (which matches no path)"
     return text if column == "value" and _is_scalar(text) else quote(value)
 
 
 def _is_scalar(text: str) -> bool:
     """Return whether this is the JSON text of a short scalar, whose own quotes show where it ends."""
     try:
-        return (
-            len(text) <= _LONGEST
-            and text.isprintable()
-            and encode(parse(text)) == text.encode()
-            and (text[0] not in "[{")
-        )
+        short = len(text) <= _LONGEST and text.isprintable() and text[:1] not in ("[", "{")
+        return short and encode(parse(text)) == text.encode()
     except (MalformedError, UnicodeError):
         return False

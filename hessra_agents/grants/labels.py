@@ -11,6 +11,7 @@ A *pattern* in a rule is a label in which ``*`` stands for any characters, or no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ..call.call import MAX_NAME
@@ -18,6 +19,7 @@ from ..call.call import MAX_NAME
 __all__ = [
     "compound_label",
     "is_label",
+    "is_name",
     "is_text",
     "label_matches",
     "label_means",
@@ -27,6 +29,9 @@ __all__ = [
 ]
 
 _AND = "&"
+
+_LONGEST_NAME = 64
+_NAME = re.compile(r"[A-Za-z0-9._@+-]+(:[A-Za-z0-9._@+-]+){0,3}")
 
 
 def plain_label(label: str) -> str:
@@ -73,6 +78,14 @@ def _is_plain(label: str) -> bool:
 def is_text(value: object) -> bool:
     """Return whether this is a string of 1 to 256 printable characters: no control, format or surrogate."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
+def is_name(text: str) -> bool:
+    """Return whether this is a name that no other looks like: ``mailer``, ``team:mailer``.
+
+    It has 1 to 64 ASCII letters, digits and ``. _ @ + -``, in at most four parts with ``:`` between.
+    """
+    return len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
 def label_matches(pattern: str, label: str) -> bool:

@@ -22,9 +22,9 @@ from typing import Any, TypeAlias, cast
 
 from ..call.canonical import Json, MalformedError, encode, parse, to_json
 from .clauses import Clause, Source
-from .constraints import Constraint
 from .describe import describe_clauses
 from .grants import tool_name
+from .vocabulary.constraints import Constraint
 
 __all__ = ["MAX_PATH", "Selector", "from_result"]
 
@@ -233,7 +233,7 @@ def from_result(
     if len(source.selector) > MAX_TEXT:
         raise ValueError(f"a selector has at most {MAX_TEXT} characters")
     words = describe_clauses([Clause("result_of", "it", source)])
-    return Constraint(words, lambda at: ((Clause("result_of", at.key, source),),))
+    return Constraint(words, lambda at: (((Clause("result_of", at.key, source),),),))
 
 
 _SPELLINGS = re.compile(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from ...keys.keys import PublicKey
 from ..approvals import ApprovalRule, approved_by
 from ..durations import parse_duration
 from ..exposure import NoExposure, clear_of
 from ..limits import Limit, limit
-from .values import build_at, require_boolean, require_integer, require_string, require_strings, require_table
+from .values import (
+    build_at,
+    require_boolean,
+    require_integer,
+    require_number,
+    require_string,
+    require_strings,
+    require_table,
+)
 
 __all__ = ["read_approval", "read_clear", "read_limit"]
 
@@ -18,12 +28,14 @@ def read_limit(data: object, at: str) -> Limit:
     Raises:
         ValueError: the table does not state a limit; the message begins with ``at``.
     """
-    table = require_table(data, at, {"calls", "sum_of", "at_most", "per", "of", "refund"})
+    known = {"calls", "sum_of", "at_most", "places", "per", "of", "refund", "budget"}
+    table = require_table(data, at, known)
     options: dict[str, object] = {
-        name: require_integer(table[name], f"{at}: {name}") for name in ("calls", "at_most") if name in table
+        name: require_integer(table[name], f"{at}: {name}") for name in ("calls", "places") if name in table
     }
-    if "sum_of" in table:
-        options["sum_of"] = require_string(table["sum_of"], f"{at}: sum_of")
+    if "at_most" in table:
+        options["at_most"] = require_number(table["at_most"], f"{at}: at_most")
+    options |= {n: require_string(table[n], f"{at}: {n}") for n in ("sum_of", "budget") if n in table}
     if "per" in table:
         options["per"] = build_at(f"{at}: per", parse_duration, require_string(table["per"], f"{at}: per"))
     if "refund" in table:
@@ -31,13 +43,20 @@ def read_limit(data: object, at: str) -> Limit:
     return build_at(at, limit, **options, **_tools(table, at))
 
 
-def read_approval(data: object, at: str) -> ApprovalRule:
+def read_approval(
+    data: object, at: str, constraints: Callable[[object, str], Mapping[str, object]]
+) -> ApprovalRule:
     """Read a table of ``[[approval]]``.
+
+    Args:
+        data: the table.
+        at: its place, for messages.
+        constraints: reads a table of constraints by argument.
 
     Raises:
         ValueError: the table does not state an approval rule; the message begins with ``at``.
     """
-    table = require_table(data, at, {"keys", "need", "of"})
+    table = require_table(data, at, {"keys", "need", "of", "unless"})
     texts = require_strings(table.get("keys"), f"{at}: keys")
     keys = [build_at(f"{at}: keys", PublicKey.parse, text) for text in texts]
     if any(key.algorithm != "ed25519" for key in keys):
@@ -45,6 +64,8 @@ def read_approval(data: object, at: str) -> ApprovalRule:
     options: dict[str, object] = {}
     if "need" in table:
         options["need"] = require_integer(table["need"], f"{at}: need")
+    if "unless" in table:
+        options["unless"] = constraints(table["unless"], f"{at}: unless")
     return build_at(at, approved_by, *keys, **options, **_tools(table, at))
 
 

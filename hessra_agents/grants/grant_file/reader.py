@@ -11,7 +11,7 @@
     mode = "fast"                                         # a plain value: exactly that value
 
     [[grant]]
-    resource = "file:///srv/handbook.md"                  # to read it; it has no arguments
+    resource = "file:///srv/handbook.md"                  # to read it; only a template has arguments
 
     [[grant]]
     prompt = "summarize"                                  # or: method = "vendor/reindex", any other request
@@ -27,15 +27,17 @@ Beside the grants stand conditions of every call, as for `limit`, `approved_by` 
 
     [[limit]]
     sum_of = "amount"                                     # or calls = 50
-    at_most = 5000
+    at_most = 5000.00                                     # an amount may have as many decimal places
     per = "1d"                                            # in any day; if omitted, in the token's whole life
     of = ["pay"]                                          # only for these tools; if omitted, for all
     refund = true                                         # a call that fails is not counted
+    budget = "eur:2027"                                   # shared by all that the authority issues under it
 
     [[approval]]
     keys = ["ed25519/...", "ed25519/..."]
     need = 2
     of = ["pay"]
+    unless = { amount = { at_most = 99 } }                # calls that need no approval
 
     [[clear]]
     labels = ["PII:*", "untrusted"]                       # refused once the session has seen any of these
@@ -46,14 +48,32 @@ The constraints are the methods of `must`, by the same names:
     exact = VALUE                           json = 'null'      exactly the value of this JSON text
     one_of = [VALUE, ...]                   anything = true    any value, but not omitted
     optional = CONSTRAINT                   may be omitted; optional = { anything = true } for any value
-    starts_with = "..."                     ends_with = "..."             under = "/srv/data"
+    nullable = CONSTRAINT                   may be null           omitted = true    must be omitted
+    any_of = [CONSTRAINT, CONSTRAINT]       one of these
+    starts_with = "..."                     ends_with = "..."
     between = [1, 100]                      at_least = 1                  at_most = 100
-    max_length = 2000                       email = ["acme.com", "ana@acme.org"]
-    url = ["api.acme.com"]                  url = { hosts = [...], scheme = "http", port = 80, under = "/v1" }
+    between = [0, 99.90]                    number = { above = 0, high = 500, places = 2 }
+    date = { not_before = 2026-12-01, before = 2027-01-01 }
+    instant = { not_before = 2026-12-24T10:00:00Z, before = "2026-12-24T12:00:00+01:00" }
+    length = [1, 20]                        min_length = 1                max_length = 2000
+    non_empty = true
+    under = "/srv/data"                     under = { root = "/srv/data", ending = ".csv" }
+    directly_in = "/srv/data"               directly_in = { folder = "/srv/data", ending = ".csv" }
+    relative = true                         relative = "reports"
+    relative = { under = "reports", ending = ".csv" }
+    email = ["acme.com", "*.acme.com", "ana@acme.org"]
+    url = ["api.acme.com", "*.acme.com"]
+    url = { hosts = ["api.acme.com"], scheme = "http", ports = [8080], under = "/v1" }
+    ip_url = ["10.0.0.5"]                   ip_url = { addresses = [...], scheme = "http" }
     subset_of = ["a", "b"]                  subset_of = { values = [...], empty = true }
-    each = CONSTRAINT                       each = { of = CONSTRAINT, empty = true }
+    each = CONSTRAINT                       each = { of = CONSTRAINT, empty = true, unique = true }
     fields = { force = false, name = CONSTRAINT }
+    mapping = { keys = CONSTRAINT, values = CONSTRAINT, at_most = 3 }
     command = { program = "/usr/bin/git", words = ["log", CONSTRAINT], rest = CONSTRAINT }
+    command_line = { program = "/bin/ls", words = ["-l", CONSTRAINT] }    the same in one plain line
+    matches = "[A-Z]{2}-[0-9]{1,6}"         contains = "..."              same_as = "owner"
+    hex = ["ab12"]                          host = ["api.acme.com"]       not_one_of = [1, 2]
+    not_one_of = { values = ["a"], free_text = true }
 
 and one constraint that is about an earlier result of the session (`from_result`):
 
@@ -68,16 +88,19 @@ from __future__ import annotations
 import operator
 import tomllib
 from collections.abc import Callable
+from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from ...call.call import MAX_NAME
 from ...call.canonical import parse
-from ..constraints import Constraint
 from ..grants import Grant, grant, method, prompt, resource
-from ..must import must
 from ..provenance import from_result
+from ..vocabulary.constraints import Constraint
+from ..vocabulary.must import must
 from .conditions import read_approval, read_clear, read_limit
+from .locations import LOCATIONS
+from .measures import MEASURES
 from .values import (
     build_at,
     did_you_mean,
@@ -111,7 +134,7 @@ def read_conditions(text: str) -> tuple[Condition, ...]:
     try:
         if text[:1] == "\ufeff":
             raise ValueError("the file begins with a byte order mark (BOM): save it as UTF-8 without one")
-        data = require_table(tomllib.loads(text), "the file", _TABLES)
+        data = require_table(tomllib.loads(text, parse_float=Decimal), "the file", _TABLES)
         conditions = [
             read(table, f"{kind} {number}")
             for kind, read in _TABLES.items()
@@ -157,19 +180,21 @@ def _grant(data: object, at: str) -> Grant:
     if not 0 < len(name) <= MAX_NAME:
         raise ValueError(f"{at}: {kind}: must be a string of 1 to {MAX_NAME} characters")
     at = f"{at} ({name})"
-    if kind == "resource":
-        if "arguments" in table:
-            raise ValueError(f"{at}: arguments: a resource has none")
-        return build_at(at, resource, name)
     arguments = require_table(table.get("arguments", {}), f"{at}: arguments")
     constraints = {name: _constraint(value, step(f"{at}: ", name)) for name, value in arguments.items()}
     return build_at(at, _KINDS[kind], name, constraints)
 
 
+def _unless(data: object, at: str) -> dict[str, Constraint]:
+    return {
+        name: _constraint(value, step(f"{at}: ", name)) for name, value in require_table(data, at).items()
+    }
+
+
 _TABLES: dict[str, Callable[[object, str], Condition]] = {
     "grant": _grant,
     "limit": read_limit,
-    "approval": read_approval,
+    "approval": lambda data, at: read_approval(data, at, _unless),
     "clear": read_clear,
 }
 
@@ -194,8 +219,10 @@ def _constraint(value: object, at: str) -> Constraint:
     for name in value:
         if name not in _READERS:
             raise ValueError(f"{at}: unknown constraint {name!r}{did_you_mean(name, _READERS)}")
-    if "optional" in value and len(value) > 1:
-        raise ValueError(f"{at}: optional must stand alone: write {{ optional = {{ ... }} }} around the rest")
+    alone = [name for name in ("optional", "nullable", "omitted") if name in value and len(value) > 1]
+    if alone:
+        inside = "" if alone[0] == "omitted" else f": write {{ {alone[0]} = {{ ... }} }} around the rest"
+        raise ValueError(f"{at}: {alone[0]} must stand alone{inside}")
     parts = [_READERS[name](inner, f"{at}.{name}") for name, inner in value.items()]
     return build_at(at, lambda: reduce(operator.and_, parts))
 
@@ -212,55 +239,67 @@ def _one_of(value: object, at: str) -> Constraint:
     return build_at(at, must.one_of, *(_scalar(choice, at) for choice in require_list(value, at)))
 
 
-def _anything(value: object, at: str) -> Constraint:
-    if value is not True:
-        raise ValueError(f"{at}: must be written anything = true")
-    return must.anything()
+def _bare(make: Callable[[], Constraint], name: str) -> Callable[[object, str], Constraint]:
+    """Return the reader of a constraint that has nothing to say but its name."""
+
+    def read(value: object, at: str) -> Constraint:
+        if value is not True:
+            raise ValueError(f"{at}: must be written {name} = true")
+        return make()
+
+    return read
 
 
 def _optional(value: object, at: str) -> Constraint:
     if isinstance(value, dict) and [*value] == ["anything"]:
-        _anything(value["anything"], f"{at}.anything")
+        _READERS["anything"](value["anything"], f"{at}.anything")
         return must.optional()
     return build_at(at, must.optional, _constraint(value, at))
 
 
-def _between(value: object, at: str) -> Constraint:
+def _nullable(value: object, at: str) -> Constraint:
+    return build_at(at, must.nullable, _constraint(value, at))
+
+
+def _any_of(value: object, at: str) -> Constraint:
+    ways = [_constraint(one, f"{at}.{n}") for n, one in enumerate(require_list(value, at), 1)]
+    if len(ways) < 2:
+        raise ValueError(f"{at}: must be a list of two constraints or more")
+    return build_at(at, lambda: reduce(operator.or_, ways))
+
+
+def _length(value: object, at: str) -> Constraint:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"{at}: must be two integers, such as [1, 100]")
-    return build_at(at, must.between, *(require_integer(end, at) for end in value))
-
-
-def _email(value: object, at: str) -> Constraint:
-    return build_at(at, must.email, *require_strings(value, at))
-
-
-def _url(value: object, at: str) -> Constraint:
-    table = require_table(_long_form("hosts", value), at, {"hosts", "scheme", "port", "under"})
-    hosts = require_strings(table.get("hosts"), f"{at}.hosts")
-    options: dict[str, object] = {
-        name: require_string(table[name], f"{at}.{name}") for name in ("scheme", "under") if name in table
-    }
-    if "port" in table:
-        options["port"] = require_integer(table["port"], f"{at}.port")
-    return build_at(at, must.url, *hosts, **options)
+    return build_at(at, must.length, *(require_integer(end, at) for end in value))
 
 
 def _subset_of(value: object, at: str) -> Constraint:
     table = require_table(_long_form("values", value), at, {"values", "empty"})
     values = [require_value(one, at) for one in require_list(table.get("values"), f"{at}.values")]
-    return build_at(at, must.subset_of, *values, empty=_empty(table, at))
+    return build_at(at, must.subset_of, *values, empty=_flag(table, "empty", at))
 
 
 def _each(value: object, at: str) -> Constraint:
     if not isinstance(value, dict) or "of" not in value:
         return build_at(at, must.each, _constraint(value, at))
-    table = require_table(value, at, {"of", "empty"})
-    return build_at(at, must.each, _constraint(table["of"], f"{at}.of"), empty=_empty(table, at))
+    table = require_table(value, at, {"of", "empty", "unique"})
+    flags = {name: _flag(table, name, at) for name in ("empty", "unique")}
+    return build_at(at, must.each, _constraint(table["of"], f"{at}.of"), **flags)
 
 
-def _empty(table: dict[str, object], at: str) -> bool:
-    return require_boolean(table.get("empty", False), f"{at}.empty")
+def _flag(table: dict[str, object], name: str, at: str) -> bool:
+    return require_boolean(table.get(name, False), f"{at}.{name}")
+
+
+def _mapping(value: object, at: str) -> Constraint:
+    table = require_table(value, at, {"keys", "values", "at_most"})
+    options: dict[str, object] = {
+        name: _constraint(table[name], f"{at}.{name}") for name in ("keys", "values") if name in table
+    }
+    if "at_most" in table:
+        options["at_most"] = require_integer(table["at_most"], f"{at}.at_most")
+    return build_at(at, must.mapping, **options)
 
 
 def _fields(value: object, at: str) -> Constraint:
@@ -268,12 +307,23 @@ def _fields(value: object, at: str) -> Constraint:
     return build_at(at, must.fields, inner)
 
 
-def _command(value: object, at: str) -> Constraint:
+def _not_one_of(value: object, at: str) -> Constraint:
+    table = require_table(_long_form("values", value), at, {"values", "free_text"})
+    values = [require_value(one, at) for one in require_list(table.get("values"), f"{at}.values")]
+    free = require_boolean(table.get("free_text", False), f"{at}.free_text")
+    return build_at(at, must.not_one_of, *values, free_text=free)
+
+
+def _command_line(value: object, at: str) -> Constraint:
+    return _command(value, at, must.command_line)
+
+
+def _command(value: object, at: str, make: Callable[..., Constraint] = must.command) -> Constraint:
     table = require_table(value, at, {"program", "words", "rest"})
     program = require_string(table.get("program"), f"{at}.program")
     words = [_constraint(word, f"{at}.words") for word in require_list(table.get("words", []), f"{at}.words")]
     rest = _constraint(table["rest"], f"{at}.rest") if "rest" in table else None
-    return build_at(at, must.command, program, *words, rest=rest)
+    return build_at(at, make, program, *words, rest=rest)
 
 
 def _from_result(value: object, at: str) -> Constraint:
@@ -303,6 +353,10 @@ def _of_string(make: Callable[[str], Constraint]) -> Callable[[object, str], Con
     return lambda value, at: build_at(at, make, require_string(value, at))
 
 
+def _of_strings(make: Callable[..., Constraint]) -> Callable[[object, str], Constraint]:
+    return lambda value, at: build_at(at, make, *require_strings(value, at))
+
+
 def _of_integer(make: Callable[[int], Constraint]) -> Callable[[object, str], Constraint]:
     return lambda value, at: build_at(at, make, require_integer(value, at))
 
@@ -311,21 +365,31 @@ _READERS: dict[str, Callable[[object, str], Constraint]] = {
     "exact": _exact,
     "json": _json,
     "one_of": _one_of,
-    "anything": _anything,
+    "anything": _bare(must.anything, "anything"),
+    "omitted": _bare(must.omitted, "omitted"),
     "optional": _optional,
+    "nullable": _nullable,
+    "any_of": _any_of,
     "starts_with": _of_string(must.starts_with),
     "ends_with": _of_string(must.ends_with),
-    "under": _of_string(must.under),
-    "between": _between,
-    "at_least": _of_integer(must.at_least),
-    "at_most": _of_integer(must.at_most),
+    **MEASURES,
+    "length": _length,
     "max_length": _of_integer(must.max_length),
-    "email": _email,
-    "url": _url,
+    "min_length": _of_integer(must.min_length),
+    "non_empty": _bare(must.non_empty, "non_empty"),
+    **LOCATIONS,
     "subset_of": _subset_of,
     "each": _each,
     "fields": _fields,
+    "mapping": _mapping,
     "command": _command,
+    "command_line": _command_line,
+    "contains": _of_string(must.contains),
+    "matches": _of_string(must.matches),
+    "same_as": _of_string(must.same_as),
+    "hex": _of_strings(must.hex),
+    "host": _of_strings(must.host),
+    "not_one_of": _not_one_of,
     "from_result": _from_result,
 }
 

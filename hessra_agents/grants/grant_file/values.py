@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, TypeVar
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "require_boolean",
     "require_integer",
     "require_list",
+    "require_number",
     "require_string",
     "require_strings",
     "require_table",
@@ -92,6 +94,17 @@ def require_integer(value: object, at: str) -> int:
     return value
 
 
+def require_number(value: object, at: str) -> int | Decimal:
+    """Return a number; one with a decimal point has the digits of the file.
+
+    Raises:
+        ValueError: the value is not a number; a boolean is not.
+    """
+    if type(value) is not int and not isinstance(value, Decimal):
+        raise ValueError(f"{at}: must be a number")
+    return value
+
+
 def require_boolean(value: object, at: str) -> bool:
     """Return a boolean.
 
@@ -104,7 +117,7 @@ def require_boolean(value: object, at: str) -> bool:
 
 
 def require_value(value: object, at: str) -> object:
-    """Return a value that JSON can hold as well.
+    """Return a value that JSON can hold as well; a number with a decimal point becomes a float.
 
     Raises:
         ValueError: the value is a date or a time, or contains one.
@@ -113,7 +126,9 @@ def require_value(value: object, at: str) -> object:
         return [require_value(element, at) for element in value]
     if isinstance(value, dict):
         return {name: require_value(member, at) for name, member in value.items()}
-    if not isinstance(value, (str, int, float)):
+    if isinstance(value, Decimal):
+        return float(value)
+    if not isinstance(value, (str, int)):
         raise ValueError(f"{at}: a date or a time must be written as a string, in quotes")
     return value
 

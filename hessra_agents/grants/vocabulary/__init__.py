@@ -1,0 +1,1 @@
+"""The constraints on arguments that a grant can state: `must`, and what it makes."""

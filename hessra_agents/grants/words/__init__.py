@@ -1,0 +1,1 @@
+"""Words for what a capability says, as data."""
