@@ -88,8 +88,9 @@ class Problem:
     """An argument that fails in one block of the capability.
 
     ``allowed`` says in a few words what that block allows; ``block`` is its index (0 is the issuer's). An
-    argument that is not granted may not occur at all, so its text says nothing more. Without an argument, the
-    problem is about the whole call, and ``allowed`` is its text.
+    argument that is not granted may not occur at all, so its text says nothing more; nor does that of a
+    field, ``items/0/admin``, whose name is ``*`` if it cannot be repeated. Without an argument, the problem
+    is about the whole call, and ``allowed`` is its text.
     """
 
     reason: Reason
@@ -101,7 +102,9 @@ class Problem:
         if self.argument is None:
             return self.allowed or self.reason.text
         if self.reason is Reason.UNNAMED_ARGUMENT:
-            return f"argument {self.argument!r} is not granted"
+            inside, _, name = self.argument.rpartition("/")
+            field = "an unknown field" if name == "*" else f"unknown field {name!r}"
+            return f"{inside}: {field}" if inside else f"argument {name!r} is not granted"
         verdict = "is missing" if self.reason is Reason.MISSING_ARGUMENT else "is not allowed"
         return f"argument {self.argument!r} {verdict}" + (
             f", granted: {self.allowed}" if self.allowed else ""

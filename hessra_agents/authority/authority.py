@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -142,6 +142,9 @@ class Authority:
         holder: PublicKey | None = None,
         not_before: datetime | None = None,
         designations: Mapping[str, str] | None = None,
+        last: bool = False,
+        hops: int | None = None,
+        only_to: Iterable[PublicKey] | None = None,
         now: int | None = None,
     ) -> Capability:
         """Issue a capability.
@@ -155,6 +158,9 @@ class Authority:
             holder: the key that must prove every call; if omitted, anyone who has the token may use it.
             not_before: when it starts, with a time zone; rounded up to whole seconds.
             designations: further labels that a guard must state, with these values.
+            last: whether the holder may not hand it on.
+            hops: how often it may be handed on from here, if not without end.
+            only_to: the keys that the holder may hand it on to, if not any.
             now: Unix seconds; the clock's if omitted.
 
         Raises:
@@ -182,6 +188,10 @@ class Authority:
             holder=holder,
             not_before=start,
             designations=designations,
+            last=last,
+            hops=hops,
+            only_to=only_to,
+            authority=self._keys.read().authority,
             now=seconds,
         )
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..call.canonical import parse
 from ..keys.keys import PublicKey
-from ..keys.trust import KINDS, Trust
+from ..keys.trust import KINDS, Trust, is_authority
 from ..tokens.statements import PROOF_WINDOW
 
 __all__ = ["Keyring", "RootKey"]
@@ -76,6 +76,8 @@ class Keyring:
 
     next_id: int = 1
     keys: tuple[RootKey, ...] = ()
+    authority: str = ""
+    """The identifier under which guards count this authority's budgets; rotations keep it."""
 
     def __post_init__(self) -> None:
         for number in (self.publish, self.longest_ttl, self.next_id, *(key.id for key in self.keys)):
@@ -87,6 +89,8 @@ class Keyring:
             raise ValueError("two keys have the same id")
         if len({key.public for key in self.keys}) < len(self.keys):
             raise ValueError("a key has two ids")
+        if (self.keys or self.authority) and not is_authority(self.authority):
+            raise ValueError("an authority is named by 32 hex digits")
         for kind in KINDS if self.keys else ():
             states = [key.state for key in self.keys if key.kind == kind]
             if states.count("active") != 1 or states.count("prepared") > 1:
@@ -96,16 +100,23 @@ class Keyring:
     def trust(self) -> Trust:
         """The public keys that a guard trusts, in every state."""
         public = {kind: {key.id: key.public for key in self.keys if key.kind == kind} for kind in KINDS}
-        return Trust(public["capability"], public["identity"], public["context"])
+        authorities = dict.fromkeys(public["capability"].values(), self.authority)
+        return Trust(public["capability"], public["identity"], public["context"], authorities=authorities)
 
     def find(self, kind: str, state: str) -> RootKey | None:
         """Return the key of this kind in the state ``prepared`` or ``active``, or None."""
         return next((key for key in self.keys if (key.kind, key.state) == (kind, state)), None)
 
-    def begin(self, new: Mapping[str, PublicKey], now: int) -> Keyring:
-        """Return this keyring with the first key of every kind, active at once: no guard knows it yet."""
+    def begin(self, new: Mapping[str, PublicKey], now: int, *, authority: str) -> Keyring:
+        """Return this keyring with the first key of every kind, active at once: no guard knows it yet.
+
+        Args:
+            new: the keys by kind.
+            now: Unix seconds.
+            authority: 32 hex digits that no other authority has.
+        """
         added = tuple(replace(key, activated_at=now) for key in self._added(new, now))
-        return replace(self, keys=added, next_id=self.next_id + len(added))
+        return replace(self, keys=added, next_id=self.next_id + len(added), authority=authority)
 
     def prepare(self, new: Mapping[str, PublicKey], now: int) -> Keyring:
         """Return this keyring with a new, prepared key of each of these kinds.
@@ -183,12 +194,12 @@ class Keyring:
         Raises:
             ValueError: the data is anything else, has an unknown field, or lacks a field.
         """
-        version, publish, longest_ttl, next_id, keys = _fields(
-            parse(data), "version", "publish", "longest_ttl", "next_id", "keys"
+        version, publish, longest_ttl, next_id, keys, authority = _fields(
+            parse(data), "version", "publish", "longest_ttl", "next_id", "keys", "authority"
         )
         if version != _VERSION or not isinstance(keys, list):
             raise ValueError(f"not a keyring of version {_VERSION}")
-        return cls(publish, longest_ttl, next_id, tuple(_root_key(key) for key in keys))
+        return cls(publish, longest_ttl, next_id, tuple(_root_key(key) for key in keys), authority)
 
 
 def _root_key(data: object) -> RootKey:

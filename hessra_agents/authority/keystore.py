@@ -73,7 +73,8 @@ class KeyStore(Protocol):
 
 def _make_keys(store: KeyStore, ring: Keyring, now: int) -> None:
     pairs = {kind: KeyPair.generate() for kind in KINDS}
-    ring = ring.begin({kind: pair.public for kind, pair in pairs.items()}, now)
+    public = {kind: pair.public for kind, pair in pairs.items()}
+    ring = ring.begin(public, now, authority=os.urandom(16).hex())
     store.add(ring, pairs)
     store.write(ring)
 

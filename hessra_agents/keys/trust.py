@@ -5,6 +5,9 @@
 The id that a token carries picks the key within its kind and decides nothing else: it is not signed. An
 unknown id is refused, and no other key is tried. Tokens made by other programs may carry no id: only the
 one key that ``without_id`` names for their kind is used for them.
+
+Beside a key of capabilities stands the identifier of its authority, under which named budgets are counted
+(`grants.limits`): 128 random bits in hex, the same for all keys of one authority.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ..call.canonical import parse
 from ..errors import Denied, Reason
 from .keys import PublicKey
 
-__all__ = ["KINDS", "Trust"]
+__all__ = ["KINDS", "Trust", "is_authority"]
 
 KINDS = ("capability", "identity", "context")
 MAX_BYTES = 1 << 20
@@ -34,13 +37,15 @@ class Trust:
     Protects from tokens of any other root. Does not protect from a root key that leaked: remove it here.
 
     Raises:
-        ValueError: a key is used for two kinds, or an id is not an unsigned 32-bit integer.
+        ValueError: a key is used for two kinds, an id is not an unsigned 32-bit integer, or an authority's
+            identifier is not 32 hex digits beside a key of capabilities.
     """
 
     capability: Mapping[int, PublicKey] = field(default_factory=dict)
     identity: Mapping[int, PublicKey] = field(default_factory=dict)
     context: Mapping[int, PublicKey] = field(default_factory=dict)
     without_id: Mapping[str, PublicKey] = field(default_factory=dict)
+    authorities: Mapping[PublicKey, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: dict[bytes, str] = {}
@@ -55,7 +60,12 @@ class Trust:
                 raise ValueError("a key id is an unsigned 32-bit integer")
         if not self.without_id.keys() <= set(KINDS):
             raise ValueError(f"kinds of tokens are {', '.join(KINDS)}")
+        if not all(seen.get(key.data) == "capability" for key in self.authorities) or not all(
+            is_authority(one) for one in self.authorities.values()
+        ):
+            raise ValueError("an authority is named by 32 hex digits, beside a key of capabilities")
         object.__setattr__(self, "without_id", MappingProxyType(dict(self.without_id)))
+        object.__setattr__(self, "authorities", MappingProxyType(dict(self.authorities)))
 
     def key(self, kind: str, key_id: int | None) -> PublicKey:
         """Return the root key for this kind and id.
@@ -83,22 +93,27 @@ class Trust:
     @property
     def text(self) -> str:
         """The public keys as JSON, which `parse` reads: for an address from which guards fetch them."""
-        kinds = {kind: {str(i): str(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
-        without_id = {kind: str(key) for kind, key in self.without_id.items()}
+        kinds = {kind: {str(i): self._entry(k) for i, k in getattr(self, kind).items()} for kind in KINDS}
+        without_id = {kind: self._entry(key) for kind, key in self.without_id.items()}
         return json.dumps({**kinds, "without_id": without_id}, indent=2) + "\n"
+
+    def _entry(self, key: PublicKey) -> str | dict[str, str]:
+        known = self.authorities.get(key)
+        return str(key) if known is None else {"key": str(key), "authority": known}
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:
         """Read a file that `save` wrote.
 
         Raises:
-            ValueError: the file is not a file of trusted keys, or is larger than 1 MiB.
-            OSError: the file cannot be read.
+            ValueError: the file cannot be read, is larger than 1 MiB, or is not a file of trusted keys.
         """
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES + 1)  # a device may have no end
         try:
+            with open(path, "rb") as file:
+                text = file.read(MAX_BYTES + 1)  # a device may have no end
             return cls.parse(text)
+        except OSError as error:
+            raise ValueError(f"{path}: the trusted keys cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise ValueError(f"{path} is not a file of trusted keys: {error}") from error
 
@@ -114,9 +129,15 @@ class Trust:
         data = parse(text)
         if not isinstance(data, dict) or not data.keys() <= {*KINDS, "without_id"}:
             raise ValueError("it has the fields capability, identity, context and without_id")
-        tables = {name: _keys(data.get(name, {})) for name in (*KINDS, "without_id")}
+        authorities: dict[PublicKey, str] = {}
+        tables = {name: _keys(data.get(name, {}), authorities) for name in (*KINDS, "without_id")}
         kinds = {kind: {_id(i): key for i, key in tables[kind].items()} for kind in KINDS}
-        return cls(**kinds, without_id=tables["without_id"])
+        return cls(**kinds, without_id=tables["without_id"], authorities=authorities)
+
+
+def is_authority(value: object) -> bool:
+    """Return whether this is the identifier of an authority: 128 bits in hex."""
+    return isinstance(value, str) and bool(re.fullmatch(r"[0-9a-f]{32}", value))
 
 
 def _id(text: str) -> int:
@@ -126,7 +147,14 @@ def _id(text: str) -> int:
     return int(text)
 
 
-def _keys(table: object) -> dict[str, PublicKey]:
+def _keys(table: object, authorities: dict[PublicKey, str]) -> dict[str, PublicKey]:
+    """Read keys by id, each a text or ``{"key": ..., "authority": ...}``; add the authorities."""
     if not isinstance(table, dict):
         raise ValueError("each field is an object of keys by id")
-    return {str(name): PublicKey.parse(text) for name, text in table.items()}
+    found = {}
+    for name, entry in table.items():
+        named = isinstance(entry, dict) and entry.keys() == {"key", "authority"}
+        key = found[str(name)] = PublicKey.parse(entry["key"] if named else entry)
+        if named and authorities.setdefault(key, entry["authority"]) != entry["authority"]:
+            raise ValueError("one key is of two authorities")
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..call.call import Call
+from ..call.templates import as_granted
 from ..errors import Denied
 from ..keys.keys import KeyPair
 from .admission import ANCHOR, Block, Holder, admit
@@ -39,6 +40,8 @@ class Credential:
 
     token: str = field(repr=False)
     audience: str
+    blocks: tuple[Block, ...] = field(repr=False)
+    """What the token says; nobody has checked its signatures."""
     _ids: tuple[str, ...] = field(repr=False)
     _holder: Holder | None = field(repr=False)
     _key: KeyPair | None = field(repr=False)
@@ -66,14 +69,15 @@ class Credential:
         holder = next((block.holder for block in reversed(blocks) if block.holder), None)
         if holder is not None and (key is None or key.public.data != holder.key):
             raise ValueError("this capability has a holder: pass its key")
-        return cls(token, guard, tuple(block.id for block in blocks), holder, key if holder else None)
+        ids = tuple(block.id for block in blocks)
+        return cls(token, guard, blocks, ids, holder, key if holder else None)
 
     def prove(self, call: Call, *, now: int | None = None) -> Proof | None:
         """Return a fresh proof of one call; None for a bearer capability, whose calls take no proof."""
         if self._holder is None or self._key is None:
             return None
         return Proof.make(
-            call,
+            as_granted(call, self.blocks[0].rights),
             ids=self._ids,
             handle=self._holder.handle,
             audience=self.audience,

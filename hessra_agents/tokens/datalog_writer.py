@@ -7,6 +7,7 @@ list needs a closure (3.3), and ``trusting`` needs 3.1.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from biscuit_auth import (
@@ -19,15 +20,16 @@ from biscuit_auth import (
 )
 
 from ..call.facts import SIGNATURES
-from ..grants.clauses import Branch, Pattern, Source, Test
+from ..grants.clauses import Choice, Clause, Pattern, Source, Test
 from ..grants.limits import Limit
 from ..keys.keys import PublicKey
 from .admission import RequiredAttestation
 
-__all__ = ["add_pattern", "attested_check", "exposure_check", "limit_check"]
+__all__ = ["add_choice", "add_pattern", "attested_check", "exposure_check", "limit_check"]
 
 _TEXTS = {
     "in": "{{{p}}}.contains({v})",
+    "not_in": "!{{{p}}}.contains({v})",
     "has": "{v}.contains({{{p}}})",
     "lacks": "!{v}.contains({{{p}}})",
     "starts": "{v}.starts_with({{{p}}})",
@@ -40,15 +42,22 @@ _TEXTS = {
 def add_pattern(builder: BiscuitBuilder | BlockBuilder, pattern: Pattern) -> None:
     """Add a check that one branch of the pattern matches."""
     params: dict[str, object] = {}
-    queries = [_query(branch, params) for branch in pattern]
-    builder.add_check(Check("check if " + " or ".join(queries), params))
+    queries = [_query(branch.clauses, params, branch.resource) for branch in pattern]
+    builder.add_check(_check(queries, None, params))
+
+
+def add_choice(builder: BiscuitBuilder | BlockBuilder, choice: Choice) -> None:
+    """Add a check that one way of the choice holds, for calls of its objects."""
+    params: dict[str, object] = {}
+    queries = [_query(way, params) for way in choice.ways]
+    builder.add_check(_check(queries, choice.tools, params))
 
 
 def attested_check(alternatives: Iterable[RequiredAttestation]) -> Check:
     """Return a check that one of these keys states its designation.
 
     Raises:
-        ValueError: the alternatives are about different objects, which one check cannot express.
+        ValueError: the alternatives are about different calls, which one check cannot express.
     """
     params: dict[str, object] = {}
     keys: dict[str, BiscuitPublicKey] = {}
@@ -58,16 +67,18 @@ def attested_check(alternatives: Iterable[RequiredAttestation]) -> Check:
         params |= {f"l{index}": alternative.label, f"v{index}": alternative.value}
         keys[f"k{index}"] = PublicKey(alternative.key).for_biscuit()
         queries.append(f"designation({{l{index}}}, {{v{index}}}) trusting {{k{index}}}")
-        scopes.add(alternative.tools)
+        scopes.add((alternative.tools, alternative.unless))
     if len(scopes) != 1:
-        raise ValueError("all keys of one check must be required for the same objects")
-    return _check(queries, scopes.pop(), params, keys)
+        raise ValueError("all keys of one check must be required for the same calls")
+    tools, unless = scopes.pop()
+    queries += [_query(unless, params)] if unless else []
+    return _check(queries, tools, params, keys)
 
 
 def limit_check(handle: str, limit: Limit) -> Check:
-    """Return a check that a ledger has counted this limit."""
-    params: dict[str, object] = {"h": handle, "k": limit.spelling, "n": limit.at_most}
-    return _check(["limit({h}, {k}, {n})"], limit.tools, params)
+    """Return a check that a ledger has counted this limit, under this handle or as its budget."""
+    params: dict[str, object] = {"h": limit.budget or handle, "k": limit.spelling, "n": limit.at_most}
+    return _check([f"{limit.predicate}({{h}}, {{k}}, {{n}})"], limit.tools, params)
 
 
 def exposure_check(pattern: str, tools: frozenset[str] | None) -> Check:
@@ -88,21 +99,26 @@ def _check(
     return Check("check if " + " or ".join(queries), params, keys)
 
 
-def _query(branch: Branch, params: dict[str, object]) -> str:
+def _query(clauses: Iterable[Clause], params: dict[str, object], resource: str | None = None) -> str:
+    """Return the text of one alternative, which names its object unless ``resource`` is omitted."""
+
     def param(value: object) -> str:
         name = f"p{len(params)}"
         params[name] = set(value) if isinstance(value, frozenset) else value
         return name
 
-    predicates, expressions = [f"resource({{{param(branch.resource)}}})"], []
-    for clause in branch.clauses:
+    predicates = [] if resource is None else [f"resource({{{param(resource)}}})"]
+    expressions: list[str] = []
+    variables = itertools.count()
+    for clause in clauses:
         terms = [f"{{{param(clause.key)}}}"] if clause.key else []
+        terms += [] if clause.parameter is None else [f"{{{param(clause.parameter)}}}"]
         if isinstance(clause.equal, Source):
             terms += [f"{{{param(clause.equal.tool)}}}", f"{{{param(clause.equal.selector)}}}"]
         elif clause.equal is not None:
             terms.append(f"{{{param(clause.equal)}}}")
         else:
-            names = [f"$v{len(predicates)}_{i}" for i in range(len(SIGNATURES[clause.fact]))]
+            names = [f"$v{next(variables)}" for _ in SIGNATURES[clause.fact]]
             terms += names
             expressions += [
                 _expression(test, names[test.index], param(test.operand)) for test in clause.tests

@@ -6,17 +6,36 @@ One condition is one line, whatever the token says: its strings are plain words 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import comb
 
-from ..grants.describe import describe_branch, describe_limit, quote, safe_word
+from ..grants.describe import describe_limit, quote, safe_word
+from ..grants.describe_grants import describe_branch, describe_way
 from ..grants.limits import Limit
 from .admission import ANCHOR, APPROVED, HOLDER, Block, RequiredAttestation
+from .revocation_ids import agent_name
 
-__all__ = ["ApprovalView", "approvals_of", "block_lines", "describe", "refunded", "summary", "voters"]
+__all__ = [
+    "IDLE",
+    "ApprovalView",
+    "approvals_of",
+    "block_lines",
+    "describe",
+    "describe_agent",
+    "grant_lines",
+    "hops_line",
+    "is_vouched",
+    "name_line",
+    "only_to_line",
+    "refunded",
+    "summary",
+    "voters",
+]
 
 _SHOWN_TOOLS = 12
+
+IDLE = "the holder makes no call, and only hands on"
 
 
 def summary(subject: str, objects: tuple[str, ...], expires: int) -> str:
@@ -33,8 +52,39 @@ def describe(blocks: tuple[Block, ...]) -> str:
     parts = []
     for index, block in enumerate(blocks):
         parts.append(f"block {index}, {_author(index, block)}")
-        parts += [f"  {line}" for line in block_lines(block)]
+        named = [] if block.known_as is None else [name_line(blocks[: index + 1])]
+        parts += [f"  {line}" for line in (*named, *block_lines(block))]
     return "\n".join(parts)
+
+
+def is_vouched(blocks: Sequence[Block]) -> bool:
+    """Return whether holders vouch for a name: the issuer named the first, and each signed for the next.
+
+    A bearer capability can be bound to a holder by anyone, under any name, so nobody vouches for that name.
+    """
+    return not any(block.holder and block.signer is None for block in blocks[1:])
+
+
+def name_line(blocks: Sequence[Block]) -> str:
+    """Return the name that the last of these blocks gives its holder, and whether that is only a claim."""
+    name = safe_word(agent_name(blocks))
+    return f"known as {name}" if is_vouched(blocks) else f"says it is {name}, for which nobody vouches"
+
+
+def describe_agent(
+    subject: str, known_as: str | None, *, vouched: bool, show: Callable[[str], str] = safe_word
+) -> str:
+    """Return who uses a capability: ``agent:desk:mailer``, or ``agent:desk (says it is agent:desk:mailer)``.
+
+    Args:
+        subject: to whom it was issued.
+        known_as: the name of its holder, if that is another.
+        vouched: whether a holder vouches for that name.
+        show: returns a name as it is shown.
+    """
+    if known_as is None or vouched:
+        return show(known_as or subject)
+    return f"{show(subject)} (says it is {show(known_as)})"
 
 
 def block_lines(block: Block) -> Iterator[str]:
@@ -54,12 +104,19 @@ def block_lines(block: Block) -> Iterator[str]:
     for label, value in block.designations:
         shown = quote(value)
         yield f"for the guard {shown}" if label == ANCHOR else f"where {safe_word(label)} is {shown}"
+    if block.hops is not None:
+        yield hops_line(block.hops)
+    if block.only_to is not None:
+        yield only_to_line(block.only_to)
+    if block.idle:
+        yield IDLE
     for check in block.attested:
         label, by = check[0].label, f"by ed25519/{check[0].key.hex()}"
         if label != APPROVED:
             yield f"held {by}" if label == HOLDER else f"where {safe_word(label)} is stated {by}"
     for view in approvals_of(block):
-        yield f"each call{_of(view.tools)} approved by {voters(view)}"
+        unless = f", unless {view.unless}" if view.unless else ""
+        yield f"each call{_of(view.of.tools)} approved by {voters(view)}{unless}"
     for _, limit in block.limits:
         yield f"{describe_limit(limit)}{_of(limit.tools)}{refunded(limit)}"
     for labels, tools in block.clear:
@@ -67,18 +124,39 @@ def block_lines(block: Block) -> Iterator[str]:
         yield f"only while the session has not seen {safe_word(labels)}{calls}"
     for key in block.activators:
         yield f"activated by ed25519/{key.hex()}"
-    for pattern in block.patterns:
-        for place, branch in enumerate(pattern):
-            yield f"{'or ' if place else 'only '}{describe_branch(branch)}"
+    for place, line in enumerate(grant_lines(block)):
+        yield f"{'or ' if place else 'only '}{line}"
+
+
+def hops_line(hops: int) -> str:
+    """Return how often a capability may be handed on from here."""
+    return "not handed on" if hops == 0 else f"handed on at most {hops} time{'s' * (hops != 1)}"
+
+
+def only_to_line(keys: frozenset[str]) -> str:
+    """Return to whom a holder may hand on."""
+    return "handed on only to " + " or ".join(f"ed25519/{key}" for key in sorted(keys))
+
+
+def grant_lines(block: Block) -> Iterator[str]:
+    """Yield each way to call each tool, with what its arguments must be, a line each."""
+    for branch, besides in block.grants():
+        if all(besides):
+            yield describe_branch(branch, besides)
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
-    """The approvals that a block requires: ``need`` of these keys, for calls of ``tools`` (None: of all)."""
+    """The approvals that a block requires: ``need`` of these keys, for calls that ``of`` concerns."""
 
     keys: tuple[str, ...]
     need: int
-    tools: frozenset[str] | None
+    of: RequiredAttestation
+
+    @property
+    def unless(self) -> str:
+        """The calls that need no approval, in words; empty if there are none."""
+        return describe_way(self.of.unless)
 
 
 def approvals_of(block: Block) -> Iterator[ApprovalView]:
@@ -97,9 +175,9 @@ def approvals_of(block: Block) -> Iterator[ApprovalView]:
         # that many different sets of one size are all the sets of that size
         whole = sizes == {size} and len({*group}) == len(group) == comb(len(members), size)
         if whole and len({*members}) == len(members):
-            yield ApprovalView(members, len(members) - size + 1, *{a.tools for a in group[0]})
+            yield ApprovalView(members, len(members) - size + 1, next(iter(group[0])))
         else:
-            yield from [ApprovalView(_keys(keys), 1, *{a.tools for a in keys}) for keys in group]
+            yield from [ApprovalView(_keys(keys), 1, next(iter(keys))) for keys in group]
 
 
 def _keys(*checks: frozenset[RequiredAttestation]) -> tuple[str, ...]:

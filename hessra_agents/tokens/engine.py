@@ -10,7 +10,7 @@ from typing import Any
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, Fact
 
 from ..call.call import Call
-from ..call.facts import SIGNATURES
+from ..call.facts import PARAMETERS, SIGNATURES
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern, Results, Source
 from .admission import ANCHOR
@@ -38,16 +38,16 @@ def authorize(
     audience: str,
     designations: Iterable[tuple[str, str]],
     patterns: Iterable[Pattern],
-    limits: Iterable[tuple[str, str, int]] = (),
+    limits: Iterable[tuple[str, str, str, int]] = (),
     results: Results | None = None,
     clear: Iterable[str] = (),
 ) -> None:
     """Let the engine decide. It is the definition that the decision on decoded data must agree with.
 
     The engine is given the time, the object, the operation, the audience, the earned designations, the
-    limits that a ledger will count (handle, kind, most), the patterns of labels that the session has not
-    seen, and every fact that the token's patterns require about the call and the origin of its values. It
-    requires the right; its policy is never ``allow if true``.
+    limits that a ledger will count (predicate, handle or name, kind, most), the patterns of labels that the
+    session has not seen, and every fact that the token's patterns require about the call and the origin of
+    its values. It requires the right; its policy is never ``allow if true``.
 
     Raises:
         Denied: ``unavailable`` (see `run_engine`).
@@ -59,8 +59,8 @@ def authorize(
         builder.add_fact(_time(now))
         for label, value in designations:
             builder.add_fact(_designation(label, value))
-        for handle, kind, most in limits:
-            builder.add_fact(Fact("limit({h}, {k}, {n})", {"h": handle, "k": kind, "n": most}))
+        for predicate, handle, kind, most in limits:
+            builder.add_fact(Fact(f"{predicate}({{h}}, {{k}}, {{n}})", {"h": handle, "k": kind, "n": most}))
         for pattern in clear:
             builder.add_fact(Fact("exposure_clear({p})", {"p": pattern}))
         for fact in _facts(call, patterns, results):
@@ -121,10 +121,12 @@ def _names(names: frozenset[str]) -> Fact:
 
 
 _TEMPLATES = {
-    name: f"{name}({{key}}, {', '.join(f'{{v{index}}}' for index in range(len(types)))})"
+    name: f"{name}({', '.join(['{key}', *['{parameter}'] * (name in PARAMETERS)])}"
+    + "".join(f", {{v{index}}}" for index in range(len(types)))
+    + ")"
     for name, types in SIGNATURES.items()
 }
-"""Each fact about an argument, with parameters for the key and the values."""
+"""Each fact about an argument, with placeholders for the key, the parameter and the values."""
 
 
 def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> Iterator[Fact]:
@@ -134,14 +136,15 @@ def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> 
         if isinstance(clause.equal, Source) and clause.holds(call, results):
             params = {"k": clause.key, "t": clause.equal.tool, "s": clause.equal.selector}
             yield Fact(f"{clause.fact}({{k}}, {{t}}, {{s}})", params)
-    for name, key in {(c.fact, c.key) for c in clauses if not isinstance(c.equal, Source)}:
+    asked = {(c.fact, c.key, c.parameter) for c in clauses if not isinstance(c.equal, Source)}
+    for name, key, parameter in asked:
         if name == "arg_names":
             yield _names(call.names)
             continue
-        values = call.fact(name, key)
+        values = call.fact(name, key, parameter)
         if values is None:
             continue
-        terms: dict[str, object] = {"key": key}
+        terms: dict[str, object] = {"key": key} | ({} if parameter is None else {"parameter": parameter})
         for index, value in enumerate(values):
             terms[f"v{index}"] = set(value) if isinstance(value, frozenset) else value
         yield Fact(_TEMPLATES[name], terms)
@@ -149,4 +152,5 @@ def _facts(call: Call, patterns: Iterable[Pattern], results: Results | None) -> 
 
 def as_bad_signature(error: BaseException) -> Denied:
     """Return the refusal of a token that the library rejects."""
-    return Denied(Reason.BAD_SIGNATURE, detail=type(reraise_fatal(error)).__name__)
+    text = "the capability was changed, or it is from another authority than this guard trusts"
+    return Denied(Reason.BAD_SIGNATURE, text, detail=type(reraise_fatal(error)).__name__)

@@ -10,8 +10,8 @@ from biscuit_auth import BiscuitBuilder, Check, Fact
 from ..grants.conditions import Condition
 from ..grants.grants import Grant
 from ..keys.keys import KeyPair, PublicKey
-from .admission import HOLDER, RequiredAttestation
-from .builder import add_conditions, new_handle, unix_now
+from .admission import RequiredAttestation
+from .builder import add_conditions, add_holder, unix_now
 from .capability import Capability
 from .datalog_writer import attested_check
 
@@ -29,6 +29,10 @@ def issue(
     holder: PublicKey | None = None,
     not_before: int | None = None,
     designations: Mapping[str, str] | None = None,
+    last: bool = False,
+    hops: int | None = None,
+    only_to: Iterable[PublicKey] | None = None,
+    authority: str | None = None,
     approvals: Iterable[tuple[RequiredAttestation, ...]] = (),
     activator: PublicKey | None = None,
     now: int | None = None,
@@ -37,6 +41,7 @@ def issue(
 
     Args:
         key_id: the root key's id in `Trust`; None for guards that know one key without an id.
+        authority: the identifier under which guards count the issuer's budgets.
         approvals: further checks, each of which one of its keys must approve.
         activator: whose activation the capability waits for (`hessra.latent`).
 
@@ -44,7 +49,8 @@ def issue(
 
     Raises:
         TypeError: ``holder`` is not a public key.
-        ValueError: no subject, no grant, or more than one token can hold.
+        ValueError: no subject, no grant, a bound on handing on without a holder, or more than one token can
+            hold.
     """
     conditions = tuple(conditions)
     grants = [condition for condition in conditions if isinstance(condition, Grant)]
@@ -54,7 +60,7 @@ def issue(
         raise ValueError("a capability needs at least one grant, such as grant(tool, argument=constraint)")
     if holder is not None and not isinstance(holder, PublicKey):
         raise TypeError("a holder must be a PublicKey: key.public, or PublicKey.parse(text)")
-    builder = BiscuitBuilder("check if resource($res), operation($op), right($sub, $res, $op);")
+    builder = BiscuitBuilder("check if resource($r), operation($o), right($s, $r, $o);")
     for resource, operation in dict.fromkeys((grant.resource, grant.operation) for grant in grants):
         terms = {"s": subject, "r": resource, "o": operation}
         builder.add_fact(Fact("right({s}, {r}, {o})", terms))
@@ -62,8 +68,11 @@ def issue(
     for start in dict.fromkeys((unix_now(now), not_before)):
         if start is not None:
             builder.add_check(Check("check if time($t), $t >= {n}", {"n": start}))
+    hops = 0 if last and hops is None else hops
     if holder is not None:
-        builder.add_check(attested_check([RequiredAttestation(HOLDER, new_handle(), holder.data)]))
+        add_holder(builder, holder, hops=hops, only_to=only_to)
+    elif hops is not None or only_to is not None:
+        raise ValueError("anyone may hand on a bearer capability: name its holder")
     for alternatives in approvals:
         builder.add_check(attested_check(alternatives))
     if activator is not None:
@@ -74,4 +83,6 @@ def issue(
     )
     if key_id is not None:
         builder.set_root_key_id(key_id)
-    return Capability.build(lambda: builder.build(key.for_biscuit().private_key), key.public)
+    return Capability.build(
+        lambda: builder.build(key.for_biscuit().private_key), key.public, authority, conditions
+    )

@@ -26,10 +26,7 @@ def check_attestations(
         Denied: ``not_approved``, or another reason of the first check that is not met.
     """
     blocks = capability.blocks
-    required = [
-        [check for check in block.attested if check[0].tools is None or call.resource in check[0].tools]
-        for block in blocks
-    ]
+    required = [[check for check in block.attested if check[0].concerns(call)] for block in blocks]
     # an approval that this call does not require is not used up
     answerable = {(a.value, a.key) for checks in required for check in checks for a in check}
     approved: dict[str, tuple[bytes, UsedStatement]] = {}

@@ -32,7 +32,7 @@ class CompiledCapability:
     """The blocks of one capability in the form that decides a call fastest.
 
     ``guard`` is the guard's name if the first block names a guard and no block another designation; else
-    None. ``closed``: calls may have arguments, whose names the first block closes. ``settled``: step 6
+    None. ``settled``: step 6
     requires only what admission has checked and step 3 proves. ``watched``: the capability has conditions
     on what the session has seen.
     """
@@ -40,8 +40,7 @@ class CompiledCapability:
     starts: int
     guard: str | None
     rights: Mapping[str, str]
-    patterns: tuple[Pattern, ...]
-    closed: bool
+    patterns: Callable[[str], tuple[Pattern, ...]]
     limited: bool
     settled: bool
     watched: bool
@@ -51,7 +50,7 @@ class CompiledCapability:
         """Return the patterns of one granted object, compiled at its first call."""
         known = self._compiled.get(resource)
         if known is None:
-            known = self._compiled[resource] = compiled(self.patterns, resource)
+            known = self._compiled[resource] = compiled(self.patterns(resource))
         return known
 
 
@@ -66,8 +65,7 @@ def program(capability: Capability) -> CompiledCapability:
         starts=max([block.starts for block in blocks if block.starts is not None], default=0),
         guard=value if anchored else None,
         rights={resource: operation for _, resource, operation in blocks[0].rights},
-        patterns=tuple([pattern for block in blocks for pattern in block.patterns]),
-        closed=bool(blocks[0].patterns),
+        patterns=capability.about,
         limited=any(block.limits for block in blocks),
         settled=_settled(capability),
         watched=any(block.clear for block in blocks),
@@ -83,11 +81,9 @@ def _settled(capability: Capability) -> bool:
     )
 
 
-def compiled(patterns: Iterable[Pattern], resource: str) -> Compiled:
-    """Compile, of each pattern, the branches about this object."""
-    return tuple(
-        tuple(_branch(branch) for branch in pattern if branch.resource == resource) for pattern in patterns
-    )
+def compiled(patterns: Iterable[Pattern]) -> Compiled:
+    """Compile the patterns of one object."""
+    return tuple(tuple(_branch(branch) for branch in pattern) for pattern in patterns)
 
 
 def matches(patterns: Compiled, call: Call, results: Results | None = None) -> bool:
@@ -156,6 +152,8 @@ def _test(test: Test) -> Callable[[Any], bool]:
     operand: Any = test.operand
     return {
         "in": lambda value: value in operand,
+        "not_in": lambda value: value not in operand,
+        "has": lambda value: operand in value,
         "starts": lambda value: value.startswith(operand),
         "ends": lambda value: value.endswith(operand),
         "at_least": lambda value: value >= operand,

@@ -26,9 +26,10 @@ class UsedStatement:
 class LimitCharge:
     """The amount that one call takes from one limit.
 
-    ``counter`` names the budget, which everything derived from the limit's block shares. At most ``at_most``
+    ``counter`` names what is used up, which everything derived from the limit's block shares, or all that
+    the authority issues with the same budget. At most ``at_most``
     of it may be used in any ``window`` seconds (0: ever). A ledger may forget it at ``until`` (Unix seconds).
-    ``words`` describe the limit.
+    ``words`` describe the limit; amounts are in units of the last of its decimal ``places``.
     """
 
     counter: bytes
@@ -38,6 +39,7 @@ class LimitCharge:
     refund: bool
     until: int
     words: str
+    places: int = 0
 
 
 @dataclass(frozen=True, slots=True)

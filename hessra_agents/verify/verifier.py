@@ -30,7 +30,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from ..call.call import Call
-from ..errors import Denied, Problem, Reason
+from ..errors import Denied, Reason
 from ..grants.clauses import Pattern, Results
 from ..grants.describe import safe_word
 from ..grants.labels import label_means
@@ -41,14 +41,11 @@ from ..tokens.engine import authorize
 from ..tokens.statements import PROOF_WINDOW, Approval, Proof
 from .attestations import check_attestations
 from .charges import limit_charges
-from .explain import ORDER, explain
+from .explain import MAX_LOOKS, MAX_PLACES, ORDER, explain
 from .matcher import CompiledCapability, matches, program
 from .permit import VERIFIER_SEAL, Permit, UsedStatement
 
 __all__ = ["Possession", "check_audience", "check_exposure", "check_time", "verify"]
-
-MAX_PROBLEMS = 32
-"""Arguments, and places inside arguments, that one refusal names."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -141,7 +138,7 @@ def verify(
                 now=moment,
                 audience=audience,
                 designations=_stated(capability, designations) + earned,
-                patterns=compiled.patterns,
+                patterns=capability.asked(call.resource),
                 limits=limits,
                 results=results,
                 clear=clear,
@@ -210,6 +207,8 @@ def _check_possession(
         if proof is not None:
             raise Denied(Reason.NOT_HOLDER, "the capability names no holder, so it takes no proof")
         return None, ()
+    if holder.idle:
+        raise Denied(Reason.NOT_HOLDER, "the holder of this capability may only hand it on")
     if proof is None:
         raise Denied(Reason.NOT_HOLDER, "the call needs a proof by the capability's holder")
     if isinstance(proof, Possession):
@@ -246,24 +245,25 @@ def _check_arguments(
     results: Results | None,
 ) -> None:
     """Check step 5."""
-    fits = matches(compiled.about(call.resource), call, results) and (compiled.closed or not call.values)
+    fits = matches(compiled.about(call.resource), call, results)
     if fits and not bounds:
         return
-    problems = [p for bound in bounds for p in explain(bound, call, block=-1, results=results)]
+    looks = iter(range(MAX_LOOKS))
+    problems = [p for bound in bounds for p in explain(bound, call, block=-1, results=results, looks=looks)]
     if fits and not problems:
         return
-    if not compiled.closed:
-        problems += [Problem(Reason.UNNAMED_ARGUMENT, name) for name in sorted(call.names)]
-    for index, block in enumerate(capability.blocks):
-        for pattern in block.patterns:
-            problems += explain(pattern, call, block=index, results=results)
+    for index, pattern in ((i, p) for i, b in enumerate(capability.blocks) for p in b.about(call.resource)):
+        if len(problems) < MAX_PLACES:
+            problems += explain(pattern, call, block=index, results=results, looks=looks)
     if not problems:
         raise Denied(Reason.UNAVAILABLE, detail="a pattern matches, and its compiled form does not")
-    unique = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
-    reason = min([problem.reason for problem in unique], key=ORDER.index)
-    blocks = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in unique}))
-    shown = [p for p in unique if p.reason is reason or len(unique) <= MAX_PROBLEMS][:MAX_PROBLEMS]
-    raise Denied(reason, problems=shown, detail=f"refused by {blocks}")
+    if len(problems) > 1:
+        problems = list({(p.reason, p.argument, p.allowed): p for p in problems}.values())
+    reason = min([problem.reason for problem in problems], key=ORDER.index)
+    who = ", ".join(sorted({"the tool" if p.block < 0 else f"block {p.block}" for p in problems}))
+    if len(problems) > MAX_PLACES:
+        problems = [problem for problem in problems if problem.reason is reason][:MAX_PLACES]
+    raise Denied(reason, problems=problems, detail=f"refused by {who}")
 
 
 def check_exposure(capability: Capability, call: Call, labels: Collection[str] | None) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...errors import Denied, Reason
-from ...grants.grants import MAX_BRANCHES
+from ...grants.vocabulary.constraints import MAX_BRANCHES
 from .protobuf import Reader, Shape, Span, number, outside_profile, raw_bytes, span, submessage, text
 from .terms import CHOICE, CLOSURE, Op, Predicate, TermReader, expression, predicate
 
@@ -33,7 +33,7 @@ __all__ = [
 
 MAX_BYTES = 16 * 1024
 MAX_BLOCKS = 16
-MAX_CHECKS = 128
+MAX_CHECKS = 512
 MAX_FIELDS = 7168
 
 # fmt: off
