@@ -1,53 +1,212 @@
 """Write tool schemas for models: JSON Schema of the reachable tools, narrowed to what is granted.
 
-A narrowed schema is a hint that spares a model refused calls. It protects nothing: the guard decides. If a
-capability has several branches for a tool, an argument is narrowed only by what holds in all of them.
+A narrowed schema is a hint that spares a model refused calls. It protects nothing: the guard decides. What it
+admits, the guard permits as far as JSON Schema can say it (tests/laws/test_schemas.py lists what it cannot).
+If several arguments decide together, as in several grants of one tool, each is narrowed only by what holds
+whatever the others are: providers allow no alternatives at the top of a schema.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..grants.clauses import Branch, Clause, Pattern, Test, by_argument
-from ..grants.describe import describe_clauses
+from ..call.call import Call
+from ..call.places import escape, unescape
+from ..grants.clauses import Pattern
+from ..grants.describe import describe_clauses, describe_place
+from ..grants.grants import Grant
+from ..grants.vocabulary.constraints import Alternatives, Place
+from .clause_schema import Way, schema_of
+from .schema_join import Schema, beside, joined
+from .schema_words import at_place, describe_schema
 from .tool import Tool
 
-__all__ = ["SHAPES", "narrowed", "wrapped"]
+__all__ = ["SHAPES", "check_grant", "narrowed", "own_schema", "wrapped"]
 
 SHAPES = ("openai", "openai-responses", "anthropic", "mcp")
 
+_NAMES = {
+    "openai": r"[a-zA-Z0-9_-]{1,64}",
+    "openai-responses": r"[a-zA-Z0-9_-]{1,64}",
+    "anthropic": r"[a-zA-Z0-9_-]{1,128}",
+}
+"""The names of tools that a provider's API takes; it refuses the whole request for any other."""
 
-def narrowed(schema: dict[str, Any], resource: str, patterns: Sequence[Pattern]) -> dict[str, Any]:
+
+_ARGUMENT = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+
+def narrowed(schema: Schema, resource: str, patterns: Sequence[Pattern]) -> Schema:
     """Return a copy of a schema of arguments, closed, and narrowed to what all these patterns grant."""
     schema = copy.deepcopy(schema)
-    schema.setdefault("properties", {})
+    properties: Schema = schema.setdefault("properties", {})
     opened = schema.get("additionalProperties", False)
     schema["additionalProperties"] = False
+    required = set(schema.get("required", ()))
     for pattern in patterns:
-        branches = [branch for branch in pattern if branch.resource == resource]
+        ways = [Way.of(branch.clauses) for branch in pattern if branch.resource == resource]
+        if not ways:
+            continue
+        listed = [way.listed for way in ways]
+        names = None if None in listed else frozenset().union(*(own or () for own in listed))
         if opened is not False:  # the schema allows any name: list the granted names
-            for name in set[str]().union(*(_listed(branch) or () for branch in branches)):
-                schema["properties"].setdefault(name, {} if opened is True else copy.deepcopy(opened))
-        if branches:
-            _narrow(schema, branches)
-    for name, field in schema["properties"].items():
-        _describe(field, [p for p in patterns if any(b.resource == resource for b in p)], resource, name)
-        if name in schema.get("required", ()):
-            field.pop("default", None)  # the function has one, and the capability wants to see the value
-    if not schema.get("required"):
-        schema.pop("required", None)
+            for name in sorted(frozenset().union(*(own or () for own in listed))):
+                properties.setdefault(name, {} if opened is True else copy.deepcopy(opened))
+        for name in [*properties]:
+            members = [_member(way, name) for way in ways]
+            if (names is not None and name not in names) or all(
+                one is None or one.omitted for one in members
+            ):
+                del properties[name]
+                continue
+            properties[name] = _narrow(properties[name], schema_of(members), schema)
+            if all(one is not None and one.required for one in members):
+                required.add(name)
+    for name in properties.keys() & required:
+        properties[name].pop(
+            "default", None
+        )  # the function has one, and the capability wants to see the value
+    schema["required"] = [name for name in properties if name in required]
+    if not schema["required"]:
+        del schema["required"]
+    _complete(schema)
     return schema
+
+
+def own_schema(tool: Tool) -> Schema:
+    """Return the schema of a tool's arguments, narrowed to the tool's own bounds."""
+    return narrowed(tool.schema, f"tool:{tool.name}", tool.bounds)
+
+
+def check_grant(granted: Grant, schema: Schema, bounds: Iterable[Pattern] = ()) -> None:
+    """Check that a call that fits this schema of arguments can meet a grant.
+
+    Args:
+        granted: the grant.
+        schema: of all arguments.
+        bounds: the tool's own bounds, by which literals are checked.
+
+    Raises:
+        ValueError: the tool has no such argument, or a constraint can never be met; the message says what the
+            argument takes.
+    """
+    unknown = sorted({name for name, _ in granted.constraints}.difference(schema["properties"]))
+    if unknown and not schema.get("additionalProperties", False):
+        raise ValueError(f"{granted.tool} has no argument {', '.join(map(repr, unknown))}")
+    for name, constraint in granted.constraints:
+        own = schema["properties"].get(name, {})
+        for part in constraint.parts(Place.argument(name)):
+            ways = [_member(Way.of(clauses), name) for clauses in part]
+            if all(way is None or way.omitted for way in ways):
+                if name in schema.get("required", ()):
+                    raise ValueError(f"{granted.tool} cannot be called without {name!r}")
+                continue
+            wanted = schema_of(ways)
+            takes = _outside(granted.tool, name, wanted, bounds)
+            both = joined(own, wanted, schema)
+            if both is None:
+                takes = _never_met(part, name, schema)
+            own = both or {}
+            if takes is not None:
+                raise ValueError(f"{granted.tool}: {name!r} can never be {constraint}{takes}")
+
+
+def _never_met(part: Alternatives, name: str, schema: Schema) -> str:
+    """Return what the schema says, in words, of the place where no way can be met."""
+    whole = schema["properties"][name]
+    inner, place = whole, "it"
+    for clause in itertools.chain(*part):
+        way = _member(Way.of([clause]), name)
+        if clause.key[:1] == "/" and joined(whole, schema_of([way]), schema) is None:
+            steps = [unescape(step).removesuffix("~?") for step in clause.key[1:].split("/")]
+            numbered = [0 if step == "~*" else int(step) if step.isdecimal() else step for step in steps[1:]]
+            inner, taken = at_place(whole, schema, numbered)
+            place = describe_place("/" + "/".join([name, *taken])) if taken else "it"
+            break
+    words = describe_schema(inner, schema)
+    return f": {place} takes {words}" if words else ""
+
+
+def _outside(tool: str, name: str, wanted: Schema, bounds: Iterable[Pattern]) -> str | None:
+    """Return what the tool's own bounds require, in words, if they refuse every value that is wanted."""
+    values = [wanted["const"]] if "const" in wanted else wanted.get("enum", [])
+    for bound in bounds:
+        clauses = [[c for c in branch.clauses if c.key == name] for branch in bound]
+        calls = [Call.of(tool, {name: value}) for value in values]
+        ways = [own for own in clauses if own]
+        if values and ways and not any(all(c.holds(call) for c in own) for own in ways for call in calls):
+            return f": it takes {' or '.join(map(describe_clauses, ways))}"
+    return None
+
+
+def _member(way: Way, name: str) -> Way | None:
+    """Return what a way requires of an argument, or None if the way requires that it is omitted."""
+    listed = way.listed
+    if listed is not None and name not in listed:
+        return None
+    return way.members.get(escape(name), Way())
+
+
+def _narrow(own: Schema, wanted: Schema, document: Schema) -> Schema:
+    if not wanted:
+        return own
+    both = joined(own, wanted, document)
+    if both is None:
+        return beside(own, wanted)
+    if both.get("default", ...) is None and both.get("type", "null") != "null" and "null" not in both["type"]:
+        del both["default"]
+    return both
+
+
+def _complete(schema: Schema) -> None:
+    """Give every list ``items``, which providers require, and drop definitions that nothing refers to."""
+    if not any("$ref" in one for one in _schemas({**schema, "$defs": {}})):
+        schema.pop("$defs", None)
+    for one in _schemas(schema):
+        types = one.get("type")
+        if "items" not in one and (types == "array" or (isinstance(types, list) and "array" in types)):
+            first = [own for own in one.get("prefixItems", ()) if isinstance(own, dict)]
+            different = [own for index, own in enumerate(first) if own not in first[:index]]
+            one["items"] = different[0] if len(different) == 1 else {"anyOf": different} if different else {}
+
+
+def _schemas(schema: object) -> Iterable[Schema]:
+    """Yield a schema and every schema inside it."""
+    waiting = [schema]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            for word in ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"):
+                waiting += one[word].values() if isinstance(one.get(word), dict) else []
+            for word in ("anyOf", "allOf", "oneOf", "prefixItems"):
+                waiting += one[word] if isinstance(one.get(word), list) else []
+            waiting += [one.get(word) for word in ("items", "additionalProperties", "not", "contains")]
 
 
 def wrapped(provider: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the definition of a tool in the shape of a provider's API.
 
     Raises:
-        ValueError: the provider is not one of `SHAPES`.
+        ValueError: the provider is not one of `SHAPES`, or its API does not take the name of the tool
+            or of an argument.
     """
+    if provider in _NAMES and not re.fullmatch(_NAMES[provider], tool.name):
+        longest = _NAMES[provider].rpartition(",")[2].rstrip("}")
+        raise ValueError(
+            f"{provider} takes names of tools of at most {longest} letters, digits, _ and -:"
+            f" add {tool.name!r} to the guard under another name"
+        )
+    odd = [name for name in parameters["properties"] if not _ARGUMENT.fullmatch(name)]
+    if provider == "anthropic" and odd:
+        raise ValueError(
+            f"anthropic takes names of arguments of at most 64 letters, digits, _ . and -: {tool.name!r} has"
+            f" {odd[0]!r}"
+        )
     about = {"name": tool.name, "description": tool.description}
     if provider == "openai":
         return {"type": "function", "function": {**about, "parameters": parameters}}
@@ -58,124 +217,3 @@ def wrapped(provider: str, tool: Tool, parameters: dict[str, Any]) -> dict[str, 
     if provider == "mcp":
         return {**about, "inputSchema": parameters}
     raise ValueError(f"unknown provider; choose from {', '.join(SHAPES)}")
-
-
-def _narrow(schema: dict[str, Any], branches: list[Branch]) -> None:
-    properties, required = schema["properties"], set(schema.get("required", ()))
-    closed = [_listed(branch) for branch in branches]
-    if all(names is not None for names in closed):
-        listed = set[str]().union(*(names or () for names in closed))
-        for name in properties.keys() - listed:
-            del properties[name]
-    required |= set.intersection(*(_required(branch) for branch in branches))
-    for name in properties:
-        keywords = [_keywords(branch, name) for branch in branches]
-        options = [option for option in keywords if option is not None]
-        if options and all(option == options[0] for option in options[1:]):
-            _join(properties[name], options[0])
-        elif options and all(option.keys() <= {"const", "enum"} and option for option in options):
-            values = [v for option in options for v in option.get("enum", [option.get("const")])]
-            _join(properties[name], {"enum": list(dict.fromkeys(values))})
-    schema["required"] = [name for name in properties if name in required]
-
-
-def _describe(field: dict[str, Any], patterns: list[Pattern], resource: str, name: str) -> None:
-    """Describe in words what no keyword expresses: addresses, URLs, commands, elements, results."""
-    words: dict[str, None] = {}
-    for pattern in patterns:
-        ways = [by_argument(b.clauses).get(name, []) for b in pattern if b.resource == resource]
-        if any(clause.fact in _WORDED for way in ways for clause in way):
-            words[" or ".join(dict.fromkeys(describe_clauses(way) for way in ways if way))] = None
-    if words:
-        own = [field["description"]] if isinstance(field.get("description"), str) else []
-        field["description"] = "; ".join([*own, *words])
-    if field.get("type") == "array" and "maxLength" in field:
-        field["maxItems"] = field.pop("maxLength")
-
-
-_WORDED = {
-    "arg_url",
-    "arg_email",
-    "arg_argv",
-    "arg_scalar",
-    "arg_paths",
-    "arg_urls",
-    "arg_emails",
-    "arg_lens",
-    "result_of",
-    "results_of",
-}
-
-
-def _listed(branch: Branch) -> set[str] | None:
-    """Return the argument names that may occur in a branch, or None if it allows any."""
-    if not branch.closes:
-        return None
-    tests = [t for c in branch.clauses if c.fact == "arg_names" for t in c.tests]
-    sets = [set(map(str, t.operand)) for t in tests if t.op == "in" and isinstance(t.operand, frozenset)]
-    return set.intersection(*sets) - {str(t.operand) for t in tests if t.op == "lacks"}
-
-
-def _required(branch: Branch) -> set[str]:
-    by_name = {
-        str(t.operand) for c in branch.clauses if c.fact == "arg_names" for t in c.tests if t.op == "has"
-    }
-    return by_name | {
-        c.key for c in branch.clauses if c.key and not c.key.startswith("/") and c.fact != "arg_fields"
-    }
-
-
-def _keywords(branch: Branch, name: str) -> dict[str, Any] | None:
-    """Return the JSON Schema keywords for one argument; None if the branch rules the argument out."""
-    for clause in branch.clauses:
-        if clause.fact == "arg_names" and any(t.op == "lacks" and t.operand == name for t in clause.tests):
-            return None
-    keywords: dict[str, Any] = {}
-    for clause in branch.clauses:
-        if clause.key == name:
-            _join(keywords, _clause(clause))
-    return keywords
-
-
-def _clause(clause: Clause) -> dict[str, Any]:
-    if clause.fact == "arg_null":
-        return {"const": None} if clause.equal is True else {}
-    if clause.equal is not None:
-        return {"const": clause.equal} if clause.fact in ("arg_str", "arg_int", "arg_bool") else {}
-    keywords: dict[str, Any] = {}
-    for test in clause.tests:
-        _join(keywords, _test(clause.fact, test))
-    return keywords
-
-
-def _test(fact: str, test: Test) -> dict[str, Any]:
-    operand: Any = test.operand
-    if fact in ("arg_str", "arg_int") and test.op == "in":
-        return {"enum": sorted(operand)}
-    if fact == "arg_int" and test.op in ("at_least", "at_most"):
-        return {"minimum" if test.op == "at_least" else "maximum": operand}
-    if fact == "arg_str" and test.op in ("starts", "ends"):
-        text = re.escape(operand)
-        return {"pattern": f"^{text}" if test.op == "starts" else f"{text}$"}
-    if fact == "arg_path" and test.op == "starts" and operand[:1] == "/" and operand[-1:] == "/":
-        return {"pattern": "^" + re.escape(operand.rstrip("/")) + "(/|$)"}
-    if fact == "arg_len" and test.op == "at_most":
-        return {"maxLength": operand}
-    if fact in ("arg_strs", "arg_ints") and test.op == "in":
-        return {"items": {"enum": sorted(operand)}}
-    return {}
-
-
-def _join(into: dict[str, Any], more: dict[str, Any]) -> None:
-    """Require both: what one keyword cannot express goes to ``allOf``."""
-    for keyword, value in more.items():
-        if keyword not in into:
-            into[keyword] = value
-        elif keyword in ("maximum", "maxLength"):
-            into[keyword] = min(into[keyword], value)
-        elif keyword == "minimum":
-            into[keyword] = max(into[keyword], value)
-        elif keyword == "enum":
-            into[keyword] = [choice for choice in into[keyword] if choice in value]
-        elif into[keyword] != value:
-            into.setdefault("allOf", []).append({keyword: value})

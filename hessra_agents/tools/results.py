@@ -15,16 +15,17 @@ from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from itertools import islice
+from json.encoder import encode_basestring
 from math import isfinite
 from pathlib import PurePath
-from types import AsyncGeneratorType, GeneratorType, NoneType
+from types import NoneType
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from ..call.canonical import MAX_DEPTH
 
-__all__ = ["UNREAD", "ResultTooLargeError", "result_json", "result_text", "unread_error"]
+__all__ = ["ResultTooLargeError", "is_unread", "result_json", "result_text", "unread_error"]
 
 MAX_TEXT = 8 << 20
 """Bytes of a result that a model is shown."""
@@ -37,12 +38,17 @@ class ResultTooLargeError(ValueError):
     """A result has more bytes or values than may be written."""
 
 
-UNREAD = (GeneratorType, AsyncGeneratorType, map, filter, zip)
-"""What a tool may not return: it has not run yet, and whoever reads it takes it from everybody else."""
+def is_unread(value: object) -> bool:
+    """Return whether a value is an iterator, which a tool may not return.
+
+    It has not run yet, and whoever reads it takes it from everybody else.
+    """
+    kind = type(value)
+    return (hasattr(kind, "__next__") or hasattr(kind, "__anext__")) and not hasattr(kind, "__len__")
 
 
 def unread_error(tool: str, returned: object) -> TypeError:
-    """Return the error of a tool that returned one of `UNREAD`, none of which was read."""
+    """Return the error of a tool that returned an iterator, which was not read."""
     return TypeError(
         f"{tool} returned a {type(returned).__name__}, which can be read only once:"
         " return a list, or write the tool as an async generator"
@@ -74,7 +80,11 @@ def result_json(value: object, *, max_bytes: int, max_values: int) -> tuple[str,
         ResultTooLargeError: it has more than ``max_bytes`` or ``max_values``. This is noticed early.
     """
     if type(value) is str and len(value) <= max_bytes:
-        return _json_text(value), 1
+        return _utf8(encode_basestring(value)), 1
+    flat = _flat_size(value)
+    if flat is not None and flat[0] <= max_bytes and flat[1] <= max_values:
+        with suppress(ValueError):  # a number that is not finite, or too long to be written
+            return _json_text(value), flat[1]
     measured = _Measure(max_bytes, max_values)
     if measured.is_plain(value):
         with suppress(Exception):  # an element's own serializer, a number that is not finite: keep the rest
@@ -83,6 +93,33 @@ def result_json(value: object, *, max_bytes: int, max_values: int) -> tuple[str,
 
 
 _SMALL = frozenset({float, bool, NoneType})
+
+_SHORT = 64
+"""Elements or members of a result that is measured in one pass if there is nothing in them."""
+
+
+def _flat_size(value: Any) -> tuple[int, int] | None:
+    """Return the bytes and values of a short list or dict, as `_Measure` counts them; None for any other."""
+    if type(value) not in (dict, list) or len(value) > _SHORT:
+        return None
+    size, parts = len(value), value
+    if type(value) is dict:
+        for name in value:
+            if type(name) is not str:
+                return None
+            size += len(name)
+        parts = value.values()
+    for part in parts:
+        kind = type(part)
+        if kind is str:
+            size += len(part)
+        elif kind is int:
+            size += 1 + part.bit_length() // 4
+        elif kind in _SMALL:
+            size += 8
+        else:
+            return None
+    return size, 1 + len(value)
 
 
 class _Measure:
@@ -108,6 +145,8 @@ class _Measure:
                     self.bytes += len(part)
                 elif kind in _SMALL:
                     self.bytes += 8
+                elif kind is int:
+                    self.bytes += 1 + part.bit_length() // 4
                 elif kind is dict and depth < MAX_DEPTH:
                     parts += self._few(part)
                     parts += islice(part.values(), self._max_values)
@@ -218,4 +257,4 @@ def _kind(value: object) -> str:
 
 
 def _utf8(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()

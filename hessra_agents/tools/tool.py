@@ -11,9 +11,8 @@ bound, and holds for every capability:
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +26,13 @@ from ..call.call import Call
 from ..call.canonical import Json, MalformedError, to_json
 from ..errors import Denied, Problem, Reason
 from ..grants.clauses import Pattern
-from ..grants.constraints import Constraint
+from ..grants.describe import unknown_place
 from ..grants.exposure import UNTRUSTED
 from ..grants.grants import Grant
 from ..grants.labels import plain_label
-from ..grants.must import must
+from ..grants.vocabulary.constraints import Constraint
+from ..grants.vocabulary.must import must
+from .schema_words import at_place, describe_schema, unknown_member
 from .type_hints import (
     annotated_constraint,
     equals_request,
@@ -49,20 +50,6 @@ MAX_PROBLEMS = 16
 MAX_FAULTS = 64
 """If pydantic finds more faults, the refusal names none: listing them would cost more than finding them."""
 
-_WORDS = {  # our own words: the messages of pydantic, and of validators that use its codes, may hold values
-    "string_type": "a string",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "bool_type": "a boolean",
-    "none_required": "null",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "set_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "dataclass_type": "an object",
-}
 _TYPED = "a value of the declared type"
 _UNCHANGED = "a value that reaches the tool unchanged"
 
@@ -77,7 +64,8 @@ class Tool:
     constrain, so give defaults that are harmless. A default is one object for all calls: a list or dict that
     the function changes stays changed for the next caller.
 
-    ``bounds`` has one pattern for each parameter with a bound of its own. ``exposes_labels`` are the labels
+    ``bounds`` has one pattern for each parameter with a bound of its own. ``none_defaults`` are the arguments
+    whose default is None: to omit one and to pass None is one invocation. ``exposes_labels`` are the labels
     of what the tool's results hold; ``untrusted`` says that others can write the results.
     """
 
@@ -94,6 +82,7 @@ class Tool:
     signature: inspect.Signature
     _adapter: TypeAdapter[dict[str, Any]]
     _compared: frozenset[str]
+    none_defaults: frozenset[str]
     exposes_labels: frozenset[str] = frozenset()
     untrusted: bool = False
 
@@ -161,6 +150,7 @@ class Tool:
             signature,
             adapter,
             compared,
+            frozenset(n for n, p in arguments.items() if p.default is None),
             _exposes(exposes_labels, untrusted=untrusted),
             untrusted,
         )
@@ -197,20 +187,20 @@ class Tool:
             Denied: ``unnamed_argument``, ``missing_argument`` or ``malformed``; the refusal shows no value.
         """
         try:
-            values = self._adapter.validate_json(call.canonical_json, strict=True)
+            values: dict[str, Any] = self._adapter.validator.validate_json(call.canonical_json, strict=True)
         except ValidationError as error:
-            refused = _refused(self.name, error, self.schema.get("properties", {}))
+            refused = _refused(self.name, error, self.schema)
         else:
-            changed = self._changed(call, values)
+            changed = self._changed(call, values) if self._compared else ()
             if not changed:
                 return values
-            problems = [Problem(Reason.MALFORMED, name, _UNCHANGED) for name in changed[:MAX_PROBLEMS]]
-            refused = Denied(Reason.MALFORMED, tool=self.name, problems=problems)
+            problems = [self._unchanged(name, call) for name in changed[:MAX_PROBLEMS]]
+            refused = Denied(problems[0].reason, tool=self.name, problems=problems)
         raise refused  # outside the handler, because the error holds the values
 
     def _changed(self, call: Call, values: Mapping[str, Any]) -> list[str]:
         """Return the arguments that would not reach the tool as the call requests them."""
-        names = sorted(self._compared & values.keys()) if self._compared else ()
+        names = sorted(self._compared & values.keys())
         requested = call.arguments if names else {}
         return [
             name
@@ -218,6 +208,15 @@ class Tool:
             if not equals_request(requested[name], values[name])
             and not self._serializes_to(requested[name], name, values[name])
         ]
+
+    def _unchanged(self, name: str, call: Call) -> Problem:
+        """Return the problem of an argument that would not reach the tool as requested."""
+        own = self.schema["properties"][name]
+        steps = unknown_member(own, self.schema, call.values[name])
+        if steps is None:
+            return Problem(Reason.MALFORMED, name, _UNCHANGED)
+        _, taken = at_place(own, self.schema, steps[:-1])
+        return Problem(Reason.UNNAMED_ARGUMENT, unknown_place("/".join([name, *taken]), steps[-1]))
 
     def _serializes_to(self, requested: Json, name: str, value: object) -> bool:
         """Return whether the type's own serializer writes the value as requested, if no rule of ours does."""
@@ -241,7 +240,9 @@ class Tool:
             missing = sorted(self.injected - injected.keys())
             if missing:
                 raise Denied(Reason.UNAVAILABLE, f"the host does not provide {missing[0]}", tool=self.name)
-        named = {**values, **{name: injected[name] for name in self.injected}}
+        named = dict(values)
+        for name in self.injected:
+            named[name] = injected[name]
         if not self.positional:
             return [], named
         defaults = self.signature.parameters
@@ -320,6 +321,9 @@ def _schema(
     except Exception as error:
         raise TypeError(f"{name}: a type has no JSON Schema: {error}") from error
     schema.pop("title", None)
+    for defined in schema.get("$defs", {}).values():
+        if "properties" in defined:  # a member that a type drops does not reach the tool, and is refused
+            defined.setdefault("additionalProperties", False)
     for argument, field in schema.get("properties", {}).items():
         field.pop("title", None)
         default = parameters[argument].default
@@ -332,7 +336,7 @@ def _schema(
 def _bounds(
     name: str, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
 ) -> tuple[Pattern, ...]:
-    bounds = []
+    bounds: list[Pattern] = []
     for argument, parameter in parameters.items():
         try:
             bound = annotated_constraint(hints.get(argument))
@@ -341,29 +345,40 @@ def _bounds(
         if bound is not None:
             if parameter.default is not parameter.empty and bound.wants_value:
                 bound = must.optional(bound)
-            bounds.append(Grant(f"tool:{name}", "invoke", ((argument, bound),)).branches(closed=False))
+            bounds += Grant(f"tool:{name}", "invoke", ((argument, bound),)).patterns(closed=False)
     return tuple(bounds)
 
 
-def _refused(tool: str, error: ValidationError, declared: Collection[str]) -> Denied:
-    """Return the refusal in declared names and our own words; every other text may hold a value."""
+def _refused(tool: str, error: ValidationError, schema: Mapping[str, Any]) -> Denied:
+    """Return the refusal in declared names and our own words; the text of a fault may hold a value."""
     if error.error_count() > MAX_FAULTS:
         return Denied(Reason.MALFORMED, "the arguments have too many faults to list", tool=tool)
     reasons: dict[str | None, Reason] = {}
     words: dict[str | None, dict[str, None]] = {}  # several words for one place are alternatives
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        first, *rest = fault["loc"] or ("",)
-        known = str(first) if first in declared else None
-        indexes = itertools.takewhile(lambda step: isinstance(step, int), rest)
-        place = None if known is None else "/".join([known, *map(str, indexes)])
-        if not rest and known is None and fault["type"] == "extra_forbidden":
-            reason, allowed = Reason.UNNAMED_ARGUMENT, "the tool has no such argument"
-        elif not rest and known is not None and fault["type"] == "missing":
-            reason, allowed = Reason.MISSING_ARGUMENT, ""
-        else:
-            reason, allowed = Reason.MALFORMED, _WORDS.get(fault["type"], _TYPED)
+        place, reason, allowed = _problem(fault["type"], fault["loc"] or ("",), schema)
         reasons.setdefault(place, reason)
         words.setdefault(place, {})[allowed] = None
     problems = [Problem(reasons[place], place, " or ".join(words[place])) for place in reasons]
     order = (Reason.UNNAMED_ARGUMENT, Reason.MISSING_ARGUMENT, Reason.MALFORMED)
     return Denied(min(reasons.values(), key=order.index), tool=tool, problems=problems[:MAX_PROBLEMS])
+
+
+def _problem(
+    fault: str, steps: Sequence[str | int], schema: Mapping[str, Any]
+) -> tuple[str | None, Reason, str]:
+    """Return the place of a fault of pydantic's, the reason, and what is allowed there."""
+    first, *rest = steps
+    if first not in schema.get("properties", {}):
+        unknown = not rest and fault == "extra_forbidden"
+        reason = Reason.UNNAMED_ARGUMENT if unknown else Reason.MALFORMED
+        return None, reason, "the tool has no such argument" if unknown else _TYPED
+    within = rest[:-1] if fault == "extra_forbidden" else rest
+    own, taken = at_place(schema["properties"][first], schema, within)
+    place = "/".join([str(first), *taken])
+    if fault == "extra_forbidden":
+        return unknown_place(place, rest[-1]), Reason.UNNAMED_ARGUMENT, ""
+    if fault == "missing":
+        return place, Reason.MISSING_ARGUMENT, ""
+    told = "" if fault in ("value_error", "assertion_error") else describe_schema(own, schema)
+    return place, Reason.MALFORMED, told or _TYPED

@@ -29,14 +29,14 @@ from uuid import UUID
 from typing_extensions import is_typeddict
 
 from ..call.canonical import Json, MalformedError, encode, to_json
-from ..grants.constraints import Constraint
-from ..grants.must import must
 from ..grants.provenance import from_result
+from ..grants.vocabulary.constraints import Constraint
+from ..grants.vocabulary.must import must
 
 __all__ = ["annotated_constraint", "equals_request", "is_lossless", "refuse_hidden_readings"]
 __all__ += ["refuse_recursive_unions"]
 
-_BARE = [made.__func__ for made in vars(must).values() if isinstance(made, staticmethod)]
+_BARE = [getattr(must, name) for name in dir(must) if not name.startswith("_")]
 _BARE += [must, Constraint, from_result]
 
 
@@ -62,18 +62,9 @@ def annotated_constraint(hint: object) -> Constraint | None:
             return annotated_constraint(getattr(hint, step))
     if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
         inner = annotated_constraint(arguments[arguments[0] is NoneType])
-        return None if inner is None else _or_null(inner)
+        return None if inner is None else must.nullable(inner)
     _refuse_deeper(hint)
     return None
-
-
-def _or_null(bound: Constraint) -> Constraint:
-    null = must.exact(None)
-    return Constraint(
-        f"null, or {bound.words}",
-        lambda at: (*null.alternatives(at), *bound.alternatives(at)),
-        bound.wants_value,
-    )
 
 
 def _refuse_deeper(hint: object) -> None:

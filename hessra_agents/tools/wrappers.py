@@ -15,6 +15,8 @@ from contextlib import aclosing
 from typing import Any, Protocol, cast
 
 from ..errors import Denied, Reason
+from ..grants.grants import Grant
+from .json_schema import check_grant, own_schema
 from .tool import Tool
 
 __all__ = ["RunnableCall", "bound_wrapper", "refusing_wrapper"]
@@ -80,7 +82,14 @@ def _with_signature_of(double: Any, tool: Tool, signature: inspect.Signature) ->
     shown = {*signature.parameters, "return"}
     double.__annotations__ = {name: hint for name, hint in tool.hints.items() if name in shown}
     double.__hessra_tool__ = tool.name
+    double.__hessra_check__ = functools.partial(_checked, tool)
     return cast("Callable[..., Any]", double)
+
+
+def _checked(tool: Tool, granted: Grant) -> frozenset[str]:
+    """Check a grant of the tool, and return the arguments that the tool requires."""
+    check_grant(granted, own_schema(tool), tool.bounds)
+    return frozenset(tool.schema.get("required", ()))
 
 
 def _argument_binder(

@@ -12,8 +12,9 @@ arguments are checked as they are written, before the decision:
    schema shows such parameters: it allows lists, objects or null beside strings. A parameter without an
    annotation is shown as a string, and recognized by a title that is its bare name.
 3. The schema comes from the server and may be hostile. A refusal repeats nothing of it but the names of
-   arguments, and it cannot make the guard work without end (see `reader`). ``pattern`` and ``format`` are not
-   checked: constraints on strings are in the capability.
+   arguments, bounds, and listed values that are plain words (see `schema_words`), and it cannot make the
+   guard work without end (see `reader`). ``pattern`` and ``format`` are not checked: constraints on strings
+   are in the capability.
 
     InputSchema.of(tool["inputSchema"]).check(call)
 
@@ -32,27 +33,22 @@ from ...call.call import MAX_NAME, Call
 from ...call.canonical import Json, MalformedError, to_json
 from ...errors import Denied, Problem, Reason
 from ...grants.clauses import Pattern
-from ..json_schema import narrowed
+from ...grants.describe import unknown_place
+from ...grants.grants import Grant
+from ..json_schema import check_grant, narrowed
+from ..schema_words import at_place, describe_schema
 from .reader import ClosedSchema, Schema, SchemaError
 from .validator import SchemaValidator
 
-__all__ = ["TYPE_WORDS", "InputSchema"]
+__all__ = ["InputSchema"]
 
 MAX_PROBLEMS = 16
 """Arguments that one refusal names."""
 
+_REST = "unevaluatedProperties"
+
 _OTHER = re.compile(r"[ \t\n\r]*+(?:[\[{0-9-]|true|false|null)")
 """The beginning of a string that JSON could read as a value of another type."""
-
-TYPE_WORDS = {
-    "string": "a string",
-    "integer": "an integer",
-    "number": "a number",
-    "boolean": "a boolean",
-    "null": "null",
-    "array": "a list",
-    "object": "an object",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +89,27 @@ class InputSchema:
             raise self._refused(call, run, values)
         self._refuse_second_readings(call, run, values)
 
+    def check_grant(self, granted: Grant) -> None:
+        """Check that a call that fits this schema can meet a grant.
+
+        Raises:
+            ValueError: there is no such argument, or a constraint can never be met.
+        """
+        check_grant(granted, self._shown())
+
     def narrowed(self, patterns: Sequence[Pattern], resource: str) -> dict[str, Any]:
         """Return the schema for a caller: closed, and narrowed to what is granted.
 
         This is a hint that spares a model refused calls. Of an unusual schema it shows less.
         """
+        return narrowed(self._shown(), resource, patterns)
+
+    def _shown(self) -> dict[str, Any]:
         schema = self._schema.document
         own = schema.get("properties", {})
         described = {**own, **dict.fromkeys(sorted(self._schema.names - own.keys()), True)}
         shown = {name: {} if one is True else one for name, one in described.items() if one is not False}
-        return narrowed({**schema, "properties": shown}, resource, patterns)
+        return {**schema, "properties": shown}
 
     def _refuse_second_readings(self, call: Call, run: SchemaValidator, values: dict[str, Json]) -> None:
         read: dict[str, Json] = {}
@@ -138,14 +145,59 @@ class InputSchema:
         problems += [self._problem(Reason.MISSING_ARGUMENT, name) for name in missing[:MAX_PROBLEMS]]
         wrong = [name for name, one in known.items() if name in values and not run.fits(one, values[name])]
         wrong = wrong[:MAX_PROBLEMS]
-        problems += [self._problem(Reason.MALFORMED, name, _words(known[name])) for name in wrong]
+        problems += [self._fault(run, name, known[name], values[name]) for name in wrong]
         if not problems:
             problems = [Problem(Reason.MALFORMED, None, "the arguments do not fit the tool's input schema")]
         return Denied(problems[0].reason, tool=call.tool, problems=problems[:MAX_PROBLEMS])
 
-    def _problem(self, reason: Reason, name: str, allowed: str = "") -> Problem:
+    def _fault(self, run: SchemaValidator, name: str, schema: Schema, value: Json) -> Problem:
+        """Return the problem of an argument, at the first place inside it that can be told."""
+        steps: list[str | int] = []
+        reason = Reason.MALFORMED
+        while reason is Reason.MALFORMED:
+            found = self._inside(run, schema, value)
+            if found is None:
+                break
+            step, reason, schema, value = found
+            steps.append(step)
+        document = self._schema.document
+        own = document["properties"][name]
+        if reason is Reason.UNNAMED_ARGUMENT:
+            _, taken = at_place(own, document, steps[:-1])
+            return self._problem(reason, name, at=unknown_place("/".join(["", *taken]), steps[-1]))
+        inner, taken = at_place(own, document, steps)
+        words = describe_schema(inner, document) or "a value that its schema describes"
+        return self._problem(reason, name, words * (reason is Reason.MALFORMED), at="/".join(["", *taken]))
+
+    def _inside(
+        self, run: SchemaValidator, schema: Schema, value: Json
+    ) -> tuple[str | int, Reason, Schema, Json] | None:
+        """Return the first member that is at fault: its step, why, and its schema and value if any."""
+        closed = isinstance(schema, dict) and False in map(schema.get, ("additionalProperties", _REST))
+        if isinstance(schema, dict) and "$ref" in schema and schema.keys() <= {"$ref", _REST}:
+            schema = self._schema.definitions[schema["$ref"]]
+        if not isinstance(schema, dict) or schema.keys() & {"anyOf", "allOf", "$ref"}:
+            return None
+        known, items = schema.get("properties", {}), schema.get("items")
+        if isinstance(value, dict) and known:
+            for name in value if closed else ():
+                if name not in known:
+                    return name, Reason.UNNAMED_ARGUMENT, True, None
+            for name in schema.get("required", ()):
+                if name not in value:
+                    return name, Reason.MISSING_ARGUMENT, True, None
+            for name, one in known.items():
+                if name in value and not run.fits(one, value[name]):
+                    return name, Reason.MALFORMED, one, value[name]
+        if isinstance(value, list) and isinstance(items, dict) and "prefixItems" not in schema:
+            for index, element in enumerate(value):
+                if not run.fits(items, element):
+                    return index, Reason.MALFORMED, items, element
+        return None
+
+    def _problem(self, reason: Reason, name: str, allowed: str = "", at: str = "") -> Problem:
         """Return a problem with an argument; a name that is not an argument's is not repeated."""
-        argument = name if name in self._schema.names and len(name) <= MAX_NAME else None
+        argument = f"{name}{at}" if name in self._schema.names and len(name) <= MAX_NAME else None
         return Problem(reason, argument, allowed)
 
 
@@ -172,11 +224,3 @@ def _is_untyped(name: str, given: object) -> bool:
 def _types(schema: Schema) -> list[str]:
     """Return the types that the schema's own ``type`` allows; none without it."""
     return [] if isinstance(schema, bool) else schema.get("type", [])
-
-
-def _words(schema: Schema) -> str:
-    types = [] if isinstance(schema, bool) else [_types(one) for one in schema.get("anyOf", [schema])]
-    simple = not isinstance(schema, bool) and schema.keys() <= {"type", "anyOf"} and all(types)
-    if not simple:
-        return "a value that its schema describes"
-    return " or ".join(dict.fromkeys(TYPE_WORDS[name] for names in types for name in names))
