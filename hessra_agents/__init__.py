@@ -23,8 +23,8 @@ from .grants.approvals import approved_by
 from .grants.exposure import clear_of
 from .grants.grants import Grant, grant
 from .grants.limits import limit
-from .grants.must import must
 from .grants.provenance import from_result
+from .grants.vocabulary.must import must
 from .guard.guard import Guard
 from .guard.session import Session
 from .guard.toolbox import Toolbox

@@ -38,8 +38,11 @@ def unguarded(guard: Guard, tool: F) -> F:
         tool: the guarded function, or a guarded method of an object.
 
     Raises:
+        TypeError: it is a name.
         ValueError: it is not a tool of this guard.
     """
+    if isinstance(tool, str):
+        raise TypeError(f"unguarded: give the function, not its name {tool!r}")
     registered = guard.tools.get(getattr(tool, "__hessra_tool__", ""))
     if registered is None or registered.function.__qualname__ != getattr(tool, "__qualname__", ""):
         raise ValueError(f"{getattr(tool, '__name__', 'this')!r} is not a guarded tool of this guard")

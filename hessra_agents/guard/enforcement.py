@@ -16,13 +16,13 @@ which `place` waits before step 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from itertools import islice
 from types import TracebackType
 
 from ..call.call import Call
+from ..call.templates import as_granted
 from ..cancellation import is_cancelled, run_to_end
 from ..errors import Denied, Reason
 from ..grants.clauses import Pattern
@@ -33,7 +33,7 @@ from ..verify.attestations import MAX_APPROVALS
 from ..verify.matcher import program
 from ..verify.permit import Permit
 from ..verify.verifier import Possession, check_exposure, check_time, verify
-from .presented import Presented
+from .presented import Presented, read_approvals
 from .session import Session
 from .settings import CapabilityReader, GuardSettings, as_denied, log
 from .telemetry import CallSpan, call_span
@@ -46,8 +46,8 @@ class Enforcement:
     """One call on its way through a guard; for one use."""
 
     __slots__ = (
-        "_admitted", "_bounds", "_call", "_capability", "_epoch", "_late", "_operation_id", "_permit",
-        "_presented", "_reader", "_session", "_settings", "_span", "_unapproved", "_used_votes", "began",
+        "_admitted", "_bounds", "_capability", "_epoch", "_late", "_operation_id", "_permit", "_presented",
+        "_reader", "_session", "_settings", "_span", "_unapproved", "_used_votes", "asked", "began", "call",
     )  # fmt: skip
 
     def __init__(self, settings: GuardSettings, presented: Presented, session: Session | None) -> None:
@@ -58,7 +58,8 @@ class Enforcement:
         self._operation_id = new_operation_id() if settings.ledger is not None else b""
         self._capability: Capability | None = None
         self._reader: CapabilityReader | None = None
-        self._call: Call | None = None
+        self.call: Call | None = None  # once it is being decided, as the capability names it
+        self.asked: Call | None = None
         self._bounds: tuple[Pattern, ...] = ()
         self._permit: Permit | None = None
         self._unapproved: Denied | None = None
@@ -75,15 +76,16 @@ class Enforcement:
         Raises:
             Denied: there is none, or it cannot be read.
         """
-        presented = self._presented.capability
-        self._reader = self._presented.reader or self._settings.reader
-        self._capability = presented if isinstance(presented, Capability) else self._reader.read(presented)
+        capability, reader = self._presented.capability, self._presented.reader
+        if reader is None or not isinstance(capability, Capability):
+            reader = self._settings.reader
+            capability = reader.read(capability)
+        self._capability, self._reader = capability, reader
 
     async def decide(self, call: Call, bounds: tuple[Pattern, ...] = ()) -> None:
         """Take step 1: decide, with the approvals that the ledger holds as well.
 
-        If only approvals are missing, return, and let `admit` request them: not before step 2 is it known
-        that the call could run.
+        If only approvals are missing, return: `admit` requests them, once step 2 has passed.
 
         Args:
             bounds: the tool's own patterns, which hold whatever the capability says.
@@ -91,13 +93,13 @@ class Enforcement:
         Raises:
             Denied: the call is refused.
         """
-        self._call, self._bounds = call, bounds
+        self.call, self.asked, self._bounds = call, call, bounds
         self._span = call_span(self._settings, call)
         if (ledger := self._settings.ledger) is not None and not ledger.opened:
             await ledger.ready()
         if self._capability is None:
             self.read()
-        self._permit = await self._decided()
+        self._permit = await self.decided()
 
     async def place(self) -> ThreadPlace:
         """Take a place for the thread in which the call is to run; after a wait, decide again.
@@ -117,8 +119,8 @@ class Enforcement:
             return place
         await place.wait()
         try:
-            self._check_trust()
-            self._permit = await self._decided()
+            self.check_trust()
+            self._permit = await self.decided()
         except BaseException:
             place.give_back()
             raise
@@ -145,7 +147,7 @@ class Enforcement:
             if denied.reason is not Reason.SPENT or not self._used_votes:
                 raise
             # another call may have used the votes since they were read: decide without them
-            permit = self._permit = await self._decided() or await self._request_approval()
+            permit = self._permit = await self.decided() or await self._request_approval()
             await ledger.admit(permit, self._operation_id)
         self._admitted = True
         return permit
@@ -162,12 +164,10 @@ class Enforcement:
         Raises:
             Denied: the call must not run, or go on.
         """
-        settings, session, call = self._settings, self._session, self._call
+        settings, session, call = self._settings, self._session, self.call
         assert call is not None
         try:
-            self._check_trust()
-            capability = self._capability
-            assert capability is not None
+            capability = self.check_trust()
             compiled, now = program(capability), int(settings.clock())
             if not compiled.starts <= now < capability.expires:
                 check_time(capability, now)
@@ -180,11 +180,12 @@ class Enforcement:
             self._late = as_denied(error, call.tool)
             raise self._late from self._late.__cause__
 
-    def _check_trust(self) -> None:
-        """Read the capability again if the guard's trust was replaced since."""
+    def check_trust(self) -> Capability:
+        """Return the capability, which is read again if the guard's trust was replaced since."""
         reader = self._settings.reader
-        if reader is not self._reader:
+        if reader is not self._reader or self._capability is None:
             self._capability, self._reader = reader.read(self._capability), reader
+        return self._capability
 
     def permitted(self) -> None:
         """Report to telemetry that the call may run."""
@@ -194,7 +195,7 @@ class Enforcement:
     async def refuse(self, error: Exception, tool: str, call: Call | None = None) -> Denied:
         """Record the refusal for an error in steps 1 to 4, and return it; ``call`` if none was decided on."""
         denied = as_denied(error, tool)
-        self._call = self._call or call
+        self.call = self.call or call
         try:
             if self._admitted:
                 self._record(Outcome.NOT_RUN)
@@ -237,16 +238,16 @@ class Enforcement:
             if self._span is not None:
                 self._span.end(error)
 
-    async def _decided(self) -> Permit | None:
-        """Return the permit; None if only approvals are missing."""
+    async def decided(self) -> Permit | None:
+        """Return the permit, None if only approvals are missing, or raise `Denied`."""
         presented, ledger = self._presented, self._settings.ledger
         try:
-            return self._verified(presented)
+            return self.verified(presented)
         except Denied as denied:
             if denied.reason is not Reason.NOT_APPROVED or ledger is None:
                 raise
             self._unapproved = denied
-        call, capability = self._call, self._capability
+        call, capability = self.call, self._capability
         assert call is not None
         assert capability is not None
         now = self._settings.now()
@@ -255,9 +256,8 @@ class Enforcement:
         votes = [vote for vote in map(Approval.parse, stored) if now < vote.expires]
         if not votes:
             return None
-        approvals = [*presented.approvals, *votes][:MAX_APPROVALS]
         try:
-            permit = self._verified(Presented(capability, presented.proof, approvals))
+            permit = self.verified(presented.with_approvals([*presented.approvals, *votes][:MAX_APPROVALS]))
         except Denied as denied:
             if denied.reason is not Reason.NOT_APPROVED:
                 raise
@@ -265,18 +265,24 @@ class Enforcement:
         self._used_votes = True
         return permit
 
-    def _verified(self, presented: Presented) -> Permit:
+    def verified(self, presented: Presented) -> Permit:
+        """Return the verifier's permit for the capability that was read, or raise `Denied`."""
         assert self._capability is not None
-        assert self._call is not None
+        assert self.asked is not None
+        if self.asked.operation == "read":
+            self.call = as_granted(self.asked, self._capability.blocks[0].rights)
+            if self._span is not None:
+                self._span.names(self.call)
+        assert self.call is not None
         if self._settings.ledger is not None:
             self._epoch = self._settings.ledger.revoked.epoch
-        return decide(self._settings, presented, self._capability, self._call, self._session, self._bounds)
+        return decide(self._settings, presented, self._capability, self.call, self._session, self._bounds)
 
     async def _request_approval(self) -> Permit:
         """File a request for the missing approvals, and raise `Denied`: without them there is no permit."""
         from ..ledger.approval_requests import ApprovalRequest  # which few guards ever need
 
-        ledger, capability, call = self._settings.ledger, self._capability, self._call
+        ledger, capability, call = self._settings.ledger, self._capability, self.call
         assert ledger is not None
         assert capability is not None
         assert call is not None
@@ -293,7 +299,7 @@ class Enforcement:
         permit, ledger = self._permit, self._settings.ledger
         if ledger is None or permit is None:
             return
-        if ledger.keeps_records or any(charge.refund for charge in permit.charges):
+        if ledger.keeps_records or (permit.charges and any(charge.refund for charge in permit.charges)):
             try:
                 ledger.record(permit, self._operation_id, outcome)
             except Exception:
@@ -309,7 +315,7 @@ class Enforcement:
             with suppress(Denied):  # the record then names no capability
                 self.read()
         try:
-            call = DeniedCall(denied, settings.audience, settings.now(), self._call, self._capability)
+            call = DeniedCall(denied, settings.audience, settings.now(), self.call, self._capability)
             await run_to_end(partial(ledger.record_denial, call, self._operation_id))
         except Exception as error:
             log().warning("a refusal could not be recorded: %s", error)
@@ -351,11 +357,6 @@ class PermittedBlock(AbstractAsyncContextManager[Permit]):
         self._enforcement.finish(error)
 
 
-def _read_approvals(approvals: Iterable[Approval | str]) -> list[Approval]:
-    few = islice(approvals, MAX_APPROVALS + 1)  # more are refused, and need not be read
-    return [item if isinstance(item, Approval) else Approval.parse(item) for item in few]
-
-
 def decide(
     settings: GuardSettings,
     presented: Presented,
@@ -373,16 +374,14 @@ def decide(
     Raises:
         Denied: the verifier refuses, or the capability is revoked.
     """
-    proof, approvals = presented.proof, presented.approvals
-    if type(approvals) is not tuple and (isinstance(approvals, str) or not isinstance(approvals, Iterable)):
-        raise Denied(Reason.MALFORMED, "the approvals must be a list")
+    proof = presented.proof
     permit = verify(
         capability,
         call,
         now=int(settings.clock()),
         audience=settings.audience,
         proof=proof if proof is None or isinstance(proof, (Proof, Possession)) else Proof.parse(proof),
-        approvals=_read_approvals(approvals) if approvals else (),
+        approvals=read_approvals(presented.approvals) if presented.approvals != () else (),
         designations=settings.designations,
         require_designations=settings.require_designations,
         bounds=bounds,

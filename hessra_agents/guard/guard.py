@@ -31,11 +31,12 @@ from ..tools.registry import Registry
 from ..tools.tool import Tool
 from ..verify.permit import Permit
 from ..verify.verifier import Possession
-from .enforcement import Enforcement, PermittedBlock, decide
+from .enforcement import Enforcement, PermittedBlock
 from .invocation import Invocation
+from .members import decide_any
 from .presented import Presented
 from .session import Session
-from .settings import GuardSettings, as_denied
+from .settings import GuardSettings
 from .threads import THREADS
 from .toolbox import Toolbox
 
@@ -121,7 +122,7 @@ class Guard:
         leaves the trust as it was, and is logged.
 
         Raises:
-            OSError, ValueError: on entering: the file cannot be read, or names no key.
+            ValueError: on entering: the file cannot be read, or names no key.
         """
         from .trust_file import TrustFollower  # for programs that run long
 
@@ -219,7 +220,8 @@ class Guard:
     def check_capability(self, capability: Capability | str | None) -> Capability:
         """Return the capability if the guard honors it now: signatures, content, time, audience, revocation.
 
-        Whether the caller holds its key is not checked: the answer says what to show, and decides no call.
+        Whether the caller holds its key is not checked: the answer says what to show, and decides no call. A
+        ledger that is not open is opened first: in an event loop, open it before by ``await ledger.start()``.
 
         Raises:
             Denied: the guard does not honor it.
@@ -228,29 +230,26 @@ class Guard:
 
     def toolbox(
         self,
-        capability: Capability | str,
-        *,
+        *capabilities: Capability | str,
         key: KeyPair | None = None,
         inject: Mapping[str, Any] | None = None,
-        name: str | None = None,
         session: Session | None = None,
     ) -> Toolbox:
-        """Return what an agent holds: the tools that its capability reaches.
+        """Return what an agent holds: the tools that its capabilities reach.
 
         Args:
-            capability: the capability, or its token.
-            key: the holder's key, if the capability has a holder; possession is proved once, here.
+            capabilities: the capability, or its token; or up to eight of them, of which one serves each call:
+                the first that permits it and takes nothing from a limit, else the first that permits it.
+            key: the holder's key, if a capability has a holder; possession is proved once, here.
             inject: values for the parameters that tools let the host inject.
-            name: the agent's name; the capability's subject if omitted.
             session: what the agent has seen; if omitted, a fresh session that has seen nothing. Pass the
                 agent's session again to keep the memory of what it was exposed to.
 
         Raises:
-            Denied: the capability cannot be read, is for another guard, or the key is not its holder's.
+            Denied: a capability cannot be read, is for another guard, or the key is not its holder's.
+            ValueError: there is no capability, or more than eight.
         """
-        return Toolbox(
-            self.settings, self._registry, capability, key=key, inject=inject, name=name, session=session
-        )
+        return Toolbox(self.settings, self._registry, capabilities, key=key, inject=inject, session=session)
 
     async def call(
         self,
@@ -281,7 +280,13 @@ class Guard:
         """
         presented = Presented.of(capability, proof, approvals)
         invocation = Invocation(
-            self.settings, self._registry, presented, tool, arguments, injected=inject or {}, session=session
+            self.settings,
+            self._registry,
+            (presented,),
+            tool,
+            arguments,
+            injected=inject or {},
+            session=session,
         )
         return await invocation.result()
 
@@ -306,7 +311,8 @@ class Guard:
 
         Args:
             capability: the token that came with the call.
-            call: canonical; any object and operation.
+            call: canonical; any object and operation. The reading of a URI that a template grants is decided
+                as a call of the template: ``permit.call``.
             proof: the holder's proof of this call; None for a bearer capability.
             approvals: approvals of this call.
             validate: checks the call by a schema of its own, once the capability permits the call and
@@ -345,14 +351,10 @@ class Guard:
     ) -> Permit:
         """Return the decision alone: nothing is used up, nothing runs, nothing is recorded.
 
-        A proof or an approval that was used before is not detected here.
+        A proof or an approval that was used before is not detected here. A ledger that is not open is opened
+        first: in an event loop, which would wait for it, open it before by ``await ledger.start()``.
 
         Raises:
             Denied: the call would be refused.
         """
-        presented = Presented.of(capability, proof, approvals)
-        try:
-            return decide(self.settings, presented, self.read(capability), call, session)
-        except Exception as error:
-            denied = as_denied(error, call.tool)
-            raise denied from denied.__cause__
+        return decide_any(self.settings, (Presented.of(capability, proof, approvals),), call, session)

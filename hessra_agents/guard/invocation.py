@@ -18,9 +18,10 @@ import anyio
 from ..call.call import Call
 from ..errors import Denied
 from ..tools.registry import Registry
-from ..tools.results import UNREAD, unread_error
+from ..tools.results import is_unread, unread_error
 from ..tools.tool import Tool
 from .enforcement import Enforcement
+from .members import AnyOf, without_none
 from .presented import Presented
 from .session import Session
 from .settings import GuardSettings
@@ -45,39 +46,43 @@ class Invocation:
     Args:
         settings: the guard's settings.
         registry: the guard's tools.
-        presented: the capability, the holder's proof, and approvals.
+        members: the capabilities of which one serves the call, each with the holder's proof, and approvals.
         name: the tool's name.
         arguments: a mapping, or a JSON string from a model.
         injected: values for the parameters that the host injects.
         session: what the agent has seen, to which this call adds.
         receiver: the object that a method is called on.
+        omits_none: whether arguments can be left out that are None where the function's own default is None.
+            (A caller elsewhere has signed all its arguments.)
     """
 
     __slots__ = (
-        "_arguments", "_enforcement", "_injected", "_name", "_presented", "_receiver", "_registry",
-        "_session", "_settings",
+        "_arguments", "_enforcement", "_injected", "_members", "_name", "_omits_none", "_receiver",
+        "_registry", "_session", "_settings",
     )  # fmt: skip
 
     def __init__(
         self,
         settings: GuardSettings,
         registry: Registry,
-        presented: Presented,
+        members: tuple[Presented, ...],
         name: str,
         arguments: Mapping[str, Any] | str | bytes,
         *,
         injected: Mapping[str, Any],
         session: Session | None,
         receiver: Any = None,
+        omits_none: bool = False,
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._presented = presented
+        self._members = members
         self._name = name
         self._arguments = arguments
         self._injected = injected
         self._session = session
         self._receiver = receiver
+        self._omits_none = omits_none
 
     async def begin(self) -> PreparedCall:
         """Return the call, permitted and ready to run with exactly the values that were decided on.
@@ -85,14 +90,27 @@ class Invocation:
         Raises:
             Denied: the call is refused, and the refusal is recorded.
         """
-        name, session = self._name, self._session
+        name, session, members = self._name, self._session, self._members
         place: ThreadPlace | None = None
-        enforcement = self._enforcement = Enforcement(self._settings, self._presented, session)
+        enforcement = (
+            Enforcement(self._settings, members[0], session)
+            if len(members) == 1
+            else AnyOf(self._settings, members, session)
+        )
+        self._enforcement = enforcement
         try:
             # 1. find: the capability, the tool, and the call, made canonical once
             enforcement.read()
-            tool = self._registry.find(name)
+            try:
+                tool = self._registry.find(name)
+            except Denied:
+                # what is not granted is refused alike, whether the guard has it or not
+                if type(name) is str:
+                    await enforcement.decide(Call.of(name, self._arguments), ())
+                raise
             call = Call.of(name, self._arguments)
+            if self._omits_none and tool.none_defaults and None in call.values.values():
+                call = Call.of(name, without_none(tool, call.values, [one.known for one in members]))
             # 2. decide: may this capability make this call now?
             await enforcement.decide(call, tool.bounds)
             if tool.kind == "sync":
@@ -182,8 +200,17 @@ class PreparedCall:
     async def result(self) -> Any:
         """Run the tool, and return what it returns; the session stores that."""
         session, tool = self._session, self._tool
-        result = await self._returned()
-        if isinstance(result, UNREAD):
+        if self._place is not None:
+            result = await self._place.run(self._in_thread)
+        elif tool.kind == "generator":
+            result = [item async for item in self.items()]
+        else:
+            self._begin()
+            try:
+                result = await self._function()
+            except SystemExit as error:
+                raise ToolExitError(tool.name, error) from error
+        if type(result) is not str and is_unread(result):
             raise unread_error(tool.name, result)
         if session is not None:
             session.record_result(tool.name, result, call=self._call, untrusted=tool.untrusted)
@@ -206,31 +233,20 @@ class PreparedCall:
             # before it runs: what it raises or yields may be what its labels say
             self._session.expose(self._tool.exposes_labels)
 
-    async def _returned(self) -> Any:
-        if self._tool.kind == "generator":
-            return [item async for item in self.items()]
-        if self._place is not None:
-            returned = await self._place.run(self._in_thread)
-            if inspect.isawaitable(returned):
-                if inspect.iscoroutine(returned):
-                    returned.close()
-                raise TypeError(f"{self._tool.name} returned an awaitable: write the tool as async def")
-            return returned
-        self._begin()
-        try:
-            return await self._function()
-        except SystemExit as error:
-            raise ToolExitError(self._tool.name, error) from error
-
     def _in_thread(self) -> Any:
         self._enforcement.recheck()  # the call may have waited for the thread
         self._begin()
         try:
-            return self._function()
+            returned = self._function()
         except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:  # in a thread, nothing else comes from outside
             raise ToolExitError(self._tool.name, error) from error
+        if inspect.isawaitable(returned):
+            if inspect.iscoroutine(returned):
+                returned.close()
+            raise TypeError(f"{self._tool.name} returned an awaitable: write the tool as async def")
+        return returned
 
 
 async def retry_until_approved(

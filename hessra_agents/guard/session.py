@@ -119,24 +119,25 @@ class Session:
         """
         name = tool if isinstance(tool, str) else tool_name(tool)
         place = (name, os.urandom(16) if call is None else call.canonical_json)
-        with self._lock:
-            self._forget(place)
+        stored: _Result | None = None
         try:
             written, values = result_json(result, max_bytes=MAX_RESULT, max_values=MAX_VALUES)
         except ResultTooLargeError:
             log().info("a result of %r is too large to be stored, so no argument can follow it", name)
-            return
-        text = written.encode()
-        size = len(text) + len(place[1])
-        if size > MAX_RESULT:
-            return
-        if isinstance(result, str) and result.lstrip()[:1] in ("[", "{"):  # perhaps JSON, of at most so many
-            values += min(MAX_VALUES, sum(map(text.count, (b",", b"[", b"{"))))
+        else:
+            text = written.encode()
+            size = len(text) + len(place[1])
+            if isinstance(result, str) and result.lstrip()[:1] in ("[", "{"):  # JSON of at most so many
+                values += min(MAX_VALUES, sum(map(text.count, (b",", b"[", b"{"))))
+            if size <= MAX_RESULT:
+                stored = _Result(name, text, untrusted, size, values)
         with self._lock:
-            if place in self._results:  # by another thread
+            if place in self._results:
                 self._forget(place)
-            self._results[place] = _Result(name, text, untrusted, size, values)
-            self._bytes += size
+            if stored is None:
+                return
+            self._results[place] = stored
+            self._bytes += stored.size
             while len(self._results) > MAX_RESULTS or self._bytes > MAX_KEPT:
                 self._forget(next(iter(self._results)))
 
@@ -190,7 +191,7 @@ class Session:
                 that these name, so that it learns nothing else of them, whatever it narrows itself to.
         """
         shared = {tool_name(tool) for tool in share_results}
-        asked = frozenset(sources(patterns))
+        asked = frozenset(sources(c for pattern in patterns for branch in pattern for c in branch.clauses))
         with self._lock:
             results = [*self._results.items()]
         child = Session()

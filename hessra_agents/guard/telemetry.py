@@ -107,6 +107,12 @@ class CallSpan:
             self._token = context.attach(self._context)
             self._span = span
 
+    @_logging_failures
+    def names(self, call: Call) -> None:
+        """Name the object as the capability does: a URI without what stands for a template's variables."""
+        if self._span is not None:
+            self._span.set_attribute("hessra.object", _cut(call.resource))
+
     def waits(self) -> None:
         """Measure the wait for the ledger, from now until the verdict."""
         self._waits = time.perf_counter()

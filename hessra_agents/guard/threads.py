@@ -54,6 +54,7 @@ class ToolThreads:
         self._lock = threading.Lock()
         self._running: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[ThreadPlace]] = {}
+        self._left: deque[ThreadPlace] = deque()
 
     def request(self, agent: Hashable) -> ThreadPlace:
         """Return a place for a call of this agent: a free one, or one to `ThreadPlace.wait` for.
@@ -61,40 +62,61 @@ class ToolThreads:
         Raises:
             Denied: ``unavailable``: too many calls wait already.
         """
-        with self._lock:
-            place = ThreadPlace(self, agent)
-            if self._free and self._running[agent] < self._share:
-                self._take(place)
-                return place
-            caller = _caller.get()
-            if caller is not None and caller.lent is not self and not caller.ended:
-                return caller.lent.request(agent)
-            waiting = sum(map(len, self._waiting.values()))
-            own = len(self._waiting.get(agent, ()))
-            if waiting >= MAX_WAITING or own >= MAX_WAITING // 2:
-                running = self._running.total()
-                text = f"{running} calls of plain functions run and {waiting} wait: make the call again later"
-                raise Denied(Reason.UNAVAILABLE, text)
-            self._waiting.setdefault(agent, deque()).append(place)
+        try:
+            with self._lock:
+                return self._request(agent)
+        finally:
+            self._settle()
+
+    def _request(self, agent: Hashable) -> ThreadPlace:
+        place = ThreadPlace(self, agent)
+        if self._free and self._running[agent] < self._share:
+            self._take(place)
             return place
+        caller = _caller.get()
+        if caller is not None and caller.lent is not self and not caller.ended:
+            return caller.lent.request(agent)
+        waiting = sum(map(len, self._waiting.values()))
+        own = len(self._waiting.get(agent, ()))
+        if waiting >= MAX_WAITING or own >= MAX_WAITING // 2:
+            running = self._running.total()
+            text = f"{running} calls of plain functions run and {waiting} wait: make the call again later"
+            raise Denied(Reason.UNAVAILABLE, text)
+        self._waiting.setdefault(agent, deque()).append(place)
+        return place
 
     def leave(self, place: ThreadPlace) -> None:
         """Take back a place, or the wait for it; only for `ThreadPlace`. May be called from any thread."""
-        with self._lock:
-            if not place.granted:
-                self._waiting[place.agent].remove(place)
-                if not self._waiting[place.agent]:
-                    del self._waiting[place.agent]
-                return
-            self._put_back(place)
-            while self._free and (agent := self._next()) is not None:
-                queue = self._waiting.pop(agent)
-                first = queue.popleft()
-                if queue:
-                    self._waiting[agent] = queue  # behind the others
-                self._take(first)
-                if not first.wake():
-                    self._put_back(first)
+        self._left.append(place)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take back the places that were left, or leave that to the thread that holds the lock.
+
+        That may be this thread: the garbage collector ends an abandoned call wherever it is.
+        """
+        while self._left and self._lock.acquire(blocking=False):
+            try:
+                while self._left:
+                    self._take_back(self._left.popleft())
+            finally:
+                self._lock.release()
+
+    def _take_back(self, place: ThreadPlace) -> None:
+        if not place.granted:
+            self._waiting[place.agent].remove(place)
+            if not self._waiting[place.agent]:
+                del self._waiting[place.agent]
+            return
+        self._put_back(place)
+        while self._free and (agent := self._next()) is not None:
+            queue = self._waiting.pop(agent)
+            first = queue.popleft()
+            if queue:
+                self._waiting[agent] = queue  # behind the others
+            self._take(first)
+            if not first.wake():
+                self._put_back(first)
 
     def _next(self) -> Hashable | None:
         """Return the waiting agent that has the fewest places, and has not its share."""

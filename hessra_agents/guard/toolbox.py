@@ -5,34 +5,32 @@
     mailer = desk.delegate("agent:desk:mailer", grant("send_email", to="ana@acme.com"))
 
 The capability is always a value: bound into the toolbox, or into a function by `bind`. It is never taken
-from ambient state.
+from ambient state. Of several capabilities, exactly one serves each call (`members`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ..call.call import Call
-from ..errors import Denied, Reason
 from ..grants.conditions import Condition
-from ..grants.grants import grant
-from ..keys.keys import KeyPair
+from ..keys.keys import KeyPair, PublicKey
 from ..tokens.capability import Capability
 from ..tokens.statements import Approval, Proof
 from ..tools.json_schema import narrowed, wrapped
 from ..tools.registry import Registry
 from ..tools.wrappers import bound_wrapper
 from ..verify.permit import Permit
-from ..verify.verifier import Possession
-from .enforcement import Enforcement, PermittedBlock, decide
+from .enforcement import PermittedBlock
 from .invocation import Invocation, retry_until_approved
-from .narrowing import check_conditions, exact_call
+from .members import MAX_MEMBERS, decide_any, enforcement, united, without_none
+from .narrowing import check_conditions, check_known, exact_call, handed_on
 from .presented import Presented, as_reusable
 from .session import Session
-from .settings import GuardSettings, as_denied
+from .settings import GuardSettings
 
 __all__ = ["Toolbox"]
 
@@ -43,34 +41,26 @@ R = TypeVar("R")
 class Toolbox:
     """The tools that one agent may call; `Guard.toolbox` and `delegate` return one.
 
-    Any code that has the object may use it: give it to its agent only, and `delegate` to others. ``repr``
-    shows no token.
+    Any code that has it may use it: give it to its agent only, `delegate` to others. ``repr`` shows no token.
     """
 
     def __init__(
         self,
         settings: GuardSettings,
         registry: Registry,
-        capability: Capability | str,
+        capabilities: Sequence[Capability | str],
         *,
         key: KeyPair | None,
         inject: Mapping[str, Any] | None,
-        name: str | None,
         session: Session | None,
     ) -> None:
-        reader = settings.reader
-        known = reader.read(capability)
-        settings.check_audience(known)
-        if known.holder is not None and key is None:
-            raise Denied(Reason.NOT_HOLDER, "this capability has a holder: pass its key")
-        possession = Possession.show(known, key) if key is not None and known.holder is not None else None
+        if not 1 <= len(capabilities) <= MAX_MEMBERS:
+            raise ValueError(f"a toolbox holds 1 to {MAX_MEMBERS} capabilities, not {len(capabilities)}")
         self.settings = settings
         self._registry = registry
-        self._presented = Presented(known, possession, reader=reader)
-        self._capability = known
+        self._members = tuple([Presented.by_holder(settings, one, key) for one in capabilities])
         self._key = key
         self._inject = dict(inject or {})
-        self.name = name or known.subject
         self._session = Session() if session is None else session
 
     def __repr__(self) -> str:
@@ -82,15 +72,25 @@ class Toolbox:
         )
 
     @property
-    def capability(self) -> Capability:
-        """The capability that every call carries."""
-        return self._capability
+    def name(self) -> str:
+        """The agent's name: the capability's subject, and below it each name that a delegation gave."""
+        return self.capabilities[0].name
 
     @property
-    def possession(self) -> Possession | None:
-        """Evidence that the holder's key was used at this guard; None for a bearer capability."""
-        proof = self._presented.proof
-        return proof if isinstance(proof, Possession) else None
+    def capability(self) -> Capability:
+        """The capability that every call carries.
+
+        Raises:
+            ValueError: the toolbox holds several: see `capabilities`.
+        """
+        if len(self._members) > 1:
+            raise ValueError("this toolbox holds several capabilities: see its capabilities")
+        return self._members[0].known
+
+    @property
+    def capabilities(self) -> tuple[Capability, ...]:
+        """The capabilities of which one serves each call, in the order in which they are asked."""
+        return tuple([member.known for member in self._members])
 
     @property
     def session(self) -> Session:
@@ -100,7 +100,8 @@ class Toolbox:
     @property
     def tools(self) -> tuple[str, ...]:
         """The names of the reachable tools, sorted."""
-        reached = {name.removeprefix("tool:") for name in self._capability.tools if name.startswith("tool:")}
+        objects = {name for capability in self.capabilities for name in capability.tools}
+        reached = {name.removeprefix("tool:") for name in objects if name.startswith("tool:")}
         # a method without its object cannot be called by name
         return tuple(
             sorted(n for n, tool in self._registry.tools.items() if n in reached and not tool.method)
@@ -113,30 +114,33 @@ class Toolbox:
         *,
         approvals: Iterable[Approval | str] = (),
         approval_timeout: timedelta | None = None,
+        by: Capability | None = None,
     ) -> Any:
         """Call a tool, and return what it returns (the items of an async generator as a list).
 
         Args:
             tool: the tool's name, or the function.
-            arguments: a mapping, or a JSON string from a model.
+            arguments: a mapping, or a JSON string from a model; what is None as by default counts as omitted.
             approvals: approvals of this call; the guard adds those in its ledger.
             approval_timeout: how long to wait for missing approvals. If omitted, the call is refused at
                 once, and ``denied.request`` names the request for them. The request stays open when the
                 wait ends.
+            by: the one of several `capabilities` that must serve the call.
 
         Raises:
             Denied: the call is refused and the tool did not run.
+            ValueError: ``by`` is not a capability of this toolbox.
             Exception: any exception of the tool itself.
         """
         receiver = None if isinstance(tool, str) else getattr(tool, "__self__", None)
         name = tool if isinstance(tool, str) else self._registry.registered_name(tool)
         if approval_timeout is None:
-            return await self._invocation(name, arguments, receiver, approvals).result()
+            return await self._invocation(name, arguments, receiver, approvals, by).result()
         if not isinstance(approval_timeout, timedelta):
             raise TypeError("approval_timeout must be a timedelta, such as timedelta(minutes=5)")
         given = as_reusable(approvals)
         return await retry_until_approved(
-            lambda: self._invocation(name, arguments, receiver, given).result(),
+            lambda: self._invocation(name, arguments, receiver, given, by).result(),
             self.settings,
             approval_timeout,
         )
@@ -147,30 +151,35 @@ class Toolbox:
         arguments: Mapping[str, Any] | str | bytes,
         receiver: Any = None,
         approvals: Iterable[Approval | str] = (),
+        by: Capability | None = None,
     ) -> Invocation:
         return Invocation(
             self.settings,
             self._registry,
-            self._present(approvals),
+            self.present(approvals, by),
             name,
             arguments,
             injected=self._inject,
-            session=self.session,
+            session=self._session,
             receiver=receiver,
+            omits_none=True,
         )
 
-    def _present(self, approvals: Iterable[Approval | str] = ()) -> Presented:
-        presented, reader = self._presented, self.settings.reader
-        if presented.reader is not reader:
-            # the guard's trust was replaced: verify the capability by the new trust
-            try:
-                self._capability = reader.read(self._capability)
-            except Denied:  # which the call reads, to be refused on record
-                return Presented.of(self._capability, presented.proof, approvals)
-            presented = self._presented = Presented(self._capability, presented.proof, reader=reader)
+    def present(
+        self, approvals: Iterable[Approval | str] = (), by: Capability | None = None
+    ) -> tuple[Presented, ...]:
+        """Return the credentials of which one serves a call, as the guard's trust reads them now."""
+        members, reader = self._members, self.settings.reader
+        if members[0].reader is not reader:  # the guard's trust was replaced
+            members = self._members = tuple([member.read_again(reader) for member in members])
+        if by is not None:
+            members = tuple([member for member in members if member.known.ids == by.ids])
+            if not members:
+                raise ValueError("by= is not a capability of this toolbox")
         if type(approvals) is tuple and not approvals:  # anything else that is empty is checked as well
-            return presented
-        return Presented(presented.capability, presented.proof, as_reusable(approvals), reader)
+            return members
+        given = as_reusable(approvals)
+        return tuple([member.with_approvals(given) for member in members])
 
     def permit(
         self,
@@ -180,18 +189,13 @@ class Toolbox:
         validate: Callable[[Call], object] | None = None,
     ) -> AbstractAsyncContextManager[Permit]:
         """Decide a call of something that is not a tool of this guard: see `Guard.permit`."""
-        # as a token, which is read when the block is entered: the guard's trust may be another by then
-        presented = Presented.of(self._capability, self.possession, approvals)
-        return PermittedBlock(Enforcement(self.settings, presented, self.session), call, validate)
+        # to be read when the block is entered: the guard's trust may be another by then
+        unread = tuple([one.unread() for one in self.present(approvals)])
+        return PermittedBlock(enforcement(self.settings, unread, self.session), call, validate)
 
     def decide(self, call: Call) -> Permit:
         """Return the decision on such a call alone: see `Guard.decide`."""
-        try:
-            capability = self.settings.read(self._capability)
-            return decide(self.settings, self._present(), capability, call, self.session)
-        except Exception as error:
-            denied = as_denied(error, call.tool)
-            raise denied from denied.__cause__
+        return decide_any(self.settings, self.present(), call, self.session)
 
     # an async generator, a coroutine function, a plain function: the first that fits
     @overload
@@ -224,13 +228,17 @@ class Toolbox:
         Raises:
             ValueError: the provider is unknown.
         """
-        patterns = [pattern for block in self._capability.blocks for pattern in block.patterns]
-        if not self._capability.blocks[0].patterns:
-            # such a capability only permits calls without arguments
-            patterns += [grant(name).branches(closed=True) for name in self.tools]
         tools = [self._registry.tools[name] for name in self.tools]
         return [
-            wrapped(provider, tool, narrowed(tool.schema, f"tool:{tool.name}", [*patterns, *tool.bounds]))
+            wrapped(
+                provider,
+                tool,
+                narrowed(
+                    tool.schema,
+                    f"tool:{tool.name}",
+                    [*united(self.capabilities, f"tool:{tool.name}"), *tool.bounds],
+                ),
+            )
             for tool in tools
         ]
 
@@ -262,6 +270,9 @@ class Toolbox:
         *conditions: Condition,
         ttl: timedelta | None = None,
         designations: Mapping[str, str] | None = None,
+        last: bool = False,
+        hops: int | None = None,
+        only_to: Iterable[PublicKey] | None = None,
         inject: Mapping[str, Any] | None = None,
         share_results: Iterable[str | Callable[..., Any]] = (),
     ) -> Toolbox:
@@ -271,61 +282,91 @@ class Toolbox:
         only expiry and revocation do.
 
         Args:
-            name: a name below this agent's: ``agent:desk`` delegates to ``agent:desk:mailer``.
+            name: a name below this agent's: ``agent:desk`` delegates to ``agent:desk:mailer``. The log, the
+                approvers and `Ledger.revoke` know the sub-agent by it.
             conditions: grants of what the sub-agent may call, limits, and approvals that each call needs.
-                Arguments that a grant does not name keep their bounds.
+                Arguments that a grant does not name keep their bounds. Of several `capabilities`, each grant
+                narrows the first that covers it, and only those that got a grant are handed on.
             ttl: time from now after which the sub-agent's capability is refused.
             designations: labels that the guard must state with these values.
+            last: whether the sub-agent may not delegate.
+            hops: how often it may be handed on from here, if not without end.
+            only_to: the keys that the sub-agent may delegate to, if not any.
             inject: values that the host injects for the sub-agent; this toolbox's own if omitted.
             share_results: tools whose results so far the sub-agent's arguments may follow, at the places that
                 its capability names; of all else it sees only its own results. Labels that either agent is
                 exposed to apply to both.
 
         Raises:
-            ValueError: the name is not below this agent's, nothing is granted, or a tool is unknown.
+            ValueError: the name is not below this agent's, nothing is granted, a tool is unknown, no
+                capability alone covers a grant, or several would each count a limit.
         """
-        if not name.startswith(f"{self.name}:") or name.endswith(":") or "::" in name:
-            raise ValueError(f"the name of a sub-agent of {self.name!r} must be {self.name}:<name>")
         check_conditions(conditions, self._registry.tools)
         shared = [self._registry.tool_name(tool) for tool in share_results]
-        key = KeyPair.generate()
-        child = self._capability.delegate(
-            *conditions,
-            to=key.public,
-            key=self._key,
-            ttl=ttl,
-            designations=designations,
-            now=self.settings.now(),
+        key, allowed = KeyPair.generate(), None if only_to is None else list(only_to)
+        added = name.removeprefix(self.name) if name.startswith(f"{self.name}:") else None
+        children = handed_on(
+            self.capabilities,
+            conditions,
+            lambda one, share: one.delegate(
+                *share,
+                to=key.public,
+                key=self._key,
+                known_as=name if added is None else one.name + added,
+                last=last,
+                hops=hops,
+                only_to=allowed,
+                ttl=ttl,
+                designations=designations,
+                now=self.settings.now(),
+            ),
         )
         injected = self._inject if inject is None else inject
-        patterns = [pattern for block in child.blocks for pattern in block.patterns]
+        patterns = [pattern for child in children for tool in child.tools for pattern in child.about(tool)]
         patterns += [bound for tool in self._registry.tools.values() for bound in tool.bounds]
         session = self.session.fork(shared, patterns=patterns)
-        return Toolbox(
-            self.settings, self._registry, child, key=key, inject=injected, name=name, session=session
-        )
+        return Toolbox(self.settings, self._registry, children, key=key, inject=injected, session=session)
 
-    def prove(self, tool: str, arguments: Mapping[str, Any] | str | bytes, *, audience: str) -> Proof:
+    def prove(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any] | str | bytes,
+        *,
+        audience: str,
+        by: Capability | None = None,
+    ) -> Proof:
         """Return a proof of one call to a guard in another process, for a capability that has a holder.
+
+        Args:
+            audience: the other guard's name.
+            by: the one of several `capabilities` that goes with the proof.
 
         Raises:
             ValueError: the capability has no holder, or the arguments have no canonical form.
         """
         if self._key is None:
             raise ValueError("this capability has no holder: its calls need no proof")
-        call = Call.of(tool, arguments)
-        return self._capability.prove(call, key=self._key, audience=audience, now=self.settings.now())
+        capability, call = self.capability if by is None else by, Call.of(tool, arguments)
+        return capability.prove(call, key=self._key, audience=audience, now=self.settings.now())
 
     def attenuate(self, *conditions: Condition, ttl: timedelta | None = None) -> Toolbox:
-        """Return a toolbox of the same agent and key with fewer tools, tighter arguments or less time."""
-        narrower = self._capability.attenuate(*conditions, ttl=ttl, now=self.settings.now())
+        """Return a toolbox of the same agent and key with fewer tools, tighter arguments or less time.
+
+        Of several capabilities each grant narrows one, as in `delegate`.
+        """
+
+        def narrower(one: Capability, share: Sequence[Condition]) -> Capability:
+            if conditions and not share and ttl is None:
+                return one
+            return one.attenuate(*share, ttl=ttl, now=self.settings.now())
+
+        check_known(conditions, self._registry.tools)
         return Toolbox(
             self.settings,
             self._registry,
-            narrower,
+            handed_on(self.capabilities, conditions, narrower),
             key=self._key,
             inject=self._inject,
-            name=self.name,
             session=self.session,
         )
 
@@ -340,9 +381,8 @@ class Toolbox:
     ) -> Toolbox:
         """Return a toolbox for one exact call, once: what a task may do becomes what it is about to do.
 
-        Hand on the returned toolbox only: code that has this toolbox can narrow it again. The call must
-        still be one that this toolbox allows. The guard counts calls in its ledger, and without a ledger it
-        refuses them.
+        Hand on the returned toolbox only: this one can narrow again, and must still allow the call. The guard
+        counts calls in its ledger, and refuses them without one.
 
         Args:
             tool: the tool's name, or the function.
@@ -354,4 +394,5 @@ class Toolbox:
             ValueError: the tool is unknown, has no such argument, or requires an argument that is missing.
         """
         registered = self._registry.tools[self._registry.tool_name(tool)]
-        return self.attenuate(*exact_call(registered, {**(arguments or {}), **named}), ttl=ttl)
+        values = without_none(registered, {**(arguments or {}), **named}, self.capabilities)
+        return self.attenuate(*exact_call(registered, values), ttl=ttl)

@@ -59,16 +59,18 @@ class TrustFollower:
         """Read the file now if it has changed. May be called from a signal handler."""
         try:
             self._read()
-        except (OSError, ValueError) as error:
-            fault = str(error) if isinstance(error, ValueError) else f"{self._path}: {error.strerror}"
-            if fault != self._fault:
-                log().error("the trusted keys stay as they were: %s", fault)
-            self._fault = fault
+        except ValueError as error:
+            if str(error) != self._fault:
+                log().error("the trusted keys stay as they were: %s", error)
+            self._fault = str(error)
         else:
             self._fault = ""
 
     def _read(self) -> None:
-        about = os.stat(self._path)
+        try:
+            about = os.stat(self._path)
+        except OSError as error:
+            raise ValueError(f"{self._path}: the trusted keys cannot be read: {error.strerror}") from error
         seen = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         if seen == self._seen:
             return
