@@ -265,6 +265,7 @@ def _refuse_replaceable(path: Path, about: os.stat_result) -> None:
 _FAULTS = {
     errno.ENOENT: "is not there: name another path, or create it first",
     errno.EEXIST: "is there already and is never written over: choose another name",
+    errno.EISDIR: "is a folder: name a file",
     errno.ELOOP: "is a symbolic link: name the file itself",
     errno.ENOTDIR: "is not a folder, or is a symbolic link to one: name the folder itself",
 }

@@ -17,7 +17,7 @@ from ..call.canonical import MalformedError
 from ..keys.keys import KeyPair, PublicKey
 from ..tokens.admission import APPROVED
 from ..tokens.capability import Capability
-from ..tokens.describe import approvals_of
+from ..tokens.describe import approvals_of, is_vouched
 from ..tokens.statements import Approval, chain_digest
 
 __all__ = ["MAX_OPEN", "MAX_SHOWN", "REQUEST_TTL", "ApprovalNeed", "ApprovalRequest", "ApprovalVote", "State"]
@@ -66,6 +66,17 @@ class ApprovalVote:
         """
         return [Approval.parse(one) for one in self.statement.split()] if self.approves else []
 
+    def check_form(self) -> None:
+        """Check that the vote can be read; who signed it is for `ApprovalRequest.check`.
+
+        Raises:
+            Denied: ``malformed``: an approval cannot be read.
+            ValueError: a rejection cannot be read.
+        """
+        if not self.approves:
+            _ = self.signature, self.reason
+        _ = self.approvals
+
     @property
     def reason(self) -> str:
         """Why the approver rejects the call; empty if the vote does not say."""
@@ -106,7 +117,8 @@ class ApprovalRequest:
     """One call that waits for approvals.
 
     ``approvers`` are the handles and the keys that the capability asks for, ``needs`` how many of which keys
-    must approve. Times are Unix seconds.
+    must approve. ``known_as`` is the name of the capability's holder, if it is not the subject, and
+    ``vouched`` is False if nobody vouches for that name. Times are Unix seconds.
     """
 
     id: str
@@ -121,6 +133,8 @@ class ApprovalRequest:
     expires: int
     state: State = "open"
     votes: tuple[ApprovalVote, ...] = ()
+    known_as: str | None = None
+    vouched: bool = True
 
     @classmethod
     def of(cls, capability: Capability, call: Call, *, now: int) -> ApprovalRequest:
@@ -130,13 +144,13 @@ class ApprovalRequest:
             for block in capability.blocks
             for check in block.attested
             for one in check
-            if one.label == APPROVED and (one.tools is None or call.resource in one.tools)
+            if one.label == APPROVED and one.concerns(call)
         )
         needs = [
             ApprovalNeed(tuple(map(PublicKey.parse, view.keys)), view.need)
             for block in capability.blocks
             for view in approvals_of(block)
-            if view.tools is None or call.resource in view.tools
+            if view.of.concerns(call)
         ]
         return cls(
             os.urandom(8).hex(),
@@ -149,6 +163,8 @@ class ApprovalRequest:
             tuple(needs),
             now,
             min(now + REQUEST_TTL, capability.expires),
+            known_as=None if capability.name == capability.subject else capability.name,
+            vouched=is_vouched(capability.blocks),
         )
 
     @property

@@ -2,8 +2,9 @@
 
 * A batch is a transaction of its own, as large as takes about `BATCH` seconds on this store.
 * What a guard with a right clock still needs stays, whatever a wrong clock says: the smallest counts of the
-  time of the last call, the ledger's own clock, the store's (PostgreSQL has one), and a time that passes at
-  most twice as fast as it does. Behind it, `MARGIN` is kept.
+  time of the last call, the ledger's own clock, the machine's, the store's (PostgreSQL has one), and a time
+  that passes at most twice as fast as it does. Where the store has no clock, that time begins with the newest
+  record, so a machine that starts with its clock ahead forgets nothing for it. Behind it, `MARGIN` is kept.
 """
 
 from __future__ import annotations
@@ -27,18 +28,26 @@ MARGIN = 120
 BATCH = 0.02
 """Seconds that a batch should take: the longest that a call waits for one, about."""
 
-LEAST, MOST = 64, 4096
+PAUSE = 0.25
+"""Length of the pause between two batches, for the calls that wait, in lengths of the batch before it."""
+
+LEAST, MOST = 64, 512
 """Rows of a table in one batch."""
 
 _log = logging.getLogger("hessra_agents")
 
 
 class Forgetting:
-    """Deletes what has expired, from time to time. Used by the store's thread."""
+    """Deletes what has expired, from time to time. Used by the store's thread.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Args:
+        clock: Unix seconds.
+        newest: the time of the newest record; None if there is none, or if the store has a clock.
+    """
+
+    def __init__(self, clock: Callable[[], float], newest: int | None = None) -> None:
         self._clock = clock
-        self._believed, self._asked = clock(), time.monotonic()
+        self._believed, self._asked = clock() if newest is None else newest, time.monotonic()
         self._due = self._asked + EXPIRE_EVERY
         self._rows = 256
 
@@ -60,8 +69,9 @@ class Forgetting:
         took = time.monotonic() - start
         more = deleted >= self._rows
         if more:
-            self._rows = min(MOST, max(LEAST, int(self._rows * BATCH / took)))
-        pause = took if more else EXPIRE_EVERY  # so that calls have half of the time, at least
+            # it grows slowly: the commit after a few fast ones may write the write-ahead log back
+            self._rows = min(MOST, max(LEAST, int(self._rows * min(BATCH / took, 1.25))))
+        pause = took * PAUSE if more else EXPIRE_EVERY
         writer.linger = min(pause, LINGER)
         self._due = start + took + pause
 
@@ -69,7 +79,7 @@ class Forgetting:
         """Return the time that no clock contradicts."""
         now = time.monotonic()
         steady = self._believed + 2 * (now - self._asked)
-        self._believed, self._asked = min(latest, self._clock(), steady), now
+        self._believed, self._asked = min(latest, self._clock(), time.time(), steady), now
         return int(self._believed)
 
     def _batch(self, before: int) -> Steps[int]:

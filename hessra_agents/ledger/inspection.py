@@ -5,12 +5,13 @@ A program asks its own ledger (`InspectableLedger`), an operator the store besid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..call.call import Call
 from ..grants.describe import describe_limit, safe_word
+from ..grants.vocabulary.measures import write_decimal
 from ..keys.keys import PublicKey
 from ..tokens.admission import Block
 from ..tokens.capability import Capability
@@ -21,9 +22,9 @@ from ..verify.permit import Permit
 from . import transactions as steps
 from .approval_requests import ApprovalRequest
 from .first_use import OpenedAtFirstUse
-from .log.reader import Logs
+from .log.reader import Logs, Record
 from .log.search import RecordMatch, RecordQuery, search
-from .model import new_operation_id
+from .model import LedgerError, new_operation_id
 from .revocations import RevocationEntry, RevocationList
 from .store.connection import Row, Steps, Transaction, run_steps, run_transaction
 
@@ -40,8 +41,8 @@ MAX_SCANNED = 10_000
 class LimitUse:
     """How much of a limit is used now.
 
-    ``window`` is in seconds; 0 stands for the whole life of the capability. ``subject`` used it last, where
-    the log was asked.
+    ``window`` is in seconds; 0 stands for the whole life of the capability. Amounts are in units of the last
+    of ``places`` decimal places. ``subject`` used it last, where the log was asked.
     """
 
     description: str
@@ -49,12 +50,17 @@ class LimitUse:
     used: int
     window: int
     counts_calls: bool
+    places: int
     subject: str = ""
 
     @property
     def left(self) -> int:
         """What is left."""
         return max(0, self.at_most - self.used)
+
+    def written(self, amount: int) -> str:
+        """Return an amount with its decimal places."""
+        return write_decimal(amount, self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,10 @@ class SeenCapabilityTree:
     expires: int
     revoked: bool
     below: tuple[SeenCapabilityTree, ...]
+    known_as: str | None = None
+    """The name of its holder, if that is not the subject."""
+    vouched: bool = True
+    """Whether a holder vouches for that name."""
 
 
 class InspectableLedger(OpenedAtFirstUse):
@@ -87,12 +97,17 @@ class InspectableLedger(OpenedAtFirstUse):
 
     async def status(self, capability: Capability) -> CapabilityStatus:
         """Return what is revoked of a capability, and what is left of its limits."""
-        blocks, ids = capability.blocks, capability.revocation_ids
-        return await self.submit(lambda again: _status(blocks, ids, self.now()))
+        blocks, ids, authority = capability.blocks, capability.revocation_ids, capability.authority
+        return await self.submit(lambda again: _status(blocks, ids, authority, self.now()))
 
     async def revocations(self, limit: int = 100) -> list[RevocationEntry]:
         """Return the last revocations, the newest first."""
         return await self.submit(lambda again: _revocations(limit))
+
+    async def names(self) -> list[str]:
+        """Return the names by which `revoke` can find live capabilities that were used, sorted."""
+        rows = await self.submit(lambda again: _rows("seen", self.now(), MAX_SEEN))
+        return sorted({bytes(known_as or subject).decode() for _, subject, _, _, _, known_as, _ in rows})
 
 
 class Inspection:
@@ -107,11 +122,22 @@ class Inspection:
         self._logs, self._now = logs, now
 
     def _ask(self, asked: Steps[Any]) -> Any:
-        return run_transaction(self._logs.connection, asked)
+        try:
+            return run_transaction(self._logs.connection, asked)
+        except (LookupError, TypeError, ValueError) as error:
+            raise LedgerError("a row cannot be read: somebody else wrote to the store") from error
 
-    def status(self, blocks: Sequence[Block], revocation_ids: Iterable[bytes]) -> CapabilityStatus:
-        """Return what is revoked of a capability, and what is left of its limits."""
-        found: CapabilityStatus = self._ask(_status(blocks, revocation_ids, self._now))
+    def status(
+        self, blocks: Sequence[Block], revocation_ids: Iterable[bytes], authority: str | None
+    ) -> CapabilityStatus:
+        """Return what is revoked of a capability, and what is left of its limits.
+
+        Args:
+            blocks: its content.
+            revocation_ids: what may name it.
+            authority: the identifier of its authority; None, and its budgets are left out.
+        """
+        found: CapabilityStatus = self._ask(_status(blocks, revocation_ids, authority, self._now))
         return found
 
     def revocations(self, limit: int) -> list[RevocationEntry]:
@@ -155,21 +181,17 @@ class Inspection:
 
     def limits(self) -> tuple[list[LimitUse], int]:
         """Return the limits that calls were charged to of late, and how many others are in use."""
-        known: dict[str, tuple[str, dict[str, Any]]] = {}
+        known: dict[bytes, LimitUse] = {}
         for log in self._logs.all():
             for record in self._logs.records(log, max(log.pruned, log.size - MAX_SCANNED)):
-                for charge in record.fields.get("charges") or ():
-                    if "at_most" in charge:
-                        known[charge["counter"]] = str(record.fields.get("subject", "")), charge
+                known.update(_charged(record))
 
         def asked() -> Steps[tuple[list[LimitUse], int]]:
             uses = []
-            for counter, (subject, charge) in known.items():
-                window, at_most = int(charge["window"]), int(charge["at_most"])
-                _, first = steps.window_slots(window, self._now)
-                ((used,),) = yield "used", (bytes.fromhex(counter), first)
-                calls = not str(charge["limit"]).startswith("sum")
-                uses.append(LimitUse(str(charge["limit"]), at_most, int(used), window, calls, subject))
+            for counter, limit in known.items():
+                _, first = steps.window_slots(limit.window, self._now)
+                ((used,),) = yield "used", (counter, first)
+                uses.append(replace(limit, used=int(used)))
             ((total,),) = yield "counters", (self._now,)
             return uses, max(0, int(total) - len(uses))
 
@@ -177,16 +199,42 @@ class Inspection:
         return answer
 
 
-def _status(blocks: Sequence[Block], revocation_ids: Iterable[bytes], now: int) -> Steps[CapabilityStatus]:
+def _charged(record: Record) -> Iterator[tuple[bytes, LimitUse]]:
+    """Yield the limits that a call was charged to, by their counters.
+
+    Raises:
+        LedgerError: the record is not one that a guard wrote.
+    """
+    try:
+        for charge in record.fields.get("charges", ()):
+            if "at_most" in charge:  # older records do not say it
+                words, at_most, window = charge["limit"], charge["at_most"], charge["window"]
+                places = charge.get("places", 0)
+                if [type(words), *map(type, (at_most, window, places))] != [str, int, int, int]:
+                    raise TypeError("a string or an integer is something else")
+                calls, subject = "sum of " not in words, str(record.fields.get("subject", ""))
+                use = LimitUse(words, at_most, 0, window, calls, places, subject)
+                yield bytes.fromhex(charge["counter"]), use
+    except (LookupError, TypeError, ValueError) as error:
+        finding = "is not one that a guard wrote: hessra-agents log verify says more"
+        raise LedgerError(f"record {record.index} of {record.origin} {finding}") from error
+
+
+def _status(
+    blocks: Sequence[Block], revocation_ids: Iterable[bytes], authority: str | None, now: int
+) -> Steps[CapabilityStatus]:
     rows = yield from _revocations_of(revocation_ids, blocks[0].issued)
     uses = []
     for block in blocks:
         for handle, limit in block.limits:
+            counter = limit_counter(limit, handle, block.id, authority)
+            if counter is None:
+                continue
             _, first = steps.window_slots(limit.window, now)
-            ((used,),) = yield "used", (limit_counter(block.id, handle), first)
+            ((used,),) = yield "used", (counter, first)
             of = "" if limit.tools is None else f" of {', '.join(map(safe_word, sorted(limit.tools)))}"
             described, calls = describe_limit(limit) + of, limit.argument is None
-            uses.append(LimitUse(described, limit.at_most, int(used), limit.window, calls))
+            uses.append(LimitUse(described, limit.at_most, int(used), limit.window, calls, limit.places))
     revoked_by = sorted((RevocationEntry(*row) for row in rows), key=lambda entry: entry.epoch)
     return CapabilityStatus(tuple(revoked_by), tuple(uses))
 
@@ -198,6 +246,10 @@ def _revocations_of(revocation_ids: Iterable[bytes], issued: int | None) -> Step
     # what does not say when it was issued falls with every moment
     rows += yield "revoked_before", (b"" if issued is None else int(issued).to_bytes(8, "big"),)
     return rows
+
+
+def _rows(statement: str, *values: object) -> Steps[list[Row]]:
+    return [*(yield statement, values)]
 
 
 def _revocations(limit: int) -> Steps[list[RevocationEntry]]:
@@ -212,7 +264,7 @@ def _seen(block_id: str | None, now: int) -> Steps[list[SeenCapabilityTree]]:
     found = {bytes(name): row for name, *row in rows}
     above: dict[bytes, set[bytes]] = {}
     revoked = set()
-    for name, (_, _, issued, _) in found.items():
+    for name, (_, _, issued, *_) in found.items():
         marks = {bytes(mark) for (mark,) in (yield "marks_of", (name,))}
         above[name] = marks & found.keys() - {name}
         if (yield from _revocations_of(marks, issued)):
@@ -230,8 +282,10 @@ def _seen(block_id: str | None, now: int) -> Steps[list[SeenCapabilityTree]]:
                 int(expires),
                 name in revoked,
                 tuple(trees(name)),
+                None if known_as is None else bytes(known_as).decode(),
+                bool(vouched),
             )
-            for name, (subject, holder, _, expires) in found.items()
+            for name, (subject, holder, _, expires, known_as, vouched) in found.items()
             if parent[name] == under
         ]
 

@@ -130,8 +130,9 @@ class Ledger(InspectableLedger):
 
         def open_store(ledger: Ledger) -> OpenStore:
             connection, folder = store_at(where, durable=durable, state_dir=state_dir)
-            revoked, appender = open_checked(connection, folder, checkpoints=checkpoints, on_damage=on_damage)
-            return OpenStore(connection, revoked, appender, ledger.now, ledger._record_counted)
+            opened = open_checked(connection, folder, checkpoints=checkpoints, on_damage=on_damage)
+            revoked, appender, newest = opened
+            return OpenStore(connection, revoked, appender, ledger.now, newest, ledger._record_counted)
 
         return cls(open_store, keeps_records=True, keep_arguments=keep_arguments, clock=clock)
 
@@ -172,7 +173,7 @@ class Ledger(InspectableLedger):
 
         Args:
             block: a block's id, or a capability, whose last block is meant.
-            subject: everything issued to this subject, or to a name below it.
+            subject: everything issued or handed on to this name, or to a name below it.
             key: everything in whose chain this key holds, held or signed; its approvals as well.
             root: everything signed by this root key.
             before: everything issued before this moment (Unix seconds), or that does not say when it was.
@@ -320,7 +321,7 @@ class Ledger(InspectableLedger):
             return
         yield from steps.admit(permit, operation_id, self.revoked)
         if permit.revocation_ids[0] not in self._known:
-            yield from steps.remember_capability(SeenCapability.of(permit))
+            yield from steps.remember_capability(SeenCapability.of(permit.capability))
         if record is not None:
             yield from self._append("decision", operation_id, *record)
 

@@ -26,6 +26,7 @@ class OpenStore(Writer):
         revoked: the revocations that the store has.
         appender: the log that this process writes.
         clock: Unix seconds.
+        newest: the time of the newest record, for `Forgetting`.
         on_idle: called in the store's thread when nothing waits, and after every commit.
     """
 
@@ -35,6 +36,7 @@ class OpenStore(Writer):
         revoked: RevocationList,
         appender: LogAppender,
         clock: Callable[[], float],
+        newest: int | None,
         on_idle: Callable[[Writer], None],
     ) -> None:
         self.revoked = revoked
@@ -43,7 +45,7 @@ class OpenStore(Writer):
         """The time of the last call, by its guard's clock; 0 before the first."""
         self._poll = connection.poll
         self._polled = time.monotonic()
-        self._forgetting = Forgetting(clock)
+        self._forgetting = Forgetting(clock, newest)
         self._then = on_idle
         super().__init__(connection, self._regularly, self._revert, appender.close)  # its thread starts
 
@@ -74,8 +76,11 @@ def open_checked(
     *,
     checkpoints: str | Path | None = None,
     on_damage: Callable[[str], None] | None = None,
-) -> tuple[RevocationList, LogAppender]:
+) -> tuple[RevocationList, LogAppender, int | None]:
     """Open a store, read its revocations, and take a log in it; the parameters are those of `Ledger.open`.
+
+    Returns:
+        The revocations, the log, and the time of the newest record where the store has no clock.
 
     Raises:
         LedgerError: the store cannot be opened, or must not be used as it is; it is closed.
@@ -84,6 +89,7 @@ def open_checked(
     try:
         connection.open()
         run_transaction(connection, steps.learn_revocations(revoked))
+        newest = None if connection.has_clock else run_transaction(connection, steps.newest_record())
         appender = open_log(connection, folder, checkpoints=checkpoints, on_damage=on_damage)
     except BaseException as error:
         connection.close()
@@ -91,4 +97,4 @@ def open_checked(
             raise LedgerError(f"{connection.name}: {getattr(error, 'detail', error)}") from error
         raise
     revoked.commit()
-    return revoked, appender
+    return revoked, appender, newest

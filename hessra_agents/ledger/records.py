@@ -16,6 +16,8 @@ from typing import Any
 
 from ..call.call import Call
 from ..call.canonical import Json, encode
+from ..tokens.capability import Capability
+from ..tokens.describe import is_vouched
 from ..verify.permit import Permit
 from .approval_requests import ApprovalRequest, ApprovalVote
 from .model import CountedRefusals, DeniedCall, Outcome
@@ -68,7 +70,7 @@ def permit_record(permit: Permit, operation_id: bytes, *, keep_arguments: bool) 
     fields: dict[str, Any] = {
         "verdict": "permitted",
         "audience": permit.audience,
-        "subject": permit.subject,
+        **_agent(permit.capability),
         "blocks": list(permit.ids),
     }
     if permit.holder:
@@ -81,6 +83,7 @@ def permit_record(permit: Permit, operation_id: bytes, *, keep_arguments: bool) 
                 "limit": one.words,
                 "at_most": one.at_most,
                 "window": one.window,
+                "places": one.places,
             }
             for one in permit.charges
         ]
@@ -99,7 +102,7 @@ def denial_record(refused: DeniedCall, operation_id: bytes, *, keep_arguments: b
         "text": _cut(denied.text),
     }
     if capability is not None:
-        fields |= {"subject": capability.subject, "blocks": list(capability.ids)}
+        fields |= {**_agent(capability), "blocks": list(capability.ids)}
         fields |= {"holder": _key(capability.holder.key) if capability.holder else None}
     if refused.call is None:
         fields |= {"object": _cut(f"tool:{denied.tool}")}
@@ -107,9 +110,17 @@ def denial_record(refused: DeniedCall, operation_id: bytes, *, keep_arguments: b
         operation_id,
         refused.time,
         refused.call,
-        {k: v for k, v in fields.items() if v},
+        {k: v for k, v in fields.items() if v or v is False},
         keep_arguments=keep_arguments,
     )
+
+
+def _agent(capability: Capability) -> dict[str, Any]:
+    """Return who used a capability: its subject, and the name of its holder where a delegation gave one."""
+    if capability.name == capability.subject:
+        return {"subject": capability.subject}
+    named = {"subject": capability.subject, "known_as": _cut(capability.name)}
+    return named if is_vouched(capability.blocks) else {**named, "vouched": False}
 
 
 def counted_record(refused: CountedRefusals, operation_id: bytes) -> tuple[bytes, Opening]:
@@ -180,6 +191,7 @@ def vote_record(request: ApprovalRequest, vote: ApprovalVote, operation_id: byte
     """Return the record of an approver's vote."""
     fields = {"request": request.id, "by": str(vote.key), "approves": vote.approves, "reason": vote.reason}
     fields |= {"subject": request.subject, "object": request.resource, "operation": request.operation}
+    fields |= {} if request.known_as is None else {"known_as": _cut(request.known_as)}
     return _encoded({"kind": "vote", "op": operation_id.hex(), "at": time, **fields})
 
 

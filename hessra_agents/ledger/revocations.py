@@ -88,7 +88,8 @@ class RevocationEntry:
 class RevocationImpact:
     """How many live capabilities, holders and requests a revocation ends.
 
-    A capability that no guard of this ledger has seen yet is not counted, but is revoked all the same.
+    A capability that no guard of this ledger has seen yet is not counted, but is revoked all the same. One
+    that an earlier revocation ended is counted again.
     """
 
     capabilities: int

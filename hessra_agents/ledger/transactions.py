@@ -7,12 +7,15 @@ import re
 from dataclasses import dataclass
 
 from ..errors import Denied, Reason
+from ..grants.vocabulary.measures import write_decimal
 from ..keys.keys import PublicKey
 from ..tokens.capability import Capability
+from ..tokens.describe import is_vouched
 from ..tokens.revocation_ids import revocation_id
 from ..tokens.statements import chain_digest
 from ..verify.permit import LimitCharge, Permit
 from .approval_requests import MAX_OPEN, MAX_SHOWN, ApprovalNeed, ApprovalRequest, ApprovalVote, State
+from .records import time_of
 from .revocations import Revocation, RevocationImpact, RevocationList
 from .store.connection import Row, Steps
 
@@ -22,6 +25,7 @@ __all__ = [
     "approvals",
     "expire",
     "learn_revocations",
+    "newest_record",
     "refund",
     "remember_capability",
     "request_approval",
@@ -33,6 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PAGE = 10_000
+_DAY = 86_400
 _ID = re.compile(r"[0-9a-f]{16}")
 MAX_TIME = 1 << 61
 """Later than any clock, and still a number that every store keeps."""
@@ -47,14 +52,21 @@ class SeenCapability:
     holder: bytes | None
     issued: int | None
     expires: int
+    known_as: str | None
+    vouched: bool
 
     @classmethod
-    def of(cls, used: Permit | Capability) -> SeenCapability:
-        """Return what to remember of a capability, from itself or from a permit under it."""
-        if isinstance(used, Permit):
-            return cls(used.revocation_ids, used.subject, used.holder, used.issued, used.expires)
-        holder = used.holder.key if used.holder else None
-        return cls(used.revocation_ids, used.subject, holder, used.blocks[0].issued, used.expires)
+    def of(cls, used: Capability) -> SeenCapability:
+        """Return what to remember of a capability."""
+        return cls(
+            used.revocation_ids,
+            used.subject,
+            used.holder.key if used.holder else None,
+            used.blocks[0].issued,
+            used.expires,
+            None if used.name == used.subject else used.name,
+            is_vouched(used.blocks),
+        )
 
 
 def learn_revocations(revoked: RevocationList) -> Steps[int]:
@@ -104,14 +116,15 @@ def admit(permit: Permit, operation_id: bytes, revoked: RevocationList) -> Steps
             if (yield "delegate", (revocation_id("block", block.encode()), revocation_id("key", key))):
                 raise Denied(Reason.NOT_APPROVED, "a holder of a capability cannot approve its calls")
     for charge in sorted(permit.charges, key=lambda charge: charge.counter):
-        yield from _charge(charge, operation_id, permit.time, purged)
+        yield from _charge(charge, operation_id, permit, purged)
     if permit.approvers:
         yield "use_request", (permit.call.digest, chain_digest(permit.ids))
 
 
-def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> Steps[None]:
+def _charge(charge: LimitCharge, operation_id: bytes, permit: Permit, purged: int) -> Steps[None]:
+    now = permit.time
     slot, first = window_slots(charge.window, now)
-    # a use is kept while it counts: in its window, or as long as the capability lives
+    # a use is kept while it counts: in its window, or as long as the capability lives, or a budget: for ever
     until = min(charge.until, MAX_TIME)
     if charge.window:
         until = min(until, (slot + 1) * max(1, charge.window // 60) + charge.window)
@@ -119,10 +132,12 @@ def _charge(charge: LimitCharge, operation_id: bytes, now: int, purged: int) -> 
         raise Denied(Reason.STALE, "the uses of a limit were deleted: a guard's clock was ahead")
     ((used,),) = yield "used", (charge.counter, first)
     if int(used) + charge.amount > charge.at_most:
-        raise Denied(Reason.SPENT, f"used up: {charge.words}, {max(charge.at_most - int(used), 0)} left")
+        left = write_decimal(max(charge.at_most - int(used), 0), charge.places)
+        raise Denied(Reason.SPENT, f"used up: {charge.words}, {left} left")
     yield "charge", (charge.counter, slot, charge.amount, until)
     if charge.refund:
-        yield "refundable", (operation_id, charge.counter, slot, charge.amount, until)
+        ended = min(until, permit.expires + _DAY)  # a call that began in time may fail later
+        yield "refundable", (operation_id, charge.counter, slot, charge.amount, ended)
 
 
 def window_slots(window: int, now: int) -> tuple[int, int]:
@@ -140,7 +155,9 @@ def refund(operation_id: bytes) -> Steps[None]:
 def remember_capability(seen: SeenCapability) -> Steps[None]:
     """Remember that a capability was used, with its revocation ids."""
     name = seen.revocation_ids[0]
-    if (yield "capability", (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires)):
+    known_as = None if seen.known_as is None else seen.known_as.encode()
+    values = (name, seen.subject.encode(), seen.holder, seen.issued, seen.expires, known_as, seen.vouched)
+    if (yield "capability", values):
         for id in dict.fromkeys(seen.revocation_ids):
             yield "mark", (id, name)
 
@@ -267,6 +284,17 @@ def expire(before: int, rows: int = 10_000) -> Steps[int]:
     return max(lost)
 
 
+def newest_record() -> Steps[int | None]:
+    """Return the time of the newest record of all logs; None if there is none."""
+    times = []
+    for number, _ in (yield "logs", ()):
+        ((size,),) = yield "size", (number,)
+        end = min(int(size), (1 << 63) - 1)  # somebody else may have moved a record as far as numbers go
+        for _, _, _, body, *_ in (yield "entries", (number, end - 1, end)):
+            times.append(time_of(bytes(body)) or 0)
+    return max(times, default=None)
+
+
 def _body(request: ApprovalRequest) -> bytes:
     said = {
         "resource": request.resource,
@@ -274,6 +302,8 @@ def _body(request: ApprovalRequest) -> bytes:
         "text": request.text.decode(),
         "ids": request.ids,
         "subject": request.subject,
+        "known_as": request.known_as,
+        "vouched": request.vouched,
         "approvers": [(handle, str(key)) for handle, key in request.approvers],
         "needs": [([str(key) for key in one.keys], one.count) for one in request.needs],
         "asked": request.asked,
@@ -284,15 +314,26 @@ def _body(request: ApprovalRequest) -> bytes:
 
 def _request(row: Row, revoked: RevocationList) -> Steps[ApprovalRequest]:
     id, body, state = row
-    votes = [
-        ApprovalVote(PublicKey.parse(str(key)), str(statement)) for key, statement in (yield "votes", (id,))
-    ]
-    counted = tuple(one for one in votes if not revoked.contains(revocation_id("key", one.key.data)))
-    return _read(str(id), bytes(body), state, counted)
+    rows = yield "votes", (id,)
+    try:
+        votes = [ApprovalVote(PublicKey.parse(str(key)), str(statement)) for key, statement in rows]
+        for vote in votes:
+            vote.check_form()
+        counted = tuple(one for one in votes if not revoked.contains(revocation_id("key", one.key.data)))
+        return _read(str(id), bytes(body), state, counted)
+    except (Denied, LookupError, TypeError, ValueError, RecursionError) as error:
+        detail = f"the request for approval {id!r} cannot be read: somebody else wrote to the store"
+        raise Denied(Reason.UNAVAILABLE, detail=detail) from error
 
 
 def _read(id: str, body: bytes, state: State, votes: tuple[ApprovalVote, ...]) -> ApprovalRequest:
     said = json.loads(body)
+    needs = tuple(ApprovalNeed(tuple(map(PublicKey.parse, keys)), count) for keys, count in said["needs"])
+    texts = said["resource"], said["operation"], said["text"], said["subject"], *said["ids"]
+    numbers = said["asked"], said["expires"], *(need.count for need in needs)
+    named = type(said["known_as"]) in (str, type(None)) and type(said["vouched"]) is bool
+    if not named or {type(one) for one in texts} != {str} or {type(one) for one in numbers} != {int}:
+        raise TypeError("a string or an integer is something else")
     return ApprovalRequest(
         id,
         said["resource"],
@@ -300,10 +341,12 @@ def _read(id: str, body: bytes, state: State, votes: tuple[ApprovalVote, ...]) -
         said["text"].encode(),
         tuple(said["ids"]),
         said["subject"],
-        tuple((handle, PublicKey.parse(key)) for handle, key in said["approvers"]),
-        tuple(ApprovalNeed(tuple(map(PublicKey.parse, keys)), count) for keys, count in said["needs"]),
+        tuple((bytes.fromhex(handle).hex(), PublicKey.parse(key)) for handle, key in said["approvers"]),
+        needs,
         said["asked"],
         said["expires"],
         state,
         votes,
+        said["known_as"],
+        said["vouched"],
     )

@@ -53,7 +53,7 @@ class RecordQuery:
     """The records to look for; a condition that is None is not applied.
 
     Args:
-        subject: this subject and those below it.
+        subject: this name and those below it, of a subject or of a holder.
         tool: the name of a tool, or another object with its prefix.
         verdict: ``permitted``, or the reason of a refusal.
         since, before: Unix seconds, the first included and the last not.
@@ -74,10 +74,11 @@ class RecordQuery:
     def __call__(self, record: Record) -> bool:
         """Return whether a record meets every condition."""
         fields, at = record.fields, _moment(record)[0]
-        subject, blocks = str(fields.get("subject", "")), fields.get("blocks")
+        names = [str(fields[field]) for field in ("subject", "known_as") if field in fields]
+        blocks = fields.get("blocks")
         verdicts = (self.verdict, FORMER_VERDICTS.get(self.verdict or "", self.verdict))
         return (
-            (self.subject is None or subject == self.subject or subject.startswith(f"{self.subject}:"))
+            (self.subject is None or any(f"{name}:".startswith(f"{self.subject}:") for name in names))
             and (self.tool is None or fields.get("object") in (self.tool, f"tool:{self.tool}"))
             and (self.verdict is None or fields.get("verdict") in verdicts)
             and (self.since is None or at >= self.since)
@@ -94,7 +95,7 @@ class RecordQuery:
         """
         since, before = self.since or 0, MAX_SIZE if self.before is None else self.before
         parts = [
-            *([b'"subject":' + encode(self.subject)[:-1]] if self.subject is not None else ()),
+            *([encode(self.subject)[:-1]] if self.subject is not None else ()),
             *([encode(self.tool)[1:]] if self.tool is not None else ()),
             *([self.holder.data.hex().encode()] if self.holder is not None else ()),
             *([encode(self.block)] if self.block is not None else ()),

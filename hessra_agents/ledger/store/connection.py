@@ -50,6 +50,9 @@ class StoreConnection(ABC):
     poll: float
     """Seconds between two looks for what other processes have revoked."""
 
+    has_clock = False
+    """Whether the store has a clock of its own, beside those of its guards' machines."""
+
     serving = False
     """Whether callers wait, each with a deadline of its own: the writer says so, once the ledger is open."""
 

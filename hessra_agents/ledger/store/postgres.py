@@ -36,6 +36,13 @@ PATIENCE = 30.0
 MIGRATION = 600.0
 """Seconds to make or change the tables, or to wait until another process has done so."""
 
+_REMEDIES = {
+    "ConnectionRefusedError": ": no server answers at this address",
+    "InsufficientPrivilegeError": ": its user must own the schema hessra, or be allowed to create it",
+    "InvalidCatalogNameError": ": there is no such database: create it",
+    "InvalidPasswordError": ": the password is missing or wrong: give it by PGPASSWORD, ~/.pgpass, or an "
+    "address in a file (--ledger-file)",
+}
 _SCHEMA = "hessra"
 _CHANNEL = "hessra_revoked"
 
@@ -46,6 +53,7 @@ class Postgres(StoreConnection):
     """One connection to a server, used by one thread at a time."""
 
     poll = 1.0
+    has_clock = True
 
     def __init__(self, address: str, *, durable: bool = True) -> None:
         require("postgres", "asyncpg", purpose="a ledger on PostgreSQL")
@@ -93,12 +101,18 @@ class Postgres(StoreConnection):
         try:
             if self._is_current(db):
                 return
-            limit = int(MIGRATION * 1000)
-            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-            settings = ";".join(f"set local {name} = {limit}" for name in names)
-            self._do(db, f"begin; {settings}")  # by itself: what is sent together has one limit
-            lock = f"select pg_advisory_xact_lock({lock_number(_SCHEMA.encode())})"
-            self._do(db, f'{lock}; create schema if not exists "{_SCHEMA}"; {_MIGRATIONS}', MIGRATION)
+            self._begin_migration(db)
+            number = lock_number(_SCHEMA.encode())
+            if not self._wait(db.fetchval(f"select pg_try_advisory_xact_lock({number})")):
+                # another process makes the tables: all others wait for it together, and not one by one
+                self._do(db, f"select pg_advisory_xact_lock_shared({number})", MIGRATION)
+                is_made = self._is_current(db)
+                self._do(db, "rollback")
+                if is_made:
+                    return
+                self._begin_migration(db)
+                self._do(db, f"select pg_advisory_xact_lock({number})", MIGRATION)
+            self._do(db, f'create schema if not exists "{_SCHEMA}"; {_MIGRATIONS}')
             done, shape = self._found(db)
             if len(done) > len(known):
                 raise LedgerError(f"{self.name}: was made by a newer version of hessra-agents")
@@ -106,10 +120,10 @@ class Postgres(StoreConnection):
                 raise LedgerError(f"{self.name}: its tables were made by other migrations")
             if done and done[-1][2] != shape:
                 raise LedgerError(f"{self.name}: its tables were altered: {_difference(done[-1][2], shape)}")
-            for number, text, checksum in known[len(done) :]:
+            for one, text, checksum in known[len(done) :]:
                 self._do(db, text, MIGRATION)
-                shape = self._wait(db.fetchval(SHAPE))
-                self._wait(db.execute("insert into migration values ($1, $2, $3)", number, checksum, shape))
+                made = f"insert into migration select $1, $2, ({SHAPE})"
+                self._wait(db.execute(made, one, checksum))
             self._do(db, "commit")
         except LedgerError:
             self.rollback()
@@ -119,18 +133,25 @@ class Postgres(StoreConnection):
             self._drop()
             raise self._failed(error) from error
 
+    def _begin_migration(self, db: Any) -> None:
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        settings = ";".join(f"set local {name} = {int(MIGRATION * 1000)}" for name in names)
+        self._do(db, f"begin; {settings}")  # by itself: what is sent together has one limit
+
     def _is_current(self, db: Any) -> bool:
         """Return whether the tables are those of this version: then no lock is needed, nor waited for."""
-        if not self._wait(db.fetchval("select to_regclass('migration') is not null")):
+        try:
+            done, shape = self._found(db)
+        except self._asyncpg.UndefinedTableError:
             return False
-        done, shape = self._found(db)
         known = [(number, checksum) for number, _, checksum in migrations("postgres")]
         return [row[:2] for row in done] == known and done[-1][2] == shape
 
     def _found(self, db: Any) -> tuple[list[tuple[int, str, str]], str]:
         """Return the migrations that were made, and the shape that the tables have."""
-        rows = self._wait(db.fetch("select number, checksum, shape from migration order by number"))
-        return [tuple(row) for row in rows], self._wait(db.fetchval(SHAPE))
+        found = f"select number, checksum, shape, ({SHAPE}) from migration order by number"  # noqa: S608
+        rows = [tuple(row) for row in self._wait(db.fetch(found))]
+        return [row[:3] for row in rows], rows[-1][3] if rows else ""
 
     def _do(self, db: Any, text: str, seconds: float | None = None) -> None:
         self._wait(db.execute(text), seconds)
@@ -260,7 +281,8 @@ class Postgres(StoreConnection):
 
     def _failed(self, error: BaseException) -> StoreError:
         """Return an error that names only the kind of this one: the server's texts repeat values."""
-        return StoreError(f"PostgreSQL: {type(error).__name__}")
+        kind = type(error).__name__
+        return StoreError(f"PostgreSQL: {kind}{_REMEDIES.get(kind, '')}")
 
     def _drop(self) -> None:
         if self._db is not None:

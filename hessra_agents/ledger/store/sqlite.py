@@ -317,7 +317,8 @@ def _make(path: Path) -> None:
             raise LedgerError(f"{path}: is on a network file system, which does not keep SQLite's locks")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
     except FileExistsError:
-        pass
+        if path.is_dir() and not path.is_symlink():
+            raise LedgerError(f"{path}: is a folder: name a file") from None
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror}") from error
     try:

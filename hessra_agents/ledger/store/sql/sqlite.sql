@@ -38,13 +38,15 @@ insert into used (counter, slot, amount, until) values (?1, ?2, ?3, ?4)
 on conflict (counter, slot) do update set amount = used.amount + excluded.amount
 -- name: refundable
 insert into refundable (op, counter, slot, amount, until) values (?1, ?2, ?3, ?4, ?5)
+on conflict (op, counter) do update set amount = refundable.amount + excluded.amount
 -- name: refund
 delete from refundable where op = ?1 returning counter, slot, amount
 -- name: give_back
 update used set amount = amount - ?3 where counter = ?1 and slot = ?2
 
 -- name: capability
-insert into capability (name, subject, holder, issued, expires) values (?1, ?2, ?3, ?4, ?5)
+insert into capability (name, subject, holder, issued, expires, known_as, vouched)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 on conflict do nothing returning 1
 -- name: mark
 insert into capability_mark (mark, name) values (?1, ?2) on conflict do nothing
@@ -158,9 +160,10 @@ select epoch, kind, words, reason, at from revocation where kind = 'before' and 
 -- name: counters
 select count(distinct counter) from used where until > ?1
 -- name: seen
-select name, subject, holder, issued, expires from capability where expires > ?1 order by expires desc, name limit ?2
+select name, subject, holder, issued, expires, known_as, vouched from capability
+where expires > ?1 order by expires desc, name limit ?2
 -- name: seen_below
-select name, subject, holder, issued, expires from capability
+select name, subject, holder, issued, expires, known_as, vouched from capability
 where expires > ?2 and name in (select name from capability_mark where mark = ?1)
 order by expires desc, name limit ?3
 -- name: marks_of
