@@ -119,9 +119,8 @@ class GuardMiddleware(Extension):
             return result if decided is not None and decided.refused else _unforged(result)
 
         try:
-            result = await self.gate.handle(
-                method, ctx.params, forward, fetch=lambda: _tools(ctx, call_next), http=http
-            )
+            fetch = None if ctx.request_id is None else lambda: _tools(ctx, call_next)
+            result = await self.gate.handle(method, ctx.params, forward, fetch=fetch, http=http)
             if method not in LISTS:
                 return result
             return dict(self.gate.filter_result(method, ctx.params, _wire(result)))
@@ -129,7 +128,7 @@ class GuardMiddleware(Extension):
             if denied.from_tool:
                 raise
             if ctx.request_id is None:
-                _log.warning("a notification was refused: %s", denied)
+                _log.warning("a message without an id was refused: %s", denied)
                 return None
             return self._refused(denied, ctx)
 

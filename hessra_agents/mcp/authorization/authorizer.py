@@ -22,17 +22,18 @@ from pydantic import BaseModel
 from ...call.call import Call, digest
 from ...call.canonical import Json, MalformedError
 from ...errors import Denied, Reason
+from ...guard.enforcement import PermittedBlock
 from ...guard.guard import Guard
+from ...guard.members import MAX_MEMBERS, decide_any, enforcement
+from ...guard.presented import Presented
 from ...guard.toolbox import Toolbox
-from ...tokens.capability import Capability
 from ...tokens.statements import PROOF_WINDOW, Proof
-from ...verify.verifier import Possession
 from ..transport.messages import RpcError
 from .catalog import Fetch, ToolCatalog
 from .denials import DENIAL, envelope
 from .listing import NOTHING, Visibility, filtered
 from .replay_cache import ReplayCache
-from .requests import CAPABILITY, INTRODUCTIONS, PROOF, protocol_params, requested_call
+from .requests import CAPABILITY, INTRODUCTIONS, NOTIFICATIONS, PROOF, protocol_params, requested_call
 
 if TYPE_CHECKING:
     from .pins import Pins
@@ -56,7 +57,7 @@ class RequestAuthorizer:
 
     Args:
         guard: decides by its trust, audience and ledger; its own tools do not matter.
-        default_toolbox: a toolbox of this guard, whose capability serves requests that carry none, for
+        default_toolbox: a toolbox of this guard, whose capabilities serve requests that carry none, for
             clients that cannot send one. Every client that can reach the gate can use it.
         allow_bearer_over_http: accept a capability without a holder over HTTP, where it can be copied.
         pins: the approved definitions and instructions; a tool with any other definition is refused and
@@ -112,7 +113,7 @@ class RequestAuthorizer:
             method: as it came over the wire.
             params: as they came over the wire, JSON that was read once.
             forward: sends the request on; called at most once, with parameters that nobody else can change.
-            fetch: lists the server's tools; None for a notification, which cannot call a tool.
+            fetch: lists the server's tools; None for a message without an id, which must be a notification.
             http: whether the request came over HTTP.
 
         Raises:
@@ -127,6 +128,9 @@ class RequestAuthorizer:
         except MalformedError as error:
             denied = Denied(Reason.MALFORMED, str(error), tool=name if isinstance(name, str) else "")
             raise await self._recorded(denied, given) from None
+        if fetch is None and not method.startswith(NOTIFICATIONS):
+            denied = Denied(Reason.MALFORMED, "a request needs an id", tool="" if call is None else call.tool)
+            raise await self._recorded(denied, given, call)
         if (ledger := self.guard.settings.ledger) is not None and not ledger.opened:
             try:
                 await ledger.ready()  # what is asked without waiting would open it, and hold the event loop
@@ -138,19 +142,16 @@ class RequestAuthorizer:
         decided = _decided(sent, call, call.arguments)
         check = None
         try:
-            shown, proof = self._presented(given, http=http)
-            if method == "tools/call":
-                if fetch is None:
-                    text = "a tool is called by a request, which has an id"
-                    raise Denied(Reason.MALFORMED, text, tool=call.tool)
+            shown = self._presented(given, http=http)
+            if fetch is not None and method == "tools/call":
                 if not self.catalog.is_fresh(name):
-                    self._decide(shown, call, proof)  # a refused caller does not make us list the tools
+                    self._decide(shown, call)  # a refused caller does not make us list the tools
                 check = await self.catalog.check(name, fetch)
         except Denied as denied:
             raise await self._recorded(denied, given, call) from denied.__cause__
-        if isinstance(proof, Proof):
+        if isinstance(proof := shown[0].proof, Proof):
             return await self._once(shown, call, proof, check, method, decided, forward)
-        return await self._forwarded(shown, call, proof, check, decided, forward)
+        return await self._forwarded(shown, call, check, decided, forward)
 
     def filter_result(
         self, method: str, params: Mapping[str, Any] | None, result: Mapping[str, Any]
@@ -180,12 +181,19 @@ class RequestAuthorizer:
         return True
 
     def _visible(self, params: Mapping[str, Any] | None) -> Visibility:
-        shown, _ = self._presented(params or {}, http=False)
-        return Visibility.of(self.guard.check_capability(shown))
+        return Visibility.of(self.guard, [one.capability for one in self._listing(params or {})])
 
-    def _presented(
-        self, params: Mapping[str, Any], *, http: bool
-    ) -> tuple[Capability | str, Proof | Possession | None]:
+    def _listing(self, params: Mapping[str, Any]) -> tuple[Presented, ...]:
+        """Return what a request that lists presents: one capability, or a list of them, without a proof."""
+        meta = params.get("_meta")
+        tokens = meta.get(CAPABILITY) if isinstance(meta, Mapping) else None
+        if not isinstance(tokens, list):
+            return self._presented(params, http=False)
+        if not (1 <= len(tokens) <= MAX_MEMBERS and all(isinstance(token, str) for token in tokens)):
+            raise Denied(Reason.MALFORMED, f"the capabilities are not a list of 1 to {MAX_MEMBERS} strings")
+        return tuple([Presented(token) for token in tokens])
+
+    def _presented(self, params: Mapping[str, Any], *, http: bool) -> tuple[Presented, ...]:
         """Return a request's capability and proof, or the default toolbox's (step 2)."""
         meta = params.get("_meta")
         if meta is not None and not isinstance(meta, Mapping):
@@ -195,35 +203,35 @@ class RequestAuthorizer:
         if token is None:
             if self._default is None or proof is not None:
                 raise Denied(Reason.NO_CAPABILITY)
-            return self._default.capability, self._default.possession
+            return tuple([one.unread() for one in self._default.present()])
         if not isinstance(token, str) or not (proof is None or isinstance(proof, str)):
             raise Denied(Reason.MALFORMED, "the capability or the proof is not a string")
         if http and proof is None and not self._bearer_over_http:
             raise Denied(
                 Reason.NOT_HOLDER, "over HTTP a capability needs a holder, and each call the holder's proof"
             )
-        return token, None if proof is None else Proof.parse(proof)
+        return (Presented(token, None if proof is None else Proof.parse(proof)),)
 
     async def _recorded(self, denied: Denied, params: Mapping[str, Any], call: Call | None = None) -> Denied:
         """Return a refusal, once it is on record: `Guard.permit`, which records others, does not see it."""
         meta = params.get("_meta")
         token = meta.get(CAPABILITY) if isinstance(meta, Mapping) else None
         if token is None and self._default is not None:
-            token = self._default.capability
-        await self.guard.record_denial(denied, token if isinstance(token, Capability | str) else None, call)
+            token = self._default.capabilities[0].token
+        await self.guard.record_denial(denied, token if isinstance(token, str) else None, call)
         return denied
 
-    def _decide(self, shown: Capability | str, call: Call, proof: Proof | Possession | None) -> None:
+    def _decide(self, shown: tuple[Presented, ...], call: Call) -> None:
         """Decide, and nothing else; missing approvals are for the permit, which looks in the ledger."""
         try:
-            self.guard.decide(shown, call, proof=proof)
+            decide_any(self.guard.settings, shown, call, None)
         except Denied as denied:
             if denied.reason is not Reason.NOT_APPROVED:
                 raise
 
     async def _once(
         self,
-        shown: Capability | str,
+        shown: tuple[Presented, ...],
         call: Call,
         proof: Proof,
         check: Callable[[Call], None] | None,
@@ -232,19 +240,20 @@ class RequestAuthorizer:
         forward: Forward[R],
     ) -> R:
         """Forward a proved request once (steps 3 and 4)."""
-        key = _fingerprint(str(shown), proof, method, decided)
+        token = str(shown[0].capability)
+        key = _fingerprint(token, proof, method, decided)
         known = self._replay_cache.find(key, self.guard.now())
         if known is not None:
             try:
-                self._decide(shown, call, proof)  # the proof must still be good
+                self._decide(shown, call)  # the proof must still be good
             except Denied as denied:
-                await self.guard.record_denial(denied, shown, call)
+                await self.guard.record_denial(denied, token, call)
                 raise
             found: R = await known.wait()
             return found
         answer = self._replay_cache.open(key, proof.time + PROOF_WINDOW + 1)
         try:
-            result = await self._forwarded(shown, call, proof, check, decided, forward)
+            result = await self._forwarded(shown, call, check, decided, forward)
             self._replay_cache.keep(key, answer, result)
         except BaseException:
             self._replay_cache.drop(key, answer)
@@ -253,9 +262,8 @@ class RequestAuthorizer:
 
     async def _forwarded(
         self,
-        shown: Capability | str,
+        shown: tuple[Presented, ...],
         call: Call,
-        proof: Proof | Possession | None,
         check: Callable[[Call], None] | None,
         decided: dict[str, Any],
         forward: Forward[R],
@@ -265,7 +273,7 @@ class RequestAuthorizer:
         Decides without a session, because nothing here keeps what the agent has seen.
         """
         try:
-            async with self.guard.permit(shown, call, proof=proof, validate=check):
+            async with PermittedBlock(enforcement(self.guard.settings, shown, None), call, check):
                 try:
                     answer = await forward(decided)
                 except RpcError as error:
@@ -302,14 +310,15 @@ def is_error(answer: object) -> bool:
 def _decided(params: dict[str, Any], call: Call, arguments: dict[str, Json]) -> dict[str, Any]:
     """Return the parameters with exactly the arguments that were decided on.
 
-    They are parsed once more from the call's frozen bytes, for all that follows: nobody else has them.
+    They are parsed once more from the call's frozen bytes, for all that follows: nobody else has them. Null
+    in their place is left out, because the protocol knows only an object there.
     """
     if call.resource.startswith("method:"):
         meta = {"_meta": params["_meta"]} if "_meta" in params else {}
         return {**arguments, **meta}
     if params.get("arguments") is not None:
         return {**params, "arguments": arguments}
-    return params
+    return {name: value for name, value in params.items() if name != "arguments"}
 
 
 def _fingerprint(token: str, proof: Proof, method: str, params: dict[str, Any]) -> bytes:

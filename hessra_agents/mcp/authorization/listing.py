@@ -7,43 +7,50 @@ security boundary: the decision is made at the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...call.call import Call
+from ...call.templates import read_uri
+from ...errors import Denied
 from ...grants.clauses import Pattern
-from ...grants.grants import Grant
+from ...guard.guard import Guard
+from ...guard.members import united
 from ...tokens.capability import Capability
+from ...verify.matcher import compiled, matches
 from .catalog import ToolCatalog, ToolDefinition
 from .requests import LISTS
 
 __all__ = ["NOTHING", "Visibility", "filtered"]
 
-_KEYS = {
-    "resources/list": ("resource", "uri"),
-    "prompts/list": ("prompt", "name"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """The objects that a capability reaches, and the patterns that all of its blocks set."""
+    """The objects that capabilities reach, each with patterns that every permitted call of it matches."""
 
-    objects: frozenset[str]
-    patterns: tuple[Pattern, ...] = ()
+    objects: Mapping[str, tuple[Pattern, ...]]
 
     @classmethod
-    def of(cls, capability: Capability) -> Visibility:
-        """Return the visibility that a capability gives; a guard has checked the capability."""
-        patterns = [pattern for block in capability.blocks for pattern in block.patterns]
-        if not capability.blocks[0].patterns:
-            # such a capability permits only calls without arguments
-            rights = capability.blocks[0].rights
-            patterns.append(tuple(b for _, o, op in rights for b in Grant(o, op, ()).branches(closed=True)))
-        return cls(frozenset(capability.tools), tuple(patterns))
+    def of(cls, guard: Guard, capabilities: Iterable[Capability | str | None]) -> Visibility:
+        """Return the visibility that those of these capabilities give that the guard honors now.
+
+        Raises:
+            Denied: the guard honors none.
+        """
+        honored, refused = [], []
+        for one in capabilities:
+            try:
+                honored.append(guard.check_capability(one))
+            except Denied as denied:
+                refused.append(denied)
+        if not honored:
+            raise refused[0]
+        names = dict.fromkeys(name for one in honored for name in one.tools)
+        return cls({name: united(honored, name) for name in names})
 
 
-NOTHING = Visibility(frozenset())
+NOTHING = Visibility({})
 
 
 def filtered(
@@ -65,9 +72,10 @@ def filtered(
     elif method == "resources/templates/list":
         uris = [name.removeprefix("resource:") for name in reach.objects if name.startswith("resource:")]
         kept = [one for one in items if any(_fits(one.get("uriTemplate"), uri) for uri in uris)]
+    elif method == "resources/list":
+        kept = [one for one in items if _readable(one.get("uri"), reach)]
     else:
-        kind, key = _KEYS[method]
-        kept = [one for one in items if f"{kind}:{one.get(key)}" in reach.objects]
+        kept = [one for one in items if f"prompt:{one.get('name')}" in reach.objects]
     told = {**result, place: kept}
     if "cacheScope" in told or "ttlMs" in told:
         # another capability on the same connection sees another list
@@ -76,11 +84,31 @@ def filtered(
 
 
 def _narrowed(name: str, tool: ToolDefinition, reach: Visibility) -> dict[str, Any]:
-    return {**tool.definition, "inputSchema": tool.schema().narrowed(reach.patterns, f"tool:{name}")}
+    return {
+        **tool.definition,
+        "inputSchema": tool.schema().narrowed(reach.objects[f"tool:{name}"], f"tool:{name}"),
+    }
+
+
+def _readable(uri: object, reach: Visibility) -> bool:
+    """Return whether a capability may read a URI; what only the session knows counts as met."""
+    if not isinstance(uri, str):
+        return False
+    if f"resource:{uri}" in reach.objects:
+        return True
+    for name, patterns in reach.objects.items():
+        values = read_uri(name, f"resource:{uri}")
+        if values is not None:
+            call = Call.of(name.partition(":")[2], values, kind="resource", operation="read")
+            return matches(compiled(patterns), call, lambda value, source: True)
+    return False
 
 
 def _fits(template: object, uri: str) -> bool:
-    """Return whether a URI may come from a template (RFC 6570), each expression standing for any string."""
+    """Return whether a URI, or a template that is granted, may come from a template of the server.
+
+    That is one of RFC 6570, each expression standing for any string.
+    """
     if not isinstance(template, str) or len(template) > 1024:
         return False
     literals = re.split(r"\{[^{}]*\}", template)

@@ -25,6 +25,7 @@ __all__ = [
     "FILTERED",
     "INTRODUCTIONS",
     "LISTS",
+    "NOTIFICATIONS",
     "OPEN",
     "OURS",
     "PROOF",
@@ -53,6 +54,9 @@ INTRODUCTIONS = ("initialize", "server/discover")
 FILTERED = frozenset({*LISTS, *INTRODUCTIONS})
 """Requests whose result is not shown to a client as it is."""
 
+NOTIFICATIONS = "notifications/"
+"""How the name begins of every message that has no id; no other goes on without one."""
+
 _TOLD = ("initialized", "cancelled", "progress", "roots/list_changed")
 
 OPEN = frozenset(
@@ -61,7 +65,7 @@ OPEN = frozenset(
         "ping",
         "logging/setLevel",
         *LISTS,
-        *(f"notifications/{n}" for n in _TOLD),
+        *(f"{NOTIFICATIONS}{name}" for name in _TOLD),
     }
 )
 """Requests and notifications that need no capability."""

@@ -20,17 +20,19 @@ from __future__ import annotations
 import math
 import os.path
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from ...call import formats as shapes
 from ...call.call import Call
 from ...call.canonical import Json, encode
-from ...call.facts import INT64, MAX_ELEMENTS
+from ...call.facts import INT64
+from ...call.places import MAX_ELEMENTS
 from ...errors import Denied
-from ...grants.clauses import Branch
 from ...grants.grant_file.writer import Form, GrantEntry, exact, one_of, write_grants
-from ...grants.grants import MAX_OPTIONAL, Grant
+from ...grants.grants import Grant
+from ...grants.vocabulary.must import must
 
 __all__ = ["not_allowed", "suggest_grants"]
 
@@ -79,15 +81,16 @@ def suggest_grants(calls: Iterable[Call], *, more: bool = False) -> str:
 
 def not_allowed(calls: Iterable[Call], grants: Iterable[Grant]) -> list[Call]:
     """Return the calls that none of the grants allows."""
-    known = [(one.operation, branch) for one in grants for branch in one.branches(closed=True)]
-    return [call for call in calls if not any(_allows(*one, call) for one in known)]
+    known = list(grants)
+    return [call for call in calls if not any(_allows(one, call) for one in known)]
 
 
-def _allows(operation: str, branch: Branch, call: Call) -> bool:
-    if (branch.resource, operation) != (call.resource, call.operation):
+def _allows(made: Grant, call: Call) -> bool:
+    if (made.resource, made.operation) != (call.resource, call.operation):
         return False
     try:
-        return not branch.failing(call)
+        patterns = made.patterns(closed=True)
+        return all(any(not branch.failing(call) for branch in pattern) for pattern in patterns)
     except Denied:  # what such a grant asks about cannot be said of this call
         return False
 
@@ -126,8 +129,6 @@ def _split(
 def _apart(seen: list[dict[str, Json]], *, exact: bool) -> Callable[[dict[str, Json]], Json] | None:
     """Return a function that groups calls which one grant would describe badly; None if one is enough."""
     names = _names(seen)
-    if sum(_sometimes(name, seen) for name in names) > MAX_OPTIONAL:
-        return lambda call: [*sorted(call)]
     for name in names:
         if _told([call[name] for call in seen if name in call], wide=False) is None:
             return partial(_member, name)
@@ -175,14 +176,10 @@ def _forms(seen: list[dict[str, Json]], *, wide: bool) -> tuple[dict[str, Form],
     """Return a form for each argument, and the notes to them."""
     arguments: dict[str, Form] = {}
     notes: dict[str, str] = {}
-    choices = 0
     for argument in _names(seen):
         told = _told([call[argument] for call in seen if argument in call], wide=wide)
         form, note = told or _ANYTHING
         if _sometimes(argument, seen):
-            choices += form != {"anything": True}
-            if choices > MAX_OPTIONAL:
-                form, note = _ANYTHING
             form = {"optional": form}
         arguments[argument] = form
         if note:
@@ -218,6 +215,12 @@ def _scalars(values: Sequence[Json]) -> Told | None:
     numbers = [value for value in values if type(value) is int and -INT64 <= value < INT64]
     if len(numbers) == len(values):
         return {"between": [min(numbers), max(numbers)]}, _wider(values, "all between these two")
+    ends = [value for value in values if type(value) is int or type(value) is float]
+    if len(ends) == len(values):
+        with suppress(ValueError):  # more digits than a token holds
+            low, high = min(ends), max(ends)
+            must.number(low, high)
+            return {"number": {"low": low, "high": high}}, _wider(values, "all between these two")
     return (one_of(values), "") if len(values) <= MAX_LISTED and short else None
 
 
@@ -262,7 +265,7 @@ def _lists(values: list[list[Json]]) -> Told | None:
 def _objects(values: list[dict[str, Json]]) -> Told | None:
     """Return a form with one constraint for each field."""
     names = _names(values)
-    if "" in names or sum(_sometimes(name, values) for name in names) > MAX_OPTIONAL // 3:
+    if "" in names:
         return None
     fields: dict[str, Form] = {}
     for name in names:

@@ -24,7 +24,14 @@ from ...errors import Denied, Reason
 from ..authorization.catalog import Ask, list_all
 from ..proxy.pending import PendingRequest
 from ..proxy.process import UpstreamProcess
-from ..transport.messages import MAX_ANSWER, VERSION, RpcError, UpstreamMessage, write_message
+from ..transport.messages import (
+    MAX_ANSWER,
+    VERSION,
+    InvalidMessageError,
+    RpcError,
+    UpstreamMessage,
+    write_message,
+)
 from ..transport.stdio import ChildProcess, StderrHandler
 
 __all__ = ["Survey"]
@@ -109,8 +116,12 @@ async def _asking(child: ChildProcess, seconds: float) -> AsyncIterator[Ask]:
                 await process.tell(write_message({"jsonrpc": "2.0", "method": method}))
                 return {}
             return await process.ask(method, params)
-        except (TimeoutError, RpcError) as error:
-            raise Denied(Reason.UNAVAILABLE, f"the server does not answer {method}") from error
+        except (TimeoutError, RpcError, InvalidMessageError) as error:
+            how = f"the server does not answer {method}"
+            if process.ended:
+                await child.exited()
+                how = f"the server's command ended with status {child.status}, and did not answer {method}"
+            raise Denied(Reason.UNAVAILABLE, how) from error
 
     try:
         async with anyio.create_task_group() as group:

@@ -23,9 +23,9 @@ from ...call.call import MAX_ARGUMENTS, Call
 from ...call.canonical import MalformedError
 from ...call.facts import INT64
 from ...grants.grant_file.writer import Form, GrantEntry, exact, one_of, write_grants
-from ...grants.grants import MAX_OPTIONAL
-from ...tools.input_schema.input_schema import TYPE_WORDS
+from ...grants.vocabulary.must import must
 from ...tools.input_schema.reader import ClosedSchema, Schema, SchemaError
+from ...tools.schema_words import TYPE_WORDS
 
 __all__ = ["grant_template"]
 
@@ -130,19 +130,17 @@ def _entry(
     arguments: dict[str, Form] = {}
     omitted: dict[str, Form] = {}
     notes: dict[str, str] = {}
-    choices = 0
     for argument, (form, optional, words) in made.items():
         if words:
             notes[argument] = _quoted(words)
         if optional:
             form = {"optional": form}
-            choices += 1
         try:
             Call.of(name, {argument: None})
         except MalformedError:
             omitted[argument], notes[argument] = form, "no capability can name this argument"
             continue
-        if len(arguments) == MAX_ARGUMENTS or (optional and choices > MAX_OPTIONAL):
+        if len(arguments) == MAX_ARGUMENTS:
             omitted[argument] = form
         else:
             arguments[argument] = form
@@ -213,6 +211,8 @@ def _told(dialect: ClosedSchema, schema: dict[str, Any], optional: bool, depth: 
         return one_of([True, False])
     if types == ["integer"]:
         return _bounds(schema)
+    if types == ["number"]:
+        return _numbers(schema)
     if types == ["string"]:
         return {"max_length": schema["maxLength"]} if schema.get("maxLength", INT64) < INT64 else None
     if types == ["array"]:
@@ -234,6 +234,20 @@ def _bounds(schema: dict[str, Any]) -> Form | None:
     if lows or highs:
         return {"at_least": max(lows)} if lows else {"at_most": min(highs)}
     return None
+
+
+def _numbers(schema: dict[str, Any]) -> Form | None:
+    words = {"low": "minimum", "above": "exclusiveMinimum", "high": "maximum", "below": "exclusiveMaximum"}
+    ends = {end: schema[word] for end, word in words.items() if word in schema}
+    if ends.keys() >= {"low", "above"}:
+        del ends["low" if ends["above"] >= ends["low"] else "above"]
+    if ends.keys() >= {"high", "below"}:
+        del ends["high" if ends["below"] <= ends["high"] else "below"]
+    try:
+        must.number(**ends)
+    except ValueError:  # more decimal places than a token holds
+        return None
+    return {"number": ends} if ends else None
 
 
 def _elements(dialect: ClosedSchema, schema: dict[str, Any], depth: int) -> Form | None:

@@ -273,7 +273,7 @@ class ProxyEndpoint:
             gate = self._behind.gate(headers)
             await gate.handle(frame.method, frame.params, forward, fetch=None, http=True)
         except Denied as denied:
-            _log.warning("a notification was refused: %s", denied)
+            _log.warning("a message without an id was refused: %s", denied)
             await reply.accepted()
 
 

@@ -312,7 +312,7 @@ class UpstreamProcess:
             async for line in child.lines:
                 if isinstance(line, LongLine):
                     self._too_large(line)
-                elif line.strip():
+                else:
                     try:
                         await self._hear(await read_upstream(line))
                     except UpstreamMessageError as fault:

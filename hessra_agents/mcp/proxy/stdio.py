@@ -26,13 +26,7 @@ from ...errors import Denied
 from ..authorization.authorizer import Forward
 from ..authorization.catalog import LISTING, Fetch, ToolCatalog, list_all, own_params
 from ..authorization.denials import DenialFormat, denial_message
-from ..authorization.requests import (
-    FILTERED,
-    OPEN,
-    protocol_params,
-    without_forged_meta,
-    without_hessra_meta,
-)
+from ..authorization.requests import FILTERED, without_forged_meta, without_hessra_meta
 from ..transport.long_line import LongLine
 from ..transport.messages import (
     INTERNAL_ERROR,
@@ -165,9 +159,8 @@ class _StdioProxy:
         try:
             if isinstance(line, LongLine):
                 raise InvalidMessageError(f"the message has more than {MAX_MESSAGE} bytes")
-            if line.strip():
-                frame = read_message(line)
-                await self._message(frame, len(line), requests)
+            frame = read_message(line)
+            await self._message(frame, len(line), requests)
         except InvalidMessageError as error:
             if error.notification or (frame is not None and not frame.is_request):
                 _log.warning("a message of the client is left out: %s", error)
@@ -243,14 +236,11 @@ class _StdioProxy:
         async def forward(params: dict[str, Any]) -> None:
             await self._process.tell(write_message(frame.with_params(params).message))
 
-        if method in OPEN:
-            await forward(protocol_params(frame.params))
-            return
         try:
             with anyio.move_on_after(self._timeout):
                 await self._gate.handle(method, frame.params, forward, fetch=None)
         except Denied as denied:
-            _log.warning("a notification was refused: %s", denied)
+            _log.warning("a message without an id was refused: %s", denied)
 
     # from the server
 

@@ -13,10 +13,13 @@ case), a list of messages. So:
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -48,6 +51,12 @@ _UNBOUNDED = "subscriptions/listen"
 
 _LONG = 1 << 20
 """Bytes of a message that is read in a thread, because others need the event loop meanwhile."""
+
+_COLLECTED = 1 << 16
+"""Bytes of a message in whose values the garbage collector may look for cycles while they are made."""
+
+_INFINITE = re.compile(r"[0-9][eE]\+?[0-9]{3}|(?<![0-9])[0-9]{200}")
+"""What every number has that no float can hold: three digits of an exponent, or many of its own."""
 
 _SURROGATE = re.compile(r"\\ud[89a-f]")
 _BREAKS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -191,9 +200,9 @@ def _check_message(message: dict[str, Any]) -> None:
 def parse_upstream(data: bytes | str) -> UpstreamMessage:
     """Read one message of a server, as most clients would.
 
-    A member that is null counts as absent, ``2.0`` as the id 2, NaN and the infinities as null (as JavaScript
-    and pydantic write them), bytes that are not UTF-8 as U+FFFD; of a name given twice the last value counts.
-    Such a message is written anew.
+    A member that is null counts as absent, ``2.0`` as the id 2, NaN, the infinities and ``1e999`` as null (as
+    JavaScript and pydantic write them), bytes that are not UTF-8 as U+FFFD; of a name given twice the last
+    value counts. Such a message is written anew.
 
     Raises:
         UpstreamMessageError: it is not a JSON-RPC message.
@@ -210,9 +219,20 @@ def parse_upstream(data: bytes | str) -> UpstreamMessage:
         nonlocal odd
         odd = True
 
+    def number(written: str) -> float | None:
+        nonlocal odd
+        value = float(written)
+        infinite = math.isinf(value)
+        odd = odd or infinite
+        return None if infinite else value
+
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
-        message = json.loads(text, object_pairs_hook=members, parse_constant=constant)
+        parse_float = number if _INFINITE.search(text) else None
+        with _uncollected(len(text)):
+            message = json.loads(
+                text, object_pairs_hook=members, parse_constant=constant, parse_float=parse_float
+            )
     except (ValueError, RecursionError):
         raise UpstreamMessageError("is not JSON") from None
     if not isinstance(message, dict):
@@ -233,6 +253,19 @@ def parse_upstream(data: bytes | str) -> UpstreamMessage:
     # a line break within the line would make it two messages to some readers
     verbatim = not odd and isinstance(data, bytes) and data.isascii() and not _BREAKS.search(data)
     return UpstreamMessage(message, data, verbatim)
+
+
+@contextmanager
+def _uncollected(size: int) -> Iterator[None]:
+    """Pause the garbage collector while large JSON is read: it has no cycles, and to search is slow."""
+    pauses = size > _COLLECTED and gc.isenabled()
+    if pauses:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pauses:
+            gc.enable()
 
 
 def _normalize(message: dict[str, Any]) -> bool:

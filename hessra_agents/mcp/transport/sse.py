@@ -6,12 +6,16 @@ Source: HTML standard, 9.2.6, "Interpreting an event stream".
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from .messages import RpcError
 
 __all__ = ["EventBlock", "blocks"]
+
+_EMPTY_LINES = re.compile("\n{3,}")
+"""An event ends at the first one; the others would cost as much as an event each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +59,22 @@ async def blocks(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> A
     def hold_all(unended: int) -> None:
         hold(size + unended)
 
-    async for line in _lines(stream, hold_all):
-        size += len(line) + 1
-        if line:
-            # some readers end lines at more characters, and would find other data behind one
-            if line.partition(":")[0] == "data" or len(line.splitlines()) == 1:
-                lines.append(line)
-        else:
-            if lines:
-                yield EventBlock("\n".join(lines))
-            lines, size = [], 0
-            hold(0)  # the block has been passed on, and the next one may be long in coming
+    async for ended in _lines(stream, hold_all):
+        for line in ended:
+            size += len(line) + 1
+            if line:
+                # some readers end lines at more characters, and would find other data behind one
+                if line.partition(":")[0] == "data" or len(line.splitlines()) == 1:
+                    lines.append(line)
+            else:
+                if lines:
+                    yield EventBlock("\n".join(lines))
+                lines, size = [], 0
+                hold(0)  # the block has been passed on, and the next one may be long in coming
 
 
-async def _lines(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> AsyncIterator[str]:
-    """Read lines, which end with LF, CR or both."""
+async def _lines(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> AsyncIterator[list[str]]:
+    """Read lines, which end with LF, CR or both, as they come; of empty ones in a row, two at most."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     parts: list[str] = []
     size = 0
@@ -84,12 +89,11 @@ async def _lines(stream: AsyncIterator[bytes], hold: Callable[[int], None]) -> A
         if ended and text[0] == "\n":
             text = text[1:]
         ended = text.endswith("\r") if text else False
-        first, *rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        first, *rest = _EMPTY_LINES.sub("\n\n", text).split("\n")
         parts.append(first)
         size += len(first)
         hold(size)
         if rest:
-            yield "".join(parts)
-            for line in rest[:-1]:
-                yield line
+            yield ["".join(parts), *rest[:-1]]
             parts, size = [rest[-1]], len(rest[-1])

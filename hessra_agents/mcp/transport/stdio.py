@@ -52,7 +52,7 @@ class StartError(OSError):
 
 
 class LineReader:
-    """Read the lines of a file descriptor, without their ends.
+    """Read the lines of a file descriptor, without their ends; blank ones are left out.
 
     Of a line of more than ``max_bytes`` only a `LongLine` is kept, which comes when the line ends.
     """
@@ -60,8 +60,8 @@ class LineReader:
     def __init__(self, fd: int, max_bytes: int) -> None:
         self._fd = fd
         self._most = max_bytes
+        self._lines: deque[bytes | LongLine] = deque()
         self._held = bytearray()
-        self._searched = 0
         self._start: bytes | None = None
         """The start of the line that is read, if that is too long."""
         self._ended = False
@@ -72,27 +72,35 @@ class LineReader:
 
     async def __anext__(self) -> bytes | LongLine:
         await anyio.lowlevel.checkpoint_if_cancelled()
-        while not self._ended:
-            end = self._held.find(b"\n", self._searched)
-            if end >= 0:
-                return self._line(end)
-            if self._start is None and len(self._held) > self._most:
-                self._start = bytes(self._held[:KEPT])
-            if self._start is not None:
-                del self._held[:-KEPT]
-            self._searched = len(self._held)
+        while not self._lines and not self._ended:
             await self._read()
-        if not self._held:
+        if not self._lines:
             raise StopAsyncIteration
-        return self._line(len(self._held))
+        return self._lines.popleft()
 
-    def _line(self, end: int) -> bytes | LongLine:
-        line, start = bytes(self._held[:end]), self._start
-        del self._held[: end + 1]
-        self._searched, self._start = 0, None
-        if start is None and len(line) <= self._most:
-            return line
-        return LongLine(line[:KEPT] if start is None else start, line[-KEPT:])
+    def _split(self, data: bytes) -> None:
+        *ended, rest = data.split(b"\n")
+        for piece in ended:
+            if self._held or piece.strip():
+                self._hold(piece)
+                self._end_line()
+        self._hold(rest)
+
+    def _hold(self, piece: bytes) -> None:
+        self._held += piece
+        if self._start is None and len(self._held) > self._most:
+            self._start = bytes(self._held[:KEPT])
+        if self._start is not None:
+            del self._held[:-KEPT]
+
+    def _end_line(self) -> None:
+        line, start = bytes(self._held), self._start
+        self._held.clear()
+        self._start = None
+        if start is not None:
+            self._lines.append(LongLine(start, line))
+        elif line.strip():
+            self._lines.append(line)
 
     async def _read(self) -> None:
         if self._waits:
@@ -111,8 +119,10 @@ class LineReader:
             return
         except OSError:  # a terminal that hung up, a connection that was reset
             data = b""
-        self._held += data
-        self._ended = not data
+        self._split(data)
+        if not data:
+            self._ended = True
+            self._end_line()
 
 
 class LineWriter:
