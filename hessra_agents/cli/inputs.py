@@ -85,8 +85,10 @@ def trust(file: Path) -> Trust:
 
     try:
         return Trust.load(file)  # reads a bounded number of bytes
-    except OSError as error:
-        raise os_fault("--trust", error) from None
+    except ValueError as error:
+        if isinstance(error.__cause__, OSError):
+            raise os_fault("--trust", error.__cause__) from None
+        raise
 
 
 def grants(file: Path | None) -> tuple[Condition, ...]:
@@ -133,6 +135,12 @@ def public_key(text: str | None, option: str) -> PublicKey | None:
     if key is not None and key.algorithm != "ed25519":
         raise UsageError(f"{option}: a holder's key must be an Ed25519 key")
     return key
+
+
+def public_keys(texts: Iterable[str], option: str) -> list[PublicKey] | None:
+    """Parse the public keys of an option that may be repeated; None if it is not given."""
+    keys = [public_key(text, option) for text in texts]
+    return [key for key in keys if key is not None] or None
 
 
 def people(file: Path | None) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from .ledger_location import LedgerLocation
 from .token_view import format_duration, format_time
 
 if TYPE_CHECKING:
+    from ..ledger.approval_requests import ApprovalRequest
     from ..ledger.inspection import (
         CapabilityStatus,
         Inspection,
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_ASKED",
+    "agent_of",
     "describe_limit_use",
     "describe_revocation",
     "inspecting",
     "known_status",
     "limit_fields",
     "record_line",
+    "request_line",
     "revocation_fields",
     "revoked_thing",
     "status_fields",
@@ -54,7 +58,7 @@ def known_status(location: LedgerLocation | None, token: TokenView) -> Capabilit
     if location is None:
         return None
     with inspecting(location) as ledger:
-        return ledger.status(token.blocks, token.revocation_ids)
+        return ledger.status(token.blocks, token.revocation_ids, token.authority)
 
 
 def status_lines(status: CapabilityStatus | None, token: TokenView) -> list[tuple[int, str]]:
@@ -65,7 +69,10 @@ def status_lines(status: CapabilityStatus | None, token: TokenView) -> list[tupl
     if not lines:
         unknown = "" if token.capability else ", unless its root key is: give --trust FILE"
         lines = [f"not revoked{unknown}"]
-    return [(0, line) for line in (*lines, *map(describe_limit_use, status.limits))]
+    lines += map(describe_limit_use, status.limits)
+    if token.authority is None and any(one.budget for block in token.blocks for _, one in block.limits):
+        lines.append("its budgets were not asked: give --trust FILE, a file that names the authority")
+    return [(0, line) for line in lines]
 
 
 def status_fields(status: CapabilityStatus | None) -> dict[str, Any]:
@@ -86,10 +93,8 @@ def describe_revocation(entry: RevocationEntry) -> str:
 
 def revoked_thing(entry: RevocationEntry) -> str:
     """Return what was revoked, in words."""
-    if entry.kind != "before":
-        return entry.description
-    moment = entry.description.rpartition(" ")[2]
-    return f"everything issued before {format_time(int(moment))}"
+    moment = re.fullmatch(r"everything issued before (\d{1,18})", entry.description)
+    return f"everything issued before {format_time(int(moment[1]))}" if moment else entry.description
 
 
 def revocation_fields(entry: RevocationEntry) -> dict[str, Any]:
@@ -104,18 +109,19 @@ def revocation_fields(entry: RevocationEntry) -> dict[str, Any]:
 
 
 def describe_limit_use(use: LimitUse) -> str:
-    """Return what is left of a limit: ``12 of 20 calls left``."""
+    """Return what is left of a limit: ``12 of 20 calls left``, ``12.50 of 5000.00 left``."""
     counted = "calls left" if use.counts_calls else "left"
-    return f"{use.left} of {use.at_most} {counted}: {use.description}"
+    return f"{use.written(use.left)} of {use.written(use.at_most)} {counted}: {use.description}"
 
 
 def limit_fields(use: LimitUse) -> dict[str, Any]:
-    """Return a limit and its use for a program; times are in seconds."""
+    """Return a limit and its use for a program: seconds, and units of the last of its decimal places."""
     return {
         "limit": use.description,
         "most": use.at_most,
         "used": use.used,
         "left": use.left,
+        "places": use.places,
         "window": use.window or None,
     }
 
@@ -126,16 +132,36 @@ def record_line(match: RecordMatch) -> str:
     at = fields.get("at")
     time = format_time(at) if type(at) is int else "unknown time"
     thing = str(fields.get("object") or fields.get("target") or "").removeprefix("tool:")
-    return "  ".join(part for part in (time, match.verdict, str(fields.get("subject", "")), thing) if part)
+    return "  ".join(part for part in (time, match.verdict, agent_of(fields), thing) if part)
+
+
+def agent_of(fields: Mapping[str, Any]) -> str:
+    """Return who called, by the fields of a record; empty if it does not say."""
+    from ..tokens.describe import describe_agent
+
+    subject, known_as = str(fields.get("subject", "")), fields.get("known_as")
+    if known_as is None:
+        return subject
+    return describe_agent(subject, str(known_as), vouched=fields.get("vouched") is not False)
+
+
+def request_line(request: ApprovalRequest) -> str:
+    """Return a request for approvals on one line."""
+    from ..tokens.describe import describe_agent
+
+    return f"{request.id} of {describe_agent(request.subject, request.known_as, vouched=request.vouched)}"
 
 
 def tree_lines(trees: Iterable[SeenCapabilityTree], depth: int) -> Iterator[tuple[int, str]]:
     """Yield a line for each capability, deeper than the one it was built on."""
+    from ..tokens.describe import describe_agent
+
     now = inputs.now()
     for tree in trees:
         holder = "any bearer" if tree.holder is None else f"held by {tree.holder}"
         left = "revoked" if tree.revoked else f"expires in {format_duration(tree.expires - now)}"
-        yield depth, f"{tree.subject}, {holder}, {left}"
+        who = describe_agent(tree.subject, tree.known_as, vouched=tree.vouched)
+        yield depth, f"{who}, {holder}, {left}"
         yield from tree_lines(tree.below, depth + 1)
 
 
@@ -144,6 +170,8 @@ def tree_fields(trees: Iterable[SeenCapabilityTree]) -> list[dict[str, Any]]:
     return [
         {
             "subject": tree.subject,
+            "known_as": tree.known_as,
+            "vouched": tree.vouched,
             "holder": None if tree.holder is None else str(tree.holder),
             "expires": tree.expires,
             "revoked": tree.revoked,

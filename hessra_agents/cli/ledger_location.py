@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LedgerLocation:
-    """The place of a ledger. No message shows it: an address may contain a password."""
+    """The place of a ledger. No message shows an address, which may contain a password."""
 
     where: str
     state_dir: Path | None
@@ -104,8 +104,12 @@ class LedgerLocation:
 
     def _require_file(self) -> None:
         # a missing file is a typing error: these commands have no use for a new, empty ledger
-        if "://" not in self.where and not os.path.exists(self.where):
-            raise UsageError("the ledger: no such file")
+        if "://" in self.where:
+            return
+        if not os.path.exists(self.where):
+            raise UsageError(f"the ledger: {self.where}: no such file")
+        if not os.path.getsize(self.where):
+            raise UsageError(f"the ledger: {self.where}: is empty: it was cut, or never used")
 
 
 @contextmanager

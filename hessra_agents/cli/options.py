@@ -16,7 +16,7 @@ from .terminal import UsageError
 
 __all__ = ["Arguments", "Audience", "Designations", "Grants", "Json", "Passphrase", "Token", "Tool", "Trust"]
 __all__ += ["ArgumentsFile", "Folder", "MaybeAudience", "MaybeGrants", "MaybeTrust", "MaybeTtl", "Ttl"]
-__all__ += ["WHEN", "LedgerOptions", "Limit", "Yes", "with_ledger"]
+__all__ += ["WHEN", "Hops", "Last", "LedgerOptions", "Limit", "OnlyTo", "Yes", "with_ledger"]
 
 R = TypeVar("R")
 
@@ -58,6 +58,17 @@ Designations = Annotated[
     list[str],
     typer.Option(
         "--designation", metavar="LABEL=VALUE", help="What the guard states besides its name; repeatable."
+    ),
+]
+Last = Annotated[bool, typer.Option("--last", help="The holder may not hand it on.")]
+Hops = Annotated[
+    int | None,
+    typer.Option("--hops", metavar="N", min=0, help="How often the holder may have it handed on."),
+]
+OnlyTo = Annotated[
+    list[str],
+    typer.Option(
+        "--only-to", metavar="PUBLICKEY", help="A key that the holder may hand it on to; repeatable."
     ),
 ]
 Passphrase = Annotated[

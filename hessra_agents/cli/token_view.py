@@ -16,7 +16,8 @@ from ..grants.describe import safe_word
 from ..tokens.admission import HOLDER, Block
 from ..tokens.capability import Capability
 from ..tokens.credential import read_unverified_blocks
-from ..tokens.revocation_ids import revocation_ids
+from ..tokens.describe import describe_agent, is_vouched
+from ..tokens.revocation_ids import agent_name, revocation_ids
 from .inputs import trust
 
 __all__ = [
@@ -69,6 +70,17 @@ class TokenView:
         return self.blocks[0].rights[0][0]
 
     @property
+    def known_as(self) -> str | None:
+        """Return the name that delegations gave its holder; None if they gave none."""
+        name = agent_name(self.blocks)
+        return None if name == self.subject else name
+
+    @property
+    def agent(self) -> str:
+        """Return who holds it in words: the subject, or the name that delegations gave."""
+        return describe_agent(self.subject, self.known_as, vouched=is_vouched(self.blocks))
+
+    @property
     def expires(self) -> int:
         """Return the earliest expiry of its blocks, in Unix seconds."""
         return min(block.expires for block in self.blocks if block.expires is not None)
@@ -80,6 +92,11 @@ class TokenView:
         return f"ed25519/{found[-1]}" if found else None
 
     @property
+    def authority(self) -> str | None:
+        """Return the identifier of its authority; None if no trust file names it."""
+        return self.capability.authority if self.capability else None
+
+    @property
     def revocation_ids(self) -> tuple[bytes, ...]:
         """Return what a revocation may name to end it; its root key only if the signatures were checked."""
         return self.capability.revocation_ids if self.capability else revocation_ids(self.blocks, b"")[:-1]
@@ -88,8 +105,7 @@ class TokenView:
         """Yield, for each block, the objects that can be used after it."""
         objects = {resource for _, resource, _ in self.blocks[0].rights}
         for block in self.blocks:
-            for pattern in block.patterns:
-                objects = objects & {branch.resource for branch in pattern}
+            objects = objects if block.objects is None else objects & block.objects
             yield objects
 
     def fields(self, now: int) -> dict[str, Any]:
@@ -98,6 +114,8 @@ class TokenView:
         return {
             "signatures": self.signatures,
             "subject": self.subject,
+            "known_as": self.known_as,
+            "vouched": is_vouched(self.blocks),
             "holder": self.holder,
             "expires": self.expires,
             "seconds_left": max(0, self.expires - now),
@@ -110,6 +128,7 @@ def capability_fields(capability: Capability) -> dict[str, Any]:
     return {
         "token": capability.token,
         "subject": capability.subject,
+        "known_as": None if capability.name == capability.subject else capability.name,
         "holder": None if capability.holder is None else f"ed25519/{capability.holder.key.hex()}",
         "expires": capability.expires,
         "tools": [one.removeprefix("tool:") for one in capability.tools],

@@ -44,7 +44,6 @@ def approvals(
     Invisible characters are shown as escapes, and nothing is shortened. `approve` signs the digest of
     exactly the call that is shown. A call that has all its approvals is no longer listed.
     """
-    from ..escaping import visible
     from ..token_view import format_duration
 
     now, names = inputs.now(), inputs.people(people)
@@ -61,7 +60,7 @@ def approvals(
     rows = [("request", "subject", "call", "time left", "approvals")]
     for one in found:
         given = ", ".join(f"{len(need.given)} of {need.count}" for need in one.progress(now))
-        rows.append((one.id, visible(one.subject), _what(one), format_duration(one.expires - now), given))
+        rows.append((one.id, _who(one), _what(one), format_duration(one.expires - now), given))
         with suppress(ValueError):  # an unreadable call cannot be approved: `approvals ID` says why
             fields_of_all.append(_shown(one, now, names)[0])
     if not found and not json:
@@ -157,16 +156,18 @@ def _shown(
     Raises:
         ValueError: the stored call is damaged.
     """
-    from ..escaping import argument_lines, visible
+    from ..escaping import argument_lines
     from ..token_view import format_duration, format_time
 
     call = request.call
     voted = {vote.key: vote for vote in request.votes}
     state = request.state if request.state != "open" or now < request.expires else "expired"
-    fields = {
+    fields: dict[str, Any] = {
         "request": request.id,
         "state": state,
         "subject": request.subject,
+        "known_as": request.known_as,
+        "vouched": request.vouched,
         "object": request.resource,
         "operation": request.operation,
         "arguments": call.arguments,
@@ -187,7 +188,7 @@ def _shown(
     ends = f", {format_duration(request.expires - now)} left" if state == "open" else ""
     lines = [
         (0, f"request {request.id}, {state}{ends} (until {format_time(request.expires)})"),
-        (0, f"{visible(request.subject)} wants to {_what(request)}"),
+        (0, f"{_who(request)} wants to {_what(request)}"),
         *((1, line) for line in argument_lines(call)),
         *([] if call.arguments else [(1, "no arguments")]),
         (0, f"digest {call.digest.hex()}"),
@@ -225,6 +226,14 @@ def _still_missing(request: ApprovalRequest, now: int, names: Mapping[str, str])
 def _named(key: PublicKey, names: Mapping[str, str]) -> str:
     name = names.get(str(key))
     return str(key) if name is None else f"{name} ({key})"
+
+
+def _who(request: ApprovalRequest) -> str:
+    """Return who asks: the subject, or the name that delegations gave."""
+    from ...tokens.describe import describe_agent
+    from ..escaping import visible
+
+    return describe_agent(request.subject, request.known_as, vouched=request.vouched, show=visible)
 
 
 def _what(request: ApprovalRequest) -> str:

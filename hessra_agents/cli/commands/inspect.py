@@ -37,14 +37,14 @@ def inspect(
     time = f"expires in {format_duration(found.expires - now)}" if found.expires > now else "expired"
     lines = [
         (0, found.note),
-        (0, f"{safe_word(found.subject)}, {holder}, {time} ({format_time(found.expires)})"),
+        (0, f"{found.agent}, {holder}, {time} ({format_time(found.expires)})"),
         *(status_lines(known, found) if known else []),
         (0, "allows " + (", ".join(map(safe_word, fields["tools"])) or "nothing")),
     ]
     blocks = []
     before = {resource for _, resource, _ in found.blocks[0].rights}
-    for index, (block, after) in enumerate(zip(found.blocks, found.reachable(), strict=True)):
-        shown, described = _block(index, block, sorted(before - after))
+    for index, after in enumerate(found.reachable()):
+        shown, described = _block(found.blocks[: index + 1], sorted(before - after))
         blocks.append(shown)
         lines += described
         before = after
@@ -52,11 +52,21 @@ def inspect(
     return CommandResult({**fields, "blocks": blocks}, lines, as_json=json)
 
 
-def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any], list[tuple[int, str]]]:
-    """Return one block for a program, and as lines for a person."""
-    from ...grants.describe import describe_branch, describe_limit, safe_word
+def _block(chain: tuple[Block, ...], dropped: list[str]) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+    """Return the last block of a chain for a program, and as lines for a person."""
+    from ...grants.describe import describe_limit, safe_word
     from ...tokens.admission import ANCHOR, APPROVED, HOLDER
-    from ...tokens.describe import approvals_of, refunded, voters
+    from ...tokens.describe import (
+        IDLE,
+        approvals_of,
+        grant_lines,
+        hops_line,
+        name_line,
+        only_to_line,
+        refunded,
+        voters,
+    )
+    from ...tokens.revocation_ids import agent_name
     from ..token_view import author, format_object, format_time, tool_names
 
     def names(objects: frozenset[str] | None) -> list[str] | None:
@@ -65,6 +75,7 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
     def of(objects: frozenset[str] | None) -> str:
         return "" if objects is None else f" of {', '.join(map(format_object, sorted(objects)))}"
 
+    index, block = len(chain) - 1, chain[-1]
     by, words = author(index, block)
     holder = block.holder
     issued = block.issued if index == 0 else None
@@ -79,24 +90,36 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
         "not_before": start,
         "expires": block.expires,
         "holder": None if holder is None else f"ed25519/{holder.key.hex()}",
+        "known_as": None if block.known_as is None else agent_name(chain),
+        "hops": block.hops,
+        "idle": block.idle,
+        "only_to": None if block.only_to is None else [f"ed25519/{key}" for key in sorted(block.only_to)],
         "designations": [{"label": label, "value": value} for label, value in block.designations],
         "approvals": [
-            {"keys": list(one.keys), "need": one.need, "of": names(one.tools)} for one in approvals
+            {
+                "keys": list(one.keys),
+                "need": one.need,
+                "of": names(one.of.tools),
+                "unless": one.unless or None,
+            }
+            for one in approvals
         ],
         "limits": [
             {
                 "counts": "calls" if one.argument is None else "sum",
                 "argument": one.argument,
                 "most": one.at_most,
+                "places": one.places,
                 "window": one.window or None,
                 "of": names(one.tools),
                 "refund": one.refund,
+                "budget": one.budget,
             }
             for _, one in block.limits
         ],
         "clear_of": [{"labels": labels, "of": names(objects)} for labels, objects in block.clear],
         "drops": tool_names(dropped),
-        "grants": [[describe_branch(branch) for branch in pattern] for pattern in block.patterns],
+        "grants": list(grant_lines(block)),
     }
     rights = [
         format_object(resource)
@@ -113,7 +136,13 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
         word = safe_word(value)
         said.append(f"audience {word}" if label == ANCHOR else f"only where {safe_word(label)} is {word}")
     said += [f"holder {shown['holder']}"] if holder else []
-    said += [f"each call{of(one.tools)} requires approval by {voters(one)}" for one in approvals]
+    said += [] if block.known_as is None else [name_line(chain)]
+    said += [] if block.hops is None else [hops_line(block.hops)]
+    said += [] if block.only_to is None else [only_to_line(block.only_to)]
+    said += [IDLE] if block.idle else []
+    for one in approvals:
+        unless = f", unless {one.unless}" if one.unless else ""
+        said.append(f"each call{of(one.of.tools)} requires approval by {voters(one)}{unless}")
     said += [f"{describe_limit(one)}{of(one.tools)}{refunded(one)}" for _, one in block.limits]
     said += [
         f"no call{of(of_)} once the session has seen anything labeled {safe_word(seen)}"
@@ -125,6 +154,5 @@ def _block(index: int, block: Block, dropped: list[str]) -> tuple[dict[str, Any]
             said.append(f"only where ed25519/{check[0].key.hex()} states that {statement}")
     said += [f"requires activation by ed25519/{key.hex()}" for key in block.activators]
     lines = [(1, f"block {index}, {words}"), *((2, one) for one in said)]
-    for pattern in shown["grants"]:
-        lines += [(2, f"{'or' if place else 'only'} {one}") for place, one in enumerate(pattern)]
+    lines += [(2, f"{'or' if place else 'only'} {one}") for place, one in enumerate(shown["grants"])]
     return shown, lines if len(lines) > 1 else [*lines, (2, "adds no restriction")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .. import inputs
-from ..options import Audience, Designations, Folder, Grants, Json, Passphrase, Ttl
+from ..options import Audience, Designations, Folder, Grants, Hops, Json, Last, OnlyTo, Passphrase, Ttl
 from ..terminal import CommandResult, UsageError, warn
 
 if TYPE_CHECKING:
@@ -183,6 +183,9 @@ def issue(
         ),
     ] = None,
     designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
+    last: Last = False,
+    hops: Hops = None,
+    only_to: OnlyTo = [],  # noqa: B006 -- typer reads it and never changes it
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> CommandResult:
@@ -203,17 +206,22 @@ def issue(
     An argument that is not listed is refused. A table with several constraints requires all of them.
 
     \b
-      exact, json, one_of, anything, optional       any JSON value; json = 'null'
-      starts_with, ends_with, max_length            a string
-      at_least, at_most, between = [1, 100]         an integer
-      under = "/srv/data"                           a path
+      exact, json, one_of, not_one_of, anything     any JSON value; json = 'null'
+      optional, omitted, nullable, any_of           omitted, null, or one of several
+      starts_with, ends_with, contains, matches     a string
+      length, min_length, max_length, non_empty     a string or a list
+      at_least, at_most, between = [1, 100]         an integer; 1.0: any number
+      number, date, instant                         low, high; not_before, not_after
+      under = "/srv/data"                           a path; directly_in, relative
       email = ["acme.com", "ana@acme.org"]          one email address
-      url = ["api.acme.com"]                        or { hosts, scheme, port, under }
-      each = CONSTRAINT                             a list; or { of, empty }
+      url = ["api.acme.com"]                        or { hosts, scheme, ports, under }
+      ip_url, host, hex, same_as = "owner"          or equal to another argument
+      each = CONSTRAINT                             a list; or { of, empty, unique }
+      mapping = { keys, values, at_most }           an object with any names
       subset_of = ["a", "b"]                        a list; or { values, empty }
       from_result = { tool, path = "$[*].id" }      from an earlier result; where, starts, largest, ...
       fields = { name = CONSTRAINT }                an object with these fields and no others
-      command = { program, words, rest }            an argument list
+      command = { program, words, rest }            an argument list; command_line
 
     The file may also have limits, approvals and labels, for all calls or only those `of` some tools:
 
@@ -222,10 +230,12 @@ def issue(
       calls = 50                                    # or sum_of = "amount", at_most = 5000
       per = "1d"                                    # in any day; omitted: over the whole lifetime
       refund = true                                 # a call that fails does not count
+      budget = "eur:2027"                           # shared by all that is issued under this name
       [[approval]]
       keys = ["ed25519/...", "ed25519/..."]
       need = 2                                      # how many of these keys, for each call
       of = ["pay"]
+      unless = { amount = { at_most = 99 } }        # these calls need none
       [[clear]]
       labels = ["PII:*", "untrusted"]               # refused once the session has seen one
     """  # noqa: D301 -- \b keeps lines apart in the help
@@ -236,6 +246,7 @@ def issue(
     key = inputs.public_key(holder, "--holder")
     start = None if not_before is None else inputs.timestamp(not_before, "--not-before", ago=False)
     stated = inputs.pairs(designations, "--designation")
+    next_holders = inputs.public_keys(only_to, "--only-to")
     capability = inputs.with_passphrase(
         lambda passphrase: _open(folder, passphrase).issue(
             subject,
@@ -245,6 +256,9 @@ def issue(
             holder=key,
             not_before=start,
             designations=stated,
+            last=last,
+            hops=hops,
+            only_to=next_holders,
         ),
         passphrase_file,
     )

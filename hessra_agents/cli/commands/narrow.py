@@ -14,11 +14,14 @@ from ..options import (
     Audience,
     Designations,
     Grants,
+    Hops,
     Json,
+    Last,
     MaybeAudience,
     MaybeGrants,
     MaybeTrust,
     MaybeTtl,
+    OnlyTo,
     Passphrase,
     Token,
     Tool,
@@ -71,6 +74,18 @@ def delegate(
     grants: Grants,
     token: Token = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help=_KEY)] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The new holder's name, below the name before: agent:desk:mailer."
+        ),
+    ] = None,
+    last: Last = False,
+    hops: Hops = None,
+    only_to: OnlyTo = [],  # noqa: B006 -- typer reads it and never changes it
+    idle: Annotated[
+        bool, typer.Option("--idle", help="The new holder may only hand it on; needs --only-to.")
+    ] = False,
     ttl: MaybeTtl = None,
     audience: MaybeAudience = None,
     designations: Designations = [],  # noqa: B006 -- typer reads it and never changes it
@@ -102,6 +117,11 @@ def delegate(
         *narrower,
         to=next_holder,
         key=pair,
+        known_as=name,
+        last=last,
+        hops=hops,
+        only_to=inputs.public_keys(only_to, "--only-to"),
+        idle=idle,
         ttl=lifetime,
         audience=audience,
         designations=stated,

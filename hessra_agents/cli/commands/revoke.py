@@ -33,7 +33,7 @@ def revoke(
         str | None, typer.Option("--block", metavar="ID", help="A block's id, from `inspect --json`.")
     ] = None,
     subject: Annotated[
-        str | None, typer.Option("--subject", metavar="NAME", help="A subject, and every subject below it.")
+        str | None, typer.Option("--subject", metavar="NAME", help="A name, and every name below it.")
     ] = None,
     holder: Annotated[
         str | None,
@@ -65,6 +65,7 @@ def revoke(
     A name that matches nothing on this ledger is revoked all the same, since no guard may have seen it yet;
     the exit code is then 1.
     """
+    from ...grants.describe import safe_word
     from ...ledger.revocations import Revocation
 
     location = ledger.location()
@@ -83,7 +84,9 @@ def revoke(
             warn(_describe(impact))
         else:
             warn(f"nothing on this ledger matches {what.description}")
-            warn("hint: check the spelling; hessra-agents status lists what this ledger has seen")
+            seen = ", ".join(map(safe_word, await ledger.names())) or "nothing"
+            other = "check the spelling; hessra-agents status lists what this ledger has seen"
+            warn(f"hint: {f'the names that this ledger has seen are {seen}' if subject else other}")
         if not confirm(f"revoke this {_kind(what)}, for good?", yes):
             warn("nothing was revoked")
             return REFUSED

@@ -49,7 +49,7 @@ def _ledger(asked: Any, limit: int, json: bool) -> CommandResult:
     lines = [
         *_part("revocations, the last ones", map(answers.describe_revocation, revoked)),
         *_part("limits that are used up", (f"{use.subject}: {use.description}" for use in spent)),
-        *_part("requests for approval", (f"{one.id} of {one.subject}" for one in requests)),
+        *_part("requests for approval", (answers.request_line(one) for one in requests)),
         (0, "capabilities that were used and have not expired"),
         *(answers.tree_lines(seen, 1) if seen else [(1, "none")]),
         *_part("last records", map(answers.record_line, records)),
@@ -66,20 +66,19 @@ def _ledger(asked: Any, limit: int, json: bool) -> CommandResult:
 
 
 def _capability(asked: Any, token: str, trust: Path | None, limit: int, json: bool) -> CommandResult:
-    from ...grants.describe import safe_word
     from .. import ledger_answers as answers
     from ..token_view import TokenView, format_duration, format_time
 
     found, now = TokenView.of(token, trust), inputs.now()
     last = found.blocks[-1].id
-    known = asked.status(found.blocks, found.revocation_ids)
+    known = asked.status(found.blocks, found.revocation_ids, found.authority)
     seen, records = asked.seen(last), asked.records(limit, last)
     live = found.expires > now
     left = f"expires in {format_duration(found.expires - now)}" if live else "expired"
     holder = f"held by {found.holder}" if found.holder else "usable by any bearer"
     lines = [
         (0, found.note),
-        (0, f"{safe_word(found.subject)}, {holder}, {left} ({format_time(found.expires)})"),
+        (0, f"{found.agent}, {holder}, {left} ({format_time(found.expires)})"),
         *answers.status_lines(known, found),
         (0, "used at this ledger, with what was built on it"),
         *(answers.tree_lines(seen, 1) if seen else [(1, "no")]),
@@ -128,6 +127,6 @@ def limits(ledger: LedgerOptions, json: Json = False) -> CommandResult:
     if others:
         warn(f"{others} more limits are in use, whose calls lie further back in the log")
     rows = [("subject", "limit", "used", "left")]
-    rows += [(use.subject, use.description, str(use.used), str(use.left)) for use in found]
+    rows += [(use.subject, use.description, use.written(use.used), use.written(use.left)) for use in found]
     shown = [{**limit_fields(use), "subject": use.subject} for use in found]
     return CommandResult({"limits": shown, "other_limits": others}, table=rows, as_json=json)

@@ -28,8 +28,8 @@ from ..terminal import DONE, REFUSED, CommandResult, refusal_hint, warn
 if TYPE_CHECKING:
     from ...call.call import Call
     from ...errors import Problem
-    from ...grants.clauses import Pattern
     from ...ledger.inspection import CapabilityStatus
+    from ...tokens.admission import Block
     from ..token_view import TokenView
 
 __all__ = ["explain", "verify"]
@@ -84,7 +84,7 @@ def verify(
         with nullcontext() if place is None else inspecting(place) as asked:
             given: list[str] = []
             if asked is not None:
-                known = asked.status(capability.blocks, capability.revocation_ids)
+                known = asked.status(capability.blocks, capability.revocation_ids, capability.authority)
                 given = asked.approvals(call, capability.ids)
             permit = decided(
                 capability,
@@ -225,67 +225,62 @@ def _general_problems(found: TokenView, call: Call, audience: str | None, now: i
 def _ledger_problems(found: TokenView, call: Call, known: CapabilityStatus | None) -> list[Problem]:
     """Return what a ledger has against the call: a revocation, or too little left of a limit."""
     from ...errors import Problem, Reason
+    from ...verify.charges import amount_of
     from ..ledger_answers import describe_limit_use, describe_revocation
 
     if known is None:
         return []
     problems = [Problem(Reason.REVOKED, allowed=describe_revocation(entry)) for entry in known.revoked_by]
-    limits = [(index, limit) for index, block in enumerate(found.blocks) for _, limit in block.limits]
+    limits = [
+        (index, limit)
+        for index, block in enumerate(found.blocks)
+        for _, limit in block.limits
+        if limit.budget is None or found.authority
+    ]
     for (index, limit), use in zip(limits, known.limits, strict=True):
-        values = (1,) if limit.argument is None else call.fact("arg_int", limit.argument) or (0,)
         counts = limit.tools is None or call.resource in limit.tools
-        if counts and type(values[0]) is int and values[0] > use.left:
+        if counts and (amount_of(call, limit) or 0) > use.left:
             problems.append(Problem(Reason.SPENT, allowed=describe_limit_use(use), block=index))
     return problems
 
 
 def _block(found: TokenView, index: int, call: Call) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """Return whether one block allows the call, for a program and as lines for a person."""
-    from ...errors import Problem, Reason
+    from ...verify.explain import explain as problems_of
     from ..token_view import author, format_object
 
     block = found.blocks[index]
     by, words = author(index, block)
-    problems: list[Problem] = []
-    if index == 0 and not block.patterns:
-        problems = [Problem(Reason.UNNAMED_ARGUMENT, argument) for argument in sorted(call.names)]
+    patterns = block.about(call.resource)
+    problems = [problem for pattern in patterns for problem in problems_of(pattern, call, block=index)]
     lines = [(2, f"{one} [{one.reason}]") for one in problems]
-    matching: list[str] = []
-    nearest: list[str] = []
-    for pattern in block.patterns:
-        failed, near = _pattern(pattern, call, index)
-        problems += failed
-        (nearest if failed else matching).extend(near)
-        lines += [(2, f"{one} [{one.reason}]") for one in failed]
-        lines += [(2, f"{'nearest' if failed else 'allowed by'}: {one}") for one in near]
-        if not near:
-            granted = sorted({format_object(branch.resource) for branch in pattern})
-            lines.append((2, f"grants only {', '.join(granted)}"))
-    allows = "allows it" if block.patterns or index == 0 else "does not restrict it"
+    near = _nearest(block, call)
+    lines += [(2, f"{'nearest' if problems else 'allowed by'}: {one}") for one in near]
+    if patterns and not all(patterns):
+        granted = sorted(map(format_object, block.objects or ()))
+        lines.append((2, f"grants only {', '.join(granted)}"))
+    allows = "allows it" if patterns else "does not restrict it"
     verdict = "refuses it" if problems else allows
     shown = {
         "index": index,
         "by": by,
         "allows": not problems,
         "problems": problems,
-        "grants": matching,
-        "nearest": nearest,
+        "grants": [] if problems else near,
+        "nearest": near if problems else [],
     }
     return shown, [(1, f"block {index}, {words}: {verdict}"), *lines]
 
 
-def _pattern(pattern: Pattern, call: Call, index: int) -> tuple[list[Problem], list[str]]:
-    """Return a pattern's problems and the nearest branches; or no problem and the branch that matches."""
-    from ...grants.describe import describe_branch
-    from ...verify.explain import explain as problems_of
+def _nearest(block: Block, call: Call) -> list[str]:
+    """Return the ways to call the tool that come nearest to the call, or the way that the call takes."""
+    from ...grants.describe_grants import describe_branch
 
-    candidates = [
-        (len(branch.failing(call)), branch) for branch in pattern if branch.resource == call.resource
-    ]
-    least = min((failing for failing, _ in candidates), default=0)
-    near = [describe_branch(branch) for failing, branch in candidates if failing == least]
-    problems = problems_of(pattern, call, block=index)
-    return problems, near if problems else near[:1]
+    ways = [(branch, besides) for branch, besides in block.grants() if branch.resource == call.resource]
+    failing = [len(branch.failing(call)) for branch, _ in ways]
+    least = min(failing, default=0)
+    near = [describe_branch(*way) for way, count in zip(ways, failing, strict=True) if count == least]
+    return near if least else near[:1]
 
 
 def _also_required(found: TokenView, call: Call, audience: str | None) -> list[str]:
@@ -304,7 +299,7 @@ def _also_required(found: TokenView, call: Call, audience: str | None) -> list[s
                 required.append(f"designation {safe_word(label)} is {safe_word(value)}")
             elif audience is None:
                 required.append(f"audience {safe_word(value)}")
-        required += [f"approval by {voters(one)}" for one in approvals_of(block) if within(one.tools)]
+        required += [f"approval by {voters(one)}" for one in approvals_of(block) if one.of.concerns(call)]
         required += [f"limit: {describe_limit(one)}" for _, one in block.limits if within(one.tools)]
         for check in block.attested:
             if check[0].label not in (HOLDER, APPROVED):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from anyio import to_thread
 
 from ...grants.grants import Grant, grant
-from ...grants.must import must
+from ...grants.vocabulary.must import must
 from .shop import TICKET, Row, Shop
 
 __all__ = ["REPORT", "Tools", "granted"]

@@ -24,9 +24,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from ...errors import Reason
-from ...grants.constraints import Constraint
 from ...grants.grants import Grant, grant
-from ...grants.must import must
+from ...grants.vocabulary.constraints import Constraint
+from ...grants.vocabulary.must import must
 
 __all__ = ["PERMITTED", "Clock", "Delegate", "Stolen", "Transcript", "TranscriptMessage", "Verdict", "load"]
 

@@ -88,7 +88,7 @@ def tail(
 def search(
     ledger: LedgerOptions,
     subject: Annotated[
-        str | None, typer.Option("--subject", metavar="NAME", help="Who called: a subject, or one below it.")
+        str | None, typer.Option("--subject", metavar="NAME", help="Who called: this name, or one below it.")
     ] = None,
     tool: Annotated[str | None, typer.Option("--tool", metavar="TOOL", help="The called tool.")] = None,
     verdict: Annotated[
@@ -208,11 +208,13 @@ def _table(found: list[RecordMatch], json: bool) -> CommandResult:
 
 
 def _row(found: RecordMatch) -> tuple[str, ...]:
+    from ...ledger_answers import agent_of
+
     record, said = found.record, (found.call or found.record).fields
     short = record.origin.removeprefix("hessra-agents/")
     thing = str(said.get("object") or said.get("target") or said.get("log") or "").removeprefix("tool:")
-    subject = str(said.get("subject", ""))
-    return (_time(found), short, str(record.index), found.verdict, subject, thing, _SIGNED[found.signed])
+    who = agent_of(said)
+    return (_time(found), short, str(record.index), found.verdict, who, thing, _SIGNED[found.signed])
 
 
 def _fields(found: RecordMatch) -> dict[str, Any]:
