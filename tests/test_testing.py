@@ -99,5 +99,8 @@ def test_what_is_not_guarded_here_is_told(world: World) -> None:
     guard = Guard(world.authority.trust, audience="mail")
     with pytest.raises(ValueError, match="'send_email' is not a guarded tool"):
         unguarded(guard, world.send_email)
+    name: Any = "send_email"
+    with pytest.raises(TypeError, match="give the function, not its name 'send_email'"):
+        unguarded(world.guard, name)
     with pytest.raises(ValueError, match="grant"):
         toolbox_for(world.guard)

@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 from biscuit_auth import BiscuitBuilder, BlockBuilder
 
-from hessra_agents import Call, Capability, Denied, Grant, KeyPair, Proof, approved_by, grant, must
+from hessra_agents import (
+    Call,
+    Capability,
+    Denied,
+    Grant,
+    KeyPair,
+    Proof,
+    Trust,
+    approved_by,
+    grant,
+    limit,
+    must,
+)
 from hessra_agents.tokens.format.blocks import read_blocks
 from hessra_agents.tokens.statements import Approval
 from hessra_agents.verify.verifier import Possession
@@ -30,6 +42,13 @@ KEY, THIEF, BOSS = (KeyPair.generate() for _ in range(3))
 EVIL = {"to": EVE, "body": "hi"}
 HANDLE = "0123456789abcdef" * 2
 ASKS = f'check if designation("holder", "{HANDLE}") trusting {{k}}'
+
+LEFT_OUT = 'arg_names($n), !$n.contains("amount")'
+SMALL = 'arg_int("amount", $v), $v >= 1, $v <= 9'
+ELSEWHERE = 'resource($r), !{"tool:pay"}.contains($r)'
+CHOICE = f"check if {LEFT_OUT} or {SMALL} or {ELSEWHERE}"
+CLOSED = 'check if resource("tool:pay"), arg_names($n), {"amount"}.contains($n)'
+"""A choice, its parts, and the pattern that must stand beside it in a first block."""
 
 
 def attack(sentence: str, reason: str) -> Callable[[Attack], Attack]:
@@ -182,6 +201,59 @@ async def _(world: World) -> None:
     await world.call(_signed_by(pair, source, key_id))
 
 
+@attack("a choice beside no pattern, which would leave argument names open", "outside_profile")
+async def _(world: World) -> None:
+    await world.call(_with_checks(world, CHOICE), "pay", {})
+
+
+@attack("a choice beside no pattern, which lists the argument names", "outside_profile")
+async def _(world: World) -> None:
+    names = 'arg_names($n), {"amount"}.contains($n)'
+    await world.call(_with_checks(world, f"check if {names} or {ELSEWHERE}"), "pay", {})
+
+
+@attack("a choice about an object without a right", "outside_profile")
+async def _(world: World) -> None:
+    both = ELSEWHERE.replace("}", ', "tool:now"}')
+    await world.call(_with_checks(world, CLOSED, f"check if {SMALL} or {both}"), "pay", {"amount": 5})
+
+
+@attack("a choice that lists the argument names, beside a branch that does not", "outside_profile")
+async def _(world: World) -> None:
+    names = 'arg_names($n), {"amount"}.contains($n)'
+    checks = ('check if resource("tool:pay")', f"check if {names} or {ELSEWHERE}")
+    await world.call(_with_checks(world, *checks), "pay", {"amount": 5})
+
+
+@attack("a value that is out of one bound of a choice", "constraint")
+async def _(world: World) -> None:
+    await world.call(_with_checks(world, CLOSED, CHOICE), "pay", {"amount": 50})
+
+
+@attack("a value of another type than a choice takes", "constraint")
+async def _(world: World) -> None:
+    await world.call(_with_checks(world, CLOSED, CHOICE), "pay", {"amount": "5"})
+
+
+@attack("an argument that only a choice names", "unnamed_argument")
+async def _(world: World) -> None:
+    choice = 'check if arg_names($n), !$n.contains("fee") or arg_int("fee", 0)'
+    await world.call(_with_checks(world, CLOSED, f"{choice} or {ELSEWHERE}"), "pay", {"amount": 5, "fee": 0})
+
+
+def _with_checks(world: World, *checks: str) -> str:
+    """A capability for one tool whose first block has these checks beside those that it must have."""
+    key_id, pair = world.authority.signer("capability")
+    source = (
+        'right("a", "tool:pay", "invoke")',
+        "check if resource($r), operation($o), right($s, $r, $o)",
+        "check if time($t), $t < 1900000000",
+        'check if designation("anchor", "mail")',
+        *checks,
+    )
+    return _signed_by(pair, ";".join(source), key_id)
+
+
 def _signed_by(pair: KeyPair, source: str, key_id: int) -> str:
     builder = BiscuitBuilder(source)
     builder.set_root_key_id(key_id)
@@ -234,8 +306,65 @@ WIDENING = [
         "a string where a number is compared",
         'check if resource("tool:pay"), arg_int("amount", $a), $a <= "9"',
     ),
+    ("a number of no unit", 'check if resource("tool:x"), arg_number("a", $l, $h), $l >= 0'),
+    ("a number of ten places", 'check if resource("tool:x"), arg_number("a", 10, $l, $h), $l >= 0'),
+    ("a number of minus one places", 'check if resource("tool:x"), arg_number("a", -1, $l, $h), $l >= 0'),
+    ("a number of any places", 'check if resource("tool:x"), arg_number("a", $s, $l, $h), $l >= 0'),
+    ("a number of places in a string", 'check if resource("tool:x"), arg_fixed("a", "2", $v), $v >= 0'),
+    ("a number of true places", 'check if resource("tool:x"), arg_fixed("a", true, $v), $v >= 0'),
+    ("a number rounded up and down alike", 'check if resource("tool:x"), arg_number("a", 2, $v, $v)'),
+    ("a date of some places", 'check if resource("tool:x"), arg_date("a", 2, $d), $d >= 0'),
+    ("a date compared with a string", 'check if resource("tool:x"), arg_date("a", $d), $d >= "2026-01-01"'),
+    ("a moment without its end", 'check if resource("tool:x"), arg_instant("a", $l), $l >= 0'),
+    ("a sum of ten places", f'check if limit("{HANDLE}", "sum/10:amount", 5)'),
+    ("a sum of no place", f'check if limit("{HANDLE}", "sum/0:amount", 5)'),
+    ("a pattern with a group", 'check if resource("tool:x"), arg_matches("a", "(a|b)")'),
+    ("a pattern without an end", 'check if resource("tool:x"), arg_matches("a", "[a-z]+")'),
+    ("a pattern of two readings", 'check if resource("tool:x"), arg_matches("a", "[a-z]{0,9}[a-z]{0,9}!")'),
+    ("a pattern from the call", 'check if resource("tool:x"), arg_str("b", $p), arg_matches("a", $p)'),
+    ("a pattern of any string", 'check if resource("tool:x"), arg_matches("a", $p)'),
+    ("a pattern with a value", 'check if resource("tool:x"), arg_matches("a", "a", $v)'),
+    ("a pattern of many places", 'check if resource("tool:x"), arg_matches("/a/~*", "a")'),
+    ("the same as a place of many", 'check if resource("tool:x"), arg_same("a", "/b/~*")'),
+    ("the same as all arguments", 'check if resource("tool:x"), arg_same("a", "")'),
+    ("the same as a number", 'check if resource("tool:x"), arg_same("a", 1)'),
+    ("a part of a number", 'check if resource("tool:x"), arg_int("a", $v), $v.contains("1")'),
+    ("a string that is not in a number", 'check if resource("tool:x"), arg_str("a", $v), !{1}.contains($v)'),
+    ("names that are not some set", 'check if resource("tool:x"), arg_names($n), !{"a"}.contains($n)'),
     ("a null", 'check if resource("tool:x"), arg_null("a", null)'),
     ("an array", 'check if resource("tool:x"), arg_strs("a", $a), ["x"].contains($a)'),
+    ("a choice that is about no object", f"check if {LEFT_OUT} or {SMALL}"),
+    ("a choice that begins with its objects", f"check if {ELSEWHERE} or {SMALL}"),
+    ("a choice of nothing but its objects", f"check if {ELSEWHERE}"),
+    ("a choice that names its objects twice", f"check if {SMALL} or {ELSEWHERE} or {ELSEWHERE}"),
+    ("a choice with its objects in the middle", f"check if {SMALL} or {ELSEWHERE} or {LEFT_OUT}"),
+    ("a choice of an empty set of objects", f"check if {SMALL} or resource($r), !{{,}}.contains($r)"),
+    ("a choice of objects that are integers", f"check if {SMALL} or resource($r), !{{1}}.contains($r)"),
+    (
+        "a choice of some objects that are integers",
+        f'check if {SMALL} or resource($r), !{{"tool:pay"}}.contains($r), !{{1}}.contains($r)',
+    ),
+    ("a choice of its objects alone", f'check if {SMALL} or resource($r), {{"tool:pay"}}.contains($r)'),
+    ("a choice of one object by its name", f'check if {SMALL} or resource("tool:pay")'),
+    ("a choice of any object", f"check if {SMALL} or resource($r)"),
+    ("a choice of objects that begin alike", f'check if {SMALL} or resource($r), !$r.starts_with("tool:p")'),
+    ("a choice of objects with another fact", f"check if {SMALL} or {ELSEWHERE}, arg_names($n)"),
+    ("a choice of objects that trusts a key", f"check if {SMALL} or {ELSEWHERE} trusting {{k}}"),
+    ("a way that names an object", f'check if resource("tool:pay"), {SMALL} or {ELSEWHERE}'),
+    ("a later way that names an object", f'check if {SMALL} or resource("tool:pay"), {SMALL} or {ELSEWHERE}'),
+    ("a way that trusts a key", f"check if {SMALL} trusting {{k}} or {ELSEWHERE}"),
+    ("a way that joins two facts", f'check if arg_int("amount", $v), arg_int("fee", $v) or {ELSEWHERE}'),
+    ("a way without a fact", f"check if {SMALL} or true or {ELSEWHERE}"),
+    ("a way with a test that does not fit", f'check if arg_int("amount", $v), $v < "x" or {ELSEWHERE}'),
+    ("a way of an unknown predicate", f'check if {SMALL} or user("eve") or {ELSEWHERE}'),
+    ("a way of a name as a variable", f"check if {SMALL} or arg_int($k, $v) or {ELSEWHERE}"),
+    ("a way of an object's right", f'check if {SMALL} or right($s, "tool:pay", $o) or {ELSEWHERE}'),
+    ("a way of a time", f"check if {SMALL} or time($t) or {ELSEWHERE}"),
+    ("a way of a designation", f'check if {SMALL} or designation("anchor", "mail") or {ELSEWHERE}'),
+    ("a way of a limit", f'check if {SMALL} or limit("{HANDLE}", "calls", 1) or {ELSEWHERE}'),
+    ("a way of labels", f'check if {SMALL} or exposure_clear("PII:*") or {ELSEWHERE}'),
+    ("a choice that all must satisfy", f"check all {SMALL}"),
+    ("a choice that none may satisfy", f"reject if {SMALL}"),
 ]
 
 
@@ -329,6 +458,40 @@ async def _(world: World) -> None:
 @attack("a stolen capability in a toolbox without a key", "not_holder")
 async def _(world: World) -> None:
     world.guard.toolbox(held(world))
+
+
+@attack("a stolen capability beside the thief's own in one toolbox", "not_holder")
+async def _(world: World) -> None:
+    world.guard.toolbox(world.issue(holder=THIEF.public), held(world), key=THIEF)
+
+
+@attack("a call within the bounds of two capabilities together, and of neither alone", "constraint")
+async def _(world: World) -> None:
+    short = world.issue(grant("send_email", to=must.one_of(ANA, EVE), body=must.max_length(1)))
+    long = world.issue(grant("send_email", to=ANA, body=must.max_length(9)))
+    await world.guard.toolbox(short, long).call("send_email", EVIL)
+
+
+@attack(
+    "a call that needs an approval, beside a capability that permits another call without", "not_approved"
+)
+async def _(world: World) -> None:
+    asks = world.issue(grant("send_email", to=EVE, body=must.anything()), approved_by(BOSS.public))
+    await world.guard.toolbox(world.issue(), asks).call("send_email", EVIL)
+
+
+@attack("the budgets of two capabilities, each too small, for one sum", "spent")
+async def _(world: World) -> None:
+    spends = grant("pay", amount=must.between(1, 50)), limit(sum_of="amount", at_most=30)
+    await world.guard.toolbox(world.issue(*spends), world.issue(*spends)).call("pay", {"amount": 40})
+
+
+@attack(
+    "a sub-agent's call within what its parent holds by a capability that was not handed on", "constraint"
+)
+async def _(world: World) -> None:
+    desk = world.guard.toolbox(world.issue(grant("send_email", to=EVE, body=must.anything())), world.issue())
+    await desk.delegate("agent:desk:x", grant("send_email", to=ANA)).call("send_email", EVIL)
 
 
 @attack("a proof used twice", "replayed")
@@ -505,6 +668,112 @@ async def _(world: World) -> None:
     await world.call(there.delegate(to=KEY.public, key=THIEF))
 
 
+@attack("a delegation by a holder who may not hand on", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world).delegate(to=BOSS.public, key=KEY, last=True)
+    source = f'designation("holder", "{handle(capability)}"); {ASKS}'
+    await world.call(forge.append_signed(capability, BOSS, source, {"k": THIEF.public}))
+
+
+@attack("a delegation that gives itself more hops than are left", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world).delegate(to=BOSS.public, key=KEY, hops=2)
+    source = f'designation("holder", "{handle(capability)}"); hops(2); {ASKS}'
+    await world.call(forge.append_signed(capability, BOSS, source, {"k": THIEF.public}))
+
+
+@attack("a delegation to another key than the holder may hand on to", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world).delegate(to=BOSS.public, key=KEY, only_to=[KEY.public])
+    source = f'designation("holder", "{handle(capability)}"); {ASKS}'
+    await world.call(forge.append_signed(capability, BOSS, source, {"k": THIEF.public}))
+
+
+@attack("a call by a holder who may only hand on", "not_holder")
+async def _(world: World) -> None:
+    idle = held(world).delegate(to=BOSS.public, key=KEY, idle=True, only_to=[THIEF.public])
+    await world.call(idle, proof=world.prove(idle, BOSS))
+
+
+@attack("a holder who may only hand on, and lists itself", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world)
+    marks = f'idle(true); only_to({{"{BOSS.public.data.hex()}"}})'
+    source = f'designation("holder", "{handle(capability)}"); {marks}; {ASKS}'
+    token = forge.append_signed(capability, KEY, source, {"k": BOSS.public})
+    await world.call(token)
+
+
+@attack("a delegation under a name that looks like another", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world)
+    source = f'designation("holder", "{handle(capability)}"); known_as("mailer "); {ASKS}'
+    await world.call(forge.append_signed(capability, KEY, source, {"k": BOSS.public}))
+
+
+@attack("a delegation under two names", "outside_profile")
+async def _(world: World) -> None:
+    capability = held(world)
+    names = 'known_as("mailer"); known_as("ceo")'
+    source = f'designation("holder", "{handle(capability)}"); {names}; {ASKS}'
+    await world.call(forge.append_signed(capability, KEY, source, {"k": BOSS.public}))
+
+
+@attack("a first block that gives its subject a second name", "outside_profile")
+async def _(world: World) -> None:
+    key_id, root = world.authority.signer("capability")
+    builder = BiscuitBuilder(
+        f"""
+        right("agent:desk", "tool:now", "invoke"); known_as("ceo");
+        check if resource($r), operation($o), right($s, $r, $o);
+        check if time($t), $t < {world.now + 60};
+        check if designation("anchor", "mail");
+        check if designation("holder", "{HANDLE}") trusting {{k}};
+    """,
+        {},
+        {"k": KEY.public.for_biscuit()},
+    )
+    builder.set_root_key_id(key_id)
+    await world.call(builder.build(root.for_biscuit().private_key).to_base64(), "now", {})
+
+
+@attack("a budget of an authority that the guard does not know", "unavailable")
+async def _(world: World) -> None:
+    world.guard.trust = Trust(dict(world.authority.trust.capability))
+    await world.call(world.issue(limit(calls=9, budget="mails")))
+
+
+@attack("an approval that an omitted argument would spare", "outside_profile")
+async def _(world: World) -> None:
+    spared = 'arg_names($n), !$n.contains("cc")'
+    source = f'check if designation("approved", "{HANDLE}") trusting {{k}} or {spared}'
+    await world.call(forge.append_source(world.issue(), source, {"k": BOSS.public}))
+
+
+@attack("a large payment beside a rule that spares small ones, as a fraction", "not_approved")
+async def _(world: World) -> None:
+    spared = approved_by(BOSS.public, unless={"value": must.at_most(9)})
+    await world.call(world.issue(grant("store", value=must.anything()), spared), "store", {"value": 9.5})
+
+
+@attack("a budget that a holder names, to use up what belongs to others", "outside_profile")
+async def _(world: World) -> None:
+    await world.call(forge.append_source(world.issue(), 'check if budget("eur", "calls", 1)'))
+
+
+@attack("a revoked sub-agent that goes by another name below it", "revoked")
+async def _(world: World) -> None:
+    mailer = held(world).delegate(to=BOSS.public, key=KEY, known_as="agent:desk:mailer")
+    await world.ledger.revoke(subject="agent:desk:mailer")
+    other = mailer.delegate(to=THIEF.public, key=BOSS, known_as="agent:desk:mailer:agent:desk:other")
+    await world.call(other, proof=world.prove(other, THIEF))
+
+
+@attack("a capability named over again, with the mark of another holder", "outside_profile")
+async def _(world: World) -> None:
+    await world.call(forge.append_source(held(world), 'known_as("ceo")'))
+
+
 @attack("a held capability bound to the thief by an unsigned block", "outside_profile")
 async def _(world: World) -> None:
     source = f'check if designation("holder", "{HANDLE}") trusting {{k}}'
@@ -663,6 +932,73 @@ async def _(world: World) -> None:
 
 
 # --- arguments
+
+DECEMBER = must.date(not_before="2026-12-01", not_after="2026-12-31")
+NOON = must.instant(not_before="2026-12-24T12:00:00Z", before="2026-12-24T13:00:00Z")
+
+PRICES: tuple[Any, ...] = (
+    99.91,
+    99.90000000000002,
+    -5e-324,
+    -0.001,
+    1e300,
+    2**63,
+    2**64,
+    "99.9",
+    True,
+    None,
+    [5.0],
+    {},
+)
+CODES: tuple[Any, ...] = (
+    "AB-1\n",
+    "\nAB-1",
+    "AB-1\0",
+    "AB-1 OR 1=1",
+    "AB-1234567",
+    "ab-1",
+    "AB\N{EN DASH}1",
+    "AB-\N{ARABIC-INDIC DIGIT ONE}",
+    "\N{FULLWIDTH LATIN CAPITAL LETTER A}B-1",
+    "\N{CYRILLIC CAPITAL LETTER A}B-1",
+    "",
+    ["AB-1"],
+    1,
+)
+LINES: tuple[Any, ...] = (
+    "/bin/ls -l;id",
+    "/bin/ls -l && id",
+    "/bin/ls -l | sh",
+    "/bin/ls -l\nid",
+    "/bin/ls $(id)",
+    "/bin/ls `id`",
+    "/bin/ls > /etc/passwd",
+    "/bin/ls *",
+    "/bin/ls ~root",
+    "/bin/ls {a,b}",
+    "/bin/ls  -l",
+    "/bin/ls '-l'",
+    "/bin/ls \\-l",
+    "/bin/ls #",
+    "/bin/ls %PATH%",
+    "ls -l",
+    ["/bin/ls", "-l"],
+)
+HOSTS: tuple[Any, ...] = (
+    "\N{KELVIN SIGN}.acme.com",
+    "k.acme.com.",
+    "k.acme.com:80",
+    "k.acme.com@evil.example",
+    "k.acme.com/",
+    "k.acme.com\n",
+    "k.acme.com.evil.example",
+    "xk.acme.com",
+    "k\N{IDEOGRAPHIC FULL STOP}acme.com",
+    "k.acme.com\0",
+    "https://k.acme.com",
+    ["k.acme.com"],
+)
+CENTS: tuple[Any, ...] = (0.001, 0.1 + 0.2, 8.999, 1e-9, 5e-324, 9.01, -0.01, "1.50", False, None, [1], 1e21)
 
 ARGUMENTS: list[tuple[str, str, str, Any, Any]] = [
     # sentence, reason, tool, grant's arguments, the call's arguments
@@ -921,6 +1257,78 @@ ARGUMENTS: list[tuple[str, str, str, Any, Any]] = [
     ("a fraction in a range", "constraint", "store", {"value": must.between(0, 10)}, {"value": 9.5}),
     ("a number past 64 bits", "constraint", "store", {"value": must.at_least(0)}, {"value": 2**63}),
     ("a negative amount", "constraint", "pay", {"amount": must.between(1, 10)}, {"amount": -5}),
+    *(
+        (
+            f"a code of {code!r}",
+            "constraint",
+            "store",
+            {"value": must.matches("[A-Z]{2}-[0-9]{1,6}")},
+            {"value": code},
+        )
+        for code in CODES
+    ),
+    *(
+        (
+            f"a line of {line!r}",
+            "constraint",
+            "store",
+            {"value": must.command_line("/bin/ls", rest="-l")},
+            {"value": line},
+        )
+        for line in LINES
+    ),
+    *(
+        (f"a host of {host!r}", "constraint", "store", {"value": must.host("k.acme.com")}, {"value": host})
+        for host in HOSTS
+    ),
+    *(
+        (f"a price of {price!r}", "constraint", "store", {"value": must.number(0, 99.9)}, {"value": price})
+        for price in PRICES
+    ),
+    *(
+        (
+            f"cents of {price!r}",
+            "constraint",
+            "store",
+            {"value": must.number(0, 9, places=2)},
+            {"value": price},
+        )
+        for price in CENTS
+    ),
+    *(
+        (f"a day {day!r}", "constraint", "store", {"value": DECEMBER}, {"value": day})
+        for day in (
+            "2026-11-30",
+            "2027-01-01",
+            "2026-12-32",
+            "2026-12-1",
+            "20261224",
+            "2026-12-24 ",
+            "2026-12-24\n",
+            "2026-12-24T10:00:00Z",
+            "2026-12-2\u0664",
+            "2026\u201112\u201124",
+            20811,
+            None,
+        )
+    ),
+    *(
+        (f"a moment {moment!r}", "constraint", "store", {"value": NOON}, {"value": moment})
+        for moment in (
+            "2026-12-24T13:00:00Z",
+            "2026-12-24T12:30:00",
+            "2026-12-24t12:30:00z",
+            "2026-12-24 12:30:00Z",
+            "2026-12-24T12:30:00-00:00",
+            "2026-12-24T12:30:60Z",
+            "2026-12-24T12:30Z",
+            "2026-12-24",
+            "2026-12-24T12:30:00+0000",
+            "2026-12-24T12:30:00-01:00",
+            "2026-12-24T12:30:00.Z",
+            1798113600,
+        )
+    ),
     (
         "a string that is one too long",
         "constraint",
@@ -1140,8 +1548,12 @@ def test_a_path_below_a_host_starts_with_a_slash() -> None:
 
 
 def test_choices_do_not_multiply_without_bound() -> None:
-    """Nested choices are refused when they are written, not when they have filled the memory."""
+    """Nested choices add up; those that would multiply are refused before they have filled the memory."""
     inner = must.fields({str(i): must.optional("x") for i in range(4)})
     outer = must.fields({str(i): must.optional(inner) for i in range(4)})
+    nested = grant("store", value=outer)
+    assert len(nested.parts(closed=True)) == 1 + 4 + 16
+    alternatives = [must.optional(must.email(f"{i}.de", "ann@acme.com")) for i in range(9)]
+    grants = [grant("store", {f"{g}{i}": one for i, one in enumerate(alternatives)}) for g in "abc"]
     with pytest.raises(ValueError, match="multiply"):
-        grant("store", value=outer)
+        World().issue(*grants)

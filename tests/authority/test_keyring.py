@@ -206,7 +206,7 @@ def test_no_order_of_steps_breaks_the_rules(plan: list[tuple[int, Step, str | No
 
 def ring(**changes: Any) -> dict[str, Any]:
     keys = [RootKey(kind, i, KeyPair.generate().public, START, START) for i, kind in enumerate(KINDS, 1)]
-    text: dict[str, Any] = json.loads(Keyring(PUBLISH, LONGEST, 4, tuple(keys)).write())
+    text: dict[str, Any] = json.loads(Keyring(PUBLISH, LONGEST, 4, tuple(keys), "0a" * 16).write())
     return text | changes
 
 
@@ -245,6 +245,9 @@ WRONG: dict[str, Any] = {
     "an unknown field": ring(note="x"),
     "an unknown field of a key": changed(note="x"),
     "another version": ring(version=2),
+    "no authority": ring(authority=""),
+    "an authority of another form": ring(authority="0A" * 16),
+    "an authority that is a number": ring(authority=7),
     "a missing kind": ring(keys=ring()["keys"][:2]),
     "two active keys": added(**ACTIVE),
     "two prepared keys": ring(next_id=9, keys=[*added()["keys"], added(id=6)["keys"][3]]),

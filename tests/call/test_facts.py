@@ -9,7 +9,7 @@ import pytest
 from hessra_agents import Call, Denied
 from hessra_agents.call.call import MAX_WORK
 from hessra_agents.call.canonical import MAX_VALUES
-from hessra_agents.call.facts import MAX_ELEMENTS
+from hessra_agents.call.places import MAX_ELEMENTS
 
 
 def test_the_rest_of_a_list_is_a_place_without_places() -> None:

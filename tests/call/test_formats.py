@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import email.headerregistry
 import email.utils
+import ipaddress
+import ntpath
 import posixpath
+import socket
+import unicodedata
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -154,6 +158,176 @@ def test_a_url_with_two_readings_is_no_url(text: str) -> None:
     assert shapes.url(text) is None
 
 
+# URLs of numbers
+
+IP_URLS = {
+    "http://127.0.0.1": ("http://127.0.0.1:80", "/"),
+    "https://10.0.0.5/v1?q=/..": ("https://10.0.0.5:443", "/v1/"),
+    "http://0.0.0.0:65535/a/": ("http://0.0.0.0:65535", "/a/"),
+    "https://[2001:db8::1]:8443/x": ("https://[2001:db8::1]:8443", "/x/"),
+    "http://[::1]/": ("http://[::1]:80", "/"),
+    "http://[::]/": ("http://[::]:80", "/"),
+    "http://[64:ff9b::7f00:1]/": ("http://[64:ff9b::7f00:1]:80", "/"),
+    "http://[1:2:3:4:5:6:7:8]/": ("http://[1:2:3:4:5:6:7:8]:80", "/"),
+    "http://[1:0:0:4::8]/": ("http://[1:0:0:4::8]:80", "/"),
+}
+REFUSED_IP_URLS = {
+    "a name": [
+        "https://h.de/",
+        "http://localhost/",
+        "http://10.0.0.5.nip.io/",
+        "http://[h.de]/",
+        "http://a:b/",
+    ],
+    "leading zeros: octal to some": ["http://010.0.0.5/", "http://10.0.0.05/", "http://10.0.0.00/"],
+    "one number, or fewer than four": [
+        "http://167772165/",
+        "http://0xa000005/",
+        "http://10.5/",
+        "http://1.2.3/",
+    ],
+    "more than four, or too large": ["http://10.0.0.5.1/", "http://10.0.0.256/", "http://1.2.3.1000/"],
+    "dots out of place": ["http://10.0.0.5./", "http://.10.0.0.5/", "http://10..0.5/", "http://10.0.0./"],
+    "digits of other scripts": ["http://１0.0.0.5/", "http://①0.0.0.5/", "http://10。0。0。5/"],
+    "not as short as it can be": [
+        "http://[0::1]/",
+        "http://[::0]/",
+        "http://[0:0:0:0:0:0:0:1]/",
+        "http://[::0001]/",
+    ],
+    "shortened in another place": [
+        "http://[1:0:0:2:3::4]/",
+        "http://[1::3:4:5:6:7:8]/",
+        "http://[1:0:0:4:0:0:0:8]/",
+    ],
+    "capitals": ["http://[2001:DB8::1]/", "http://[2001:db8::A]/", "HTTP://10.0.0.5/"],
+    "IPv4 inside": [
+        "http://[::ffff:10.0.0.5]/",
+        "http://[::ffff:a00:5]/",
+        "http://[::10.0.0.5]/",
+        "http://[::a00:5]/",
+    ],
+    "a zone": ["http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/"],
+    "brackets out of place": [
+        "http://::1/",
+        "http://[::1/",
+        "http://::1]/",
+        "http://[[::1]]/",
+        "http://[10.0.0.5]/",
+    ],
+    "more beside it": ["http://[::1].h.de/", "http://[::1]h/", "http://u@10.0.0.5/", "http://10.0.0.5@h.de/"],
+    "a future form": ["http://[v1.a]/", "http://[v6.::1]/"],
+    "no port": ["http://10.0.0.5:/", "http://10.0.0.5:080/", "http://10.0.0.5:65536/", "http://[::1]:0/"],
+    "no canonical path": [
+        "http://10.0.0.5/../x",
+        "http://[::1]/%2e%2e/",
+        "http://10.0.0.5#x",
+        "http://[::1]\\x",
+    ],
+}
+
+
+@pytest.mark.parametrize(("text", "fact"), IP_URLS.items())
+def test_an_address_in_a_url_has_one_spelling(text: str, fact: tuple[str, str]) -> None:
+    """The standard library reads the same host, and no test on names ever meets it."""
+    assert shapes.ip_url(text) == fact
+    assert shapes.ip_url("".join(fact)) == fact
+    assert shapes.url(text) is None
+    assert str(ipaddress.ip_address(urlsplit(text).hostname or "")) in text
+
+
+@pytest.mark.parametrize("text", each(REFUSED_IP_URLS))
+def test_another_spelling_of_an_address_is_none(text: str) -> None:
+    """Each line of the table is read as an address by some client, or hides which one."""
+    assert shapes.ip_url(text) is None
+
+
+@given(st.integers(0, 2**128 - 1) | st.lists(st.sampled_from([0, 1, 0xA0, 0xFFFF]), min_size=8, max_size=8))
+def test_the_system_writes_each_address_in_the_same_way(value: int | list[int]) -> None:
+    """Of all spellings one passes: that of inet_ntop, unless it embeds IPv4 or may be read so."""
+    words = [value >> 16 * n & 0xFFFF for n in range(7, -1, -1)] if isinstance(value, int) else value
+    packed = b"".join(word.to_bytes(2, "big") for word in words)
+    written = socket.inet_ntop(socket.AF_INET6, packed)
+    spellings = {written, written.upper(), ipaddress.IPv6Address(packed).exploded}
+    passed = [text for text in spellings if shapes.ip_url(f"https://[{text}]/")]
+    embeds = "." in written or (words[:7] == [0] * 7 and words[7] > 1)
+    assert passed == ([] if embeds else [written])
+    number = socket.inet_ntop(socket.AF_INET, packed[:4])
+    assert shapes.ip_url(f"http://{number}/") == (f"http://{number}:80", "/")
+
+
+# Relative paths, and folders
+
+RELATIVE_PATHS = [
+    "a",
+    "in/a.csv",
+    ".hidden",
+    "...",
+    "a b/c",
+    "a/b:c",
+    "a/-b",
+    "données/東京",
+    "caf%C3%A9",
+    "x~/100%",
+]
+REFUSED_RELATIVE_PATHS = {
+    "nothing": ["", ".", "./", "/"],
+    "absolute": ["/a", "//a", "\\a", "\\\\host\\a", "/"],
+    "a drive, a scheme, a host": ["C:/a", "C:a", "c:", "http:a", "file:///a", "host:a", "a:b/c", ":a"],
+    "what is read as a colon": [
+        "C\uff1a/a",
+        "C\ufe55a",
+        "C\ufe13a",
+        "a\u2a74b",
+        "C%3A/a",
+        "C%253Aa",
+        "C%EF%BC%9Aa",
+    ],
+    "an option": ["-a", "--", "-", "%2Da", "\uff0da", "\ufe63a", "%252Da"],
+    "dots: it walks up": ["..", "../a", "a/..", "a/../../b", "./a", "a/.", "a/./b"],
+    "dots, encoded": ["%2e%2e/a", "a/%2E%2E", "..%2fa", "%252e%252e/a", "\uff0e\uff0e/a", "\u2025/a"],
+    "an empty component": ["a//b", "a/"],
+    "a shell's home directory": ["~", "~/a", "~root/a", "a/~b"],
+    "blanks that tools trim": [" a", "a ", "a/ b", "\u00a0a", "a%20"],
+    "not seen": ["a\u200b", "\ufeffa", "a\u202eb", "a\n", "\0", "a\x7f", "a\u2028b"],
+    "other forms of one text": ["e\u0301", "\u212b", "\ud800"],
+    "too long": ["a" * 4096, "é" * 2048, "a/" * 1_000_000 + "a"],
+}
+
+
+@pytest.mark.parametrize("text", RELATIVE_PATHS)
+def test_a_relative_path_stays_below_whatever_it_is_joined_to(text: str) -> None:
+    """On this system and on others."""
+    assert shapes.relative_path(text) == f"{text}/"
+    assert posixpath.normpath(text) == text
+    assert posixpath.normpath(posixpath.join("/base", text)) == f"/base/{text}"
+    assert shapes.path(f"/base/{text}") == f"/base/{text}/"
+    assert ntpath.normpath(ntpath.join("C:\\base", text)).startswith("C:\\base\\")
+
+
+@pytest.mark.parametrize("text", each(REFUSED_RELATIVE_PATHS))
+def test_a_relative_path_that_leads_elsewhere_is_none(text: str) -> None:
+    """Each line of the table leaves the folder for some tool."""
+    assert shapes.relative_path(text) is None
+
+
+def test_no_letter_becomes_a_colon_or_a_hyphen() -> None:
+    """Every character whose compatibility form holds a colon, or begins with a hyphen."""
+    for code in range(0x110000):
+        form = unicodedata.normalize("NFKC", chr(code))
+        if ":" in form:
+            assert shapes.relative_path(f"a{chr(code)}b") is None, hex(code)
+            assert shapes.relative_path(f"a/{chr(code)}b") is not None, hex(code)
+        if form[:1] == "-":
+            assert shapes.relative_path(f"{chr(code)}b") is None, hex(code)
+
+
+def test_the_folder_of_a_path_is_what_stands_before_its_last_slash() -> None:
+    """And the root has none."""
+    found = {text: shapes.parent(text) for text in ("/a", "/a/b", "/a/b/c", "/", "/a/", "a/b", "", "/a/..")}
+    assert list(found.values()) == ["/", "/a/", "/a/b/", None, None, None, None, None]
+
+
 # Addresses
 
 EMAILS = ["ana@acme.com", "Ana.Maria+bills@mail.acme.co.uk", "o'neil@a-b.io", "#$&*/=?^_`{|}~-@x.y", "a@1.2a"]
@@ -248,6 +422,14 @@ def test_any_text_has_an_answer_and_others_read_the_same(text: str) -> None:
         assert location[1].rstrip("/") == split.path.rstrip("/")
     if address is not None:
         assert email.utils.getaddresses([text]) == [("", text)]
+    relative, folder, number = shapes.relative_path(text), shapes.parent(text), shapes.ip_url(text)
+    if relative is not None:
+        assert shapes.relative_path(relative[:-1]) == relative
+        assert posixpath.normpath(posixpath.join("/base", text)) == f"/base/{relative[:-1]}"
+        assert not ntpath.splitdrive(text)[0]
+    if folder is not None:
+        assert posixpath.dirname(text) == (folder[:-1] or "/")
+    assert number is None or location is None
 
 
 @given(st.recursive(st.none() | st.integers() | TEXTS, st.lists))

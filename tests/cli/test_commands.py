@@ -136,23 +136,23 @@ COMMANDS = {
     "trust roots --out new.json": "path keys",
     "issue roots agent:desk --grants grants.toml --ttl 10m --audience mail --holder @pub"
     " --not-before 2027-01-15T08:00:01Z --designation tenant=acme": (
-        "token subject holder audience expires tools"
+        "token subject known_as holder audience expires tools"
     ),
-    "attenuate --trust trust.json --ttl 1m --token bearer": "token subject holder expires tools",
+    "attenuate --trust trust.json --ttl 1m --token bearer": "token subject known_as holder expires tools",
     "delegate --trust trust.json --to @pub --grants grants.toml --token bearer": (
-        "token subject holder expires tools"
+        "token subject known_as holder expires tools"
     ),
     "delegate --trust trust.json --key hold/key.pem --to @other --grants grants.toml --token held": (
-        "token subject holder expires tools"
+        "token subject known_as holder expires tools"
     ),
     f"prove --key hold/sealed.pem --passphrase-file pass --audience mail --token held {CALL}": (
         "proof tool audience expires"
     ),
     "inspect --token bearer": (
-        "signatures subject holder expires seconds_left tools blocks revoked_by limits_left"
+        "signatures subject known_as vouched holder expires seconds_left tools blocks revoked_by limits_left"
     ),
     "inspect --token held --trust trust.json": (
-        "signatures subject holder expires seconds_left tools blocks revoked_by limits_left"
+        "signatures subject known_as vouched holder expires seconds_left tools blocks revoked_by limits_left"
     ),
     f"verify --trust trust.json --audience mail --token bearer {CALL}": (
         "permitted tool subject audience time expires holder blocks revoked_by limits_left"
@@ -164,8 +164,8 @@ COMMANDS = {
         "permitted tool reason text detail problems revoked_by limits_left"
     ),
     f"explain --token bearer --audience mail {CALL}": (
-        "signatures subject holder expires seconds_left tools allowed tool reasons problems blocks also "
-        "revoked_by limits_left"
+        "signatures subject known_as vouched holder expires seconds_left tools allowed tool reasons problems "
+        "blocks also revoked_by limits_left"
     ),
 }
 

@@ -151,17 +151,28 @@ def test_inspect_tells_limits_and_approvals(line: Line) -> None:
 
     assert (block["issued"], block["not_before"]) == (NOW, NOW + 300)
     assert block["limits"] == [
-        {"counts": "calls", "argument": None, "most": 50, "window": None, "of": None, "refund": True},
+        {
+            "counts": "calls",
+            "argument": None,
+            "most": 50,
+            "places": 0,
+            "window": None,
+            "of": None,
+            "refund": True,
+            "budget": None,
+        },
         {
             "counts": "sum",
             "argument": "amount",
             "most": 500,
+            "places": 0,
             "window": 86_400,
             "of": ["pay"],
             "refund": False,
+            "budget": None,
         },
     ]
-    assert block["approvals"] == [{"keys": [str(ana), str(bo)], "need": 1, "of": ["pay"]}]
+    assert block["approvals"] == [{"keys": [str(ana), str(bo)], "need": 1, "of": ["pay"], "unless": None}]
     assert {
         "issued 2027-01-15 08:00:00 UTC",
         "not before 2027-01-15 08:05:00 UTC",
@@ -182,7 +193,7 @@ def test_inspect_tells_what_only_a_session_knows(line: Line) -> None:
     value = f"a value that bills returned at $[*].iban, {picked}"
 
     assert block["clear_of"] == [{"labels": "PII:*", "of": ["pay"]}]
-    assert block["grants"] == [[f"pay(to: {value})"]]
+    assert block["grants"] == [f"pay(to: {value})"]
     assert {"no call of pay once the session has seen anything labeled PII:*", f"only pay(to: {value})"} <= {
         *said
     }

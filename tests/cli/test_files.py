@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 import tracemalloc
@@ -91,6 +92,9 @@ def test_a_trust_file_has_a_limit_and_one_spelling_of_ids(line: Line) -> None:
     Path("long").write_bytes(Path("trust.json").read_bytes().ljust((1 << 20) + 1))
     with pytest.raises(ValueError, match="larger than"):
         Trust.load("long")
+    for path in ("none.json", "."):
+        with pytest.raises(ValueError, match=rf"^{re.escape(path)}: the trusted keys cannot be read: "):
+            Trust.load(path)
 
 
 def test_trust_is_written_over_regular_files_only(line: Line) -> None:

@@ -160,11 +160,18 @@ def test_a_record_that_nobody_signed_for_is_told_as_that(called: Shell) -> None:
         """)
 
 
-def test_a_log_is_followed(called: Shell) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_a_log_is_followed(called: Shell, store: str, request: pytest.FixtureRequest) -> None:
     """Each record as it comes, a line each, until Ctrl-C; with --json an object each."""
+    where, state = str(called.folder / "hessra.db"), called.folder / "hessra.db.log"
+    if store == "postgresql":
+        where, state = request.getfixturevalue("dsn"), called.folder / "state"
+        called.environment["HESSRA_LEDGER"] = where
+        guarded(where, three_calls, state_dir=state)
 
     def start(*options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "hessra_agents.cli", "log", "tail", "-f", "-n", "1", *options]
+        command += ["--state-dir", str(state)]
         return subprocess.Popen(
             command, cwd=called.folder, env=called.environment, text=True, stdout=subprocess.PIPE
         )
@@ -190,7 +197,7 @@ def test_a_log_is_followed(called: Shell) -> None:
                 code = await anyio.to_thread.run_sync(stop, running)
             assert (said, code) == (["permitted" + about, "ended: done" + about], 130)
 
-    guarded(called.folder / "hessra.db", use)
+    guarded(where, use, state_dir=state)
 
 
 class Terminal(io.StringIO):
@@ -419,7 +426,7 @@ def test_what_a_revocation_ends_is_shown_before_it_happens(called: Shell) -> Non
         [2]
         $ hessra-agents revoke --subject agent:nobody
         2| hessra-agents: nothing on this ledger matches subject agent:nobody
-        2| hessra-agents: hint: check the spelling; hessra-agents status lists what this ledger has seen
+        2| hessra-agents: hint: the names that this ledger has seen are agent:desk
         2| hessra-agents: no terminal to ask for confirmation, so nothing was done
         2| hessra-agents: hint: --yes confirms
         [2]
@@ -679,16 +686,18 @@ def test_a_password_in_an_argument_is_refused_and_not_repeated(line: Line) -> No
 
 
 def test_a_password_is_in_no_message(shell: Shell, dsn: str) -> None:
-    """Whether the server is not there, or does not take it."""
+    """Whether the server is not there, or does not take it, or is given none; and what to do is said."""
     password = dsn.split("@")[0].rpartition(":")[2]
     wrong = dsn.replace(password, PASSWORD)
     gone = f"postgresql://hessra:{PASSWORD}@127.0.0.1:1/x"
-    for address in (wrong, gone):
+    none = dsn.replace(f":{password}", "")
+    for address, remedy in ((wrong, "~/.pgpass"), (gone, "no server answers"), (none, "PGPASSWORD")):
         (shell.folder / "address").write_text(address + "\n")
         (shell.folder / "address").chmod(0o600)
         for command in ("log list", "log verify", "approvals", "revoke --subject a --yes"):
             said = shell.run(f"hessra-agents {command} --ledger-file address")
             assert "the ledger: postgresql://127.0.0.1:" in said[0]
+            assert remedy in said[0]
             assert said[-1] == "[2]"
             assert PASSWORD not in "".join(said)
 
@@ -748,8 +757,8 @@ def test_with_json_every_answer_is_one_object(called: Shell) -> None:
 
 MISTAKES = {
     "log list": "no ledger is named",
-    "log list --ledger none.db": "the ledger: no such file",
-    "revoke --subject a --yes --ledger none.db": "the ledger: no such file",
+    "log list --ledger none.db": "the ledger: none.db: no such file",
+    "revoke --subject a --yes --ledger none.db": "the ledger: none.db: no such file",
     "approvals --ledger ''": "no ledger is named",
     "log list --ledger mysql://host/x": "the ledger: a ledger is the path of a file, or a postgresql:...",
     "log list --ledger desk.toml": "the ledger: desk.toml: others can reach it (mode 0644): run ...",

@@ -10,12 +10,19 @@ import pytest
 from tests.cli.test_cli import Shell
 from tests.cli.test_cli import shell as shell
 from tests.cli.test_ledger import called as called
+from tests.cli.test_ledger import guarded, three_calls
 
 
-def test_an_auditor_on_another_machine_needs_the_store_and_a_key(called: Shell) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_an_auditor_on_another_machine_needs_the_store_and_a_key(
+    called: Shell, store: str, request: pytest.FixtureRequest
+) -> None:
     """The folder of the logs is somewhere else: what is signed comes from the store, and they are told."""
-    called.play("""
-        $ hessra-agents log keys > log.keys
+    if store == "postgresql":
+        called.environment["HESSRA_LEDGER"] = request.getfixturevalue("dsn")
+        guarded(called.environment["HESSRA_LEDGER"], three_calls, state_dir=called.folder / "own")
+    called.play(f"""
+        $ hessra-agents log keys --state-dir {"own" if store == "postgresql" else "hessra.db.log"} > log.keys
         $ hessra-agents log checkpoints --state-dir elsewhere > checkpoints
         2| hessra-agents: hessra-agents/...: its checkpoint is the store's, signed by hessra-agents/...
         2| hessra-agents: hint: compare this key with the one that log keys prints on the machine of its guard

@@ -28,7 +28,7 @@ from hessra_agents.mcp import with_capability
 from hessra_agents.mcp.authorization.pins import Pins
 from hessra_agents.mcp.transport.messages import VERSION
 from tests.support.processes import PATIENCE
-from tests.support.scripted_mcp import ECHO, command, result
+from tests.support.scripted_mcp import ECHO, command, result, script
 
 ROOT = Path(__file__).parents[2]
 US = [sys.executable, "-m", "hessra_agents.cli", "mcp"]
@@ -269,7 +269,12 @@ MISTAKES: dict[str, tuple[list[str], list[str] | None, int, str]] = {
     "no size": (["--max-answer", "0MiB"], None, 2, "--max-answer: must be a size such as 64MiB"),
     "no unit": (["--max-answer", "64MB"], None, 2, "--max-answer: must be a size such as 64MiB"),
     "pins": (["--pins", "trust.json"], None, 2, "not a file of pinned tools"),
-    "upstream without listen": (["--upstream", "http://127.0.0.1:9"], [], 2, "add --listen"),
+    "upstream without listen": (
+        ["--upstream", "http://127.0.0.1:9"],
+        [],
+        2,
+        "--upstream, --host and --origin are for HTTP: add --listen HOST:PORT",
+    ),
     "two servers": (["--listen", "127.0.0.1:0", "--upstream", "http://x/"], None, 2, "not both"),
     "no port": (["--listen", "127.0.0.1"], None, 2, "must be HOST:PORT"),
     "everybody": (["--listen", "0.0.0.0:0"], None, 2, "other machines can reach this address"),
@@ -531,6 +536,31 @@ def test_what_a_server_writes_on_the_side_cannot_pose_as_us(place: Place, words:
 )
 def test_inspect_of_what_is_no_server_ends(typed: Typed, command: list[str], status: int) -> None:
     assert typed(*US, "inspect", "--timeout", "1s", "--", *command)[:2] == (status, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [("echo the key is missing >&2; exit 7", 7), ("echo the key is missing >&2; kill -9 $$", 137)],
+)
+def test_inspect_says_that_the_command_ended_and_what_it_said_last(
+    place: Place, program: str, status: int
+) -> None:
+    done = place.run(*US, "inspect", "--", "sh", "-c", program)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "hessra-agents: server: the key is missing\n"
+        f"hessra-agents: refused: the server's command ended with status {status}, "
+        "and did not answer initialize [unavailable]\n"
+    )
+
+
+def test_inspect_asks_under_integers_as_ids(place: Place) -> None:
+    """Some servers read no others."""
+    says = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "whole"}}
+    turns = {**script(), "initialize": [[result(says)]]}
+    done = place.run(*US, "inspect", "--json", "--", *command(turns))
+    found = json.loads(done.stdout)
+    assert (found["server"], [tool["name"] for tool in found["tools"]]) == ("whole", ["echo"])
 
 
 @pytest.mark.anyio

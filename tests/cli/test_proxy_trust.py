@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 from mcp import Client
 
@@ -62,6 +63,28 @@ async def test_sighup_has_a_service_read_the_file_and_ends_nothing(
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
         assert "read again" in process.stderr.readline()
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_sighup_over_http_has_the_proxy_read_the_file_and_ends_nothing(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    """A client that is connected is served by the keys that the file has now."""
+    place = Place(tmp_path)
+    with started(place, place.proxy("--listen", "127.0.0.1:0", "--capability", "bearer")) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[-1]
+        process.stderr.readline()  # who may use it
+        async with Client(url) as client:
+            assert await answer(client) == "5"
+            Authority.ephemeral().trust.save(tmp_path / "trust.json")
+            process.send_signal(signal.SIGHUP)
+            assert "read again" in await anyio.to_thread.run_sync(process.stderr.readline)
+            assert "[bad_signature]" in await answer(client)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 128 + signal.SIGTERM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,40 @@ def test_verify_refuses_what_a_guard_on_this_ledger_would_refuse(shell: Shell) -
         """)
 
 
+def test_an_amount_is_told_with_its_decimal_places(shell: Shell) -> None:
+    """By every command; a program gets units, and how many places they have."""
+
+    async def use(world: World) -> None:
+        world.authority.trust.save(shell.folder / "trust.json")
+        paid = limit(sum_of="value", at_most=Decimal("5000.00"))
+        held = world.issue(grant("store", value=must.number(high=9999.99)), paid)
+        await world.call(held, "store", {"value": 4987.5})
+        (shell.folder / "token").write_text(held.token)
+
+    guarded(shell.folder / "hessra.db", use)
+    shell.environment["HESSRA_LEDGER"] = "hessra.db"
+    verify = "hessra-agents verify --trust trust.json --audience mail --token token"
+    shell.play(f"""
+        $ hessra-agents limits
+        agent:desk	sum of value at most 5000.00	4987.50	12.50
+        $ hessra-agents limits --json
+        {{"limits": [{{..."most": 500000, "used": 498750, "left": 1250, "places": 2, ...}}], ...}}
+        $ hessra-agents status --token token | grep left
+        12.50 of 5000.00 left: sum of value at most 5000.00
+        $ hessra-agents inspect --token token | grep sum
+        12.50 of 5000.00 left: sum of value at most 5000.00
+            sum of value at most 5000.00
+        $ {verify} store '{{"value": 12.51}}'
+        refused: store: used up: sum of value at most 5000.00, 12.50 left [spent]
+        [1]
+        $ {verify} store '{{"value": 12.5}}' | head -n 1
+        permitted: store for agent:desk, ...
+        $ hessra-agents explain --token token store '{{"value": 12.51}}' | grep spent
+        12.50 of 5000.00 left: sum of value at most 5000.00 [spent]
+        [1]
+        """)
+
+
 def test_status_is_one_command_for_the_night(used: Shell) -> None:
     used.play("""
         $ hessra-agents status --ledger hessra.db --token token --trust trust.json -n 3
@@ -138,16 +173,16 @@ def test_status_is_one_command_for_the_night(used: Shell) -> None:
         12 of 20 calls left: at most 20 calls
         used at this ledger, with what was built on it
         agent:desk, any bearer, expires in ...
-        agent:desk, held by ed25519/..., expires in ...
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., expires in ...
         last records
         ... UTC  permitted, done  agent:desk  send_email
-        ... UTC  permitted, done  agent:desk  send_email
-        ... UTC  permitted, done  agent:desk  send_email
+        ... UTC  permitted, done  agent:desk (says it is agent:desk:mailer)  send_email
+        ... UTC  permitted, done  agent:desk (says it is agent:desk:mailer)  send_email
         $ hessra-agents status --ledger hessra.db --token - < mailer | sed -n 4,8p
         12 of 20 calls left: at most 20 calls
         3 of 5 calls left: at most 5 calls
         used at this ledger, with what was built on it
-        agent:desk, held by ed25519/..., expires in ...
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., expires in ...
         last records
         $ hessra-agents status --ledger hessra.db | grep -v UTC
         revocations, the last ones
@@ -158,7 +193,7 @@ def test_status_is_one_command_for_the_night(used: Shell) -> None:
         none
         capabilities that were used and have not expired
         agent:desk, any bearer, expires in ...
-        agent:desk, held by ed25519/..., expires in ...
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., expires in ...
         last records
         $ hessra-agents revoke --token mailer --yes --ledger hessra.db 2>/dev/null > /dev/null
         $ hessra-agents status --ledger hessra.db --token token | sed -n 3p
@@ -166,9 +201,9 @@ def test_status_is_one_command_for_the_night(used: Shell) -> None:
         $ hessra-agents status --ledger hessra.db --token mailer | sed -n 3p
         revoked ... UTC: block ...
         [1]
-        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk, "
+        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk"
         agent:desk, any bearer, expires in ...
-        agent:desk, held by ed25519/..., revoked
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., revoked
         """)
     (answer,) = used.run("hessra-agents status --ledger hessra.db --token mailer --json | cat")[:1]
     fields = json.loads(answer)
@@ -183,16 +218,16 @@ def test_what_was_issued_before_a_revoked_moment_is_shown_as_revoked(used: Shell
     used.play("""
         $ hessra-agents revoke --before 1d --yes --ledger hessra.db > /dev/null 2>&1
         [1]
-        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk, "
+        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk"
         agent:desk, any bearer, ...
-        agent:desk, held by ed25519/..., ...
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., ...
         $ hessra-agents status --ledger hessra.db | grep -c "revoked$"
         0
         [1]
         $ hessra-agents revoke --before 2099-01-01 --even-future --yes --ledger hessra.db > /dev/null 2>&1
-        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk, "
+        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk"
         agent:desk, any bearer, revoked
-        agent:desk, held by ed25519/..., revoked
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., revoked
         """)
 
 
@@ -227,7 +262,7 @@ def test_postgresql_answers_the_same(shell: Shell, dsn: str) -> None:
         12 of 20 calls left: at most 20 calls
         3 of 5 calls left: at most 5 calls
         used at this ledger, with what was built on it
-        agent:desk, held by ed25519/..., expires in ...
+        agent:desk (says it is agent:desk:mailer), held by ed25519/..., expires in ...
         last records
         $ hessra-agents limits --state-dir state
         agent:desk	at most 20 calls	8	12
@@ -244,7 +279,81 @@ def test_postgresql_answers_the_same(shell: Shell, dsn: str) -> None:
 
 def test_a_status_of_a_ledger_that_is_not_there_makes_none(shell: Shell) -> None:
     assert shell.run("hessra-agents status --ledger none.db") == [
-        "2| hessra-agents: the ledger: no such file",
+        "2| hessra-agents: the ledger: none.db: no such file",
         "[2]",
     ]
     assert not (shell.folder / "none.db").exists()
+
+
+def test_a_sub_agent_is_named_handed_on_to_and_revoked_from_the_shell(shell: Shell) -> None:
+    """The holder's name is in its token, in what was used and in the log, and a revocation finds it."""
+    holder, mailer = KeyPair.generate(), KeyPair.generate()
+
+    async def use(world: World) -> None:
+        world.authority.trust.save(shell.folder / "trust.json")
+        key = shell.folder / "secret"
+        key.mkdir(mode=0o700)
+        holder.save(key / "key.pem")
+        held = world.issue(*TWENTY, holder=holder.public)
+        (shell.folder / "held").write_text(held.token)
+        delegate = "hessra-agents delegate --trust trust.json --token held --key secret/key.pem"
+        (shell.folder / "grants.toml").write_text('[[grant]]\ntool = "send_email"\n')
+        shell.play(f"""
+            $ {delegate} --to {mailer.public} \
+              --grants grants.toml --name agent:desk:mailer --last > mailer
+            $ {delegate} --to {mailer.public} \
+              --grants grants.toml --name agent:ceo
+            2| hessra-agents: the name must be agent:desk:<name>, where <name> is ...
+            [2]
+            $ {delegate} --to {mailer.public} \
+              --grants grants.toml --hops 2 --only-to {holder.public} --only-to {mailer.public} > two
+            """)
+        named = world.guard.read((shell.folder / "mailer").read_text().strip())
+        await world.call(named, proof=world.prove(named, mailer))
+
+    guarded(shell.folder / "hessra.db", use)
+    shell.play(f"""
+        $ hessra-agents inspect --token mailer | sed -n 2p
+        agent:desk:mailer, held by {mailer.public}, expires in ...
+        $ hessra-agents inspect --token mailer | grep -e known -e handed
+        known as agent:desk:mailer
+        not handed on
+        $ hessra-agents inspect --token two | grep handed
+        handed on at most 2 times
+        handed on only to ed25519/... or ed25519/...
+        $ hessra-agents status --ledger hessra.db | grep "^ *agent:desk"
+        agent:desk:mailer, held by ed25519/..., expires in ...
+        $ hessra-agents log search --subject agent:desk:mailer --ledger hessra.db | cut -f 5 | tail -n 1
+        agent:desk:mailer
+        $ hessra-agents revoke --subject agent:desk:mailr --ledger hessra.db --yes
+        nothing matched; subject agent:desk:mailr is revoked all the same, for all new calls (epoch 1)
+        2| hessra-agents: nothing on this ledger matches subject agent:desk:mailr
+        2| hessra-agents: hint: the names that this ledger has seen are agent:desk:mailer
+        [1]
+        $ hessra-agents revoke --subject agent:desk:mailer --ledger hessra.db --yes
+        subject agent:desk:mailer revoked; in force for all new calls (epoch 2)
+        2| hessra-agents: this ends 1 live capability with 1 holder's key and 0 open approval requests, ...
+        """)
+
+
+def test_a_budget_is_shown_with_what_is_left_of_it_by_whatever_capability(shell: Shell) -> None:
+    """The trust file says whose it is; without one the budget is not asked, and that is said."""
+
+    async def use(world: World) -> None:
+        world.authority.trust.save(shell.folder / "trust.json")
+        for name in ("first", "second"):
+            held = world.issue(*TWENTY[:1], limit(calls=3, budget="mails"))
+            await world.call(held)
+            (shell.folder / name).write_text(held.token)
+
+    guarded(shell.folder / "hessra.db", use)
+    shell.play("""
+        $ hessra-agents inspect --token first --trust trust.json --ledger hessra.db | sed -n 4p
+        1 of 3 calls left: budget mails: at most 3 calls
+        $ hessra-agents inspect --token first --ledger hessra.db | sed -n 4p
+        its budgets were not asked: give --trust FILE, a file that names the authority
+        $ hessra-agents inspect --token first | grep "^ *budget"
+        budget mails: at most 3 calls
+        $ hessra-agents limits --ledger hessra.db | cut -f 2-
+        budget mails: at most 3 calls...2...1
+        """)

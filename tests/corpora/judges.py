@@ -29,6 +29,8 @@ from hessra_agents.call.formats import path, url
 from hessra_agents.grants.clauses import Pattern
 from hessra_agents.grants.provenance import Selector
 from hessra_agents.tools.input_schema.input_schema import InputSchema
+from tests.support.bounded import Unbounded, bounded
+from tests.support.products import branches
 
 from .archives import CORPORA
 
@@ -252,7 +254,7 @@ def _granted(values: list[Any]) -> Iterator[Pattern]:
     ]
     constraints += [must.exact(value) for value in values[:3]]
     for constraint in constraints:
-        yield grant("t", x=constraint).branches(closed=True)
+        yield branches(grant("t", x=constraint), closed=True)
 
 
 def _admits(validator: Any, value: Any) -> bool:
@@ -319,6 +321,46 @@ def _expected(call: dict[str, dict[str, list[Any]]]) -> Call:
     return Call.of(name, {key: values[0] for key, values in arguments.items() if values and values[0] != ""})
 
 
+def function_schemas() -> Verdict:
+    """Put a bound on every argument of every function that the questions offer, and try calls around it."""
+    authority = Authority.ephemeral()
+    guard = Guard(authority.trust, audience="calls")
+    seen: Counter[str] = Counter()
+    contradictions: list[str] = []
+    unbounded: list[str] = []
+    functions = {json.dumps([one["name"], one["parameters"]]): one for one in _functions()}
+    for function in functions.values():
+        name = function["name"]
+        try:
+            made = bounded(name, function["parameters"])
+        except Unbounded as error:
+            unbounded.append(str(error))
+            continue
+        token = authority.issue("agent:q", made.grant, ttl=timedelta(minutes=5), audience="calls").token
+        seen["characters"] = max(seen["characters"], len(token))
+        for calls, expected in ((made.permitted, True), (made.refused, False)):
+            for arguments in calls:
+                seen[f"{expected}"] += 1
+                if _decided(guard, token, Call.of(name, arguments)) is not expected:
+                    contradictions.append(f"{name}: {arguments}")
+    named = f", {len(unbounded)} cannot be bounded: {', '.join(unbounded)}" if unbounded else ""
+    found = (
+        f"a bound on every argument of {len(functions) - len(unbounded):,} functions{named}; "
+        f"{seen['True']:,} calls within the bounds permitted, {seen['False']:,} that leave one refused; "
+        f"the largest token has {seen['characters']:,} characters"
+    )
+    held = "every argument can be bounded, and the bounds hold"
+    return Verdict(len(functions), held, found, [*contradictions, *unbounded])
+
+
+def _functions() -> Iterator[dict[str, Any]]:
+    for folder in ("bfcl_eval/data/BFCL_v4_", "bfcl_eval/data/multi_turn_func_doc/"):
+        for name, text in CORPORA["function-calls"].files(".json", folder):
+            rows = [] if name.endswith("format_sensitivity.json") else text.splitlines()
+            for row in map(json.loads, rows):
+                yield from [row] if "parameters" in row else row.get("function", ())
+
+
 def _decided(guard: Guard, token: str, call: Call) -> bool:
     try:
         guard.decide(token, call)
@@ -335,5 +377,6 @@ JUDGES: dict[str, Callable[[], Verdict]] = {
     "wycheproof-ed25519": signatures,
     "json-schema-test-suite": schemas,
     "function-calls": function_calls,
+    "function-calls: functions": function_schemas,
 }
-"""By the name of the corpus."""
+"""By the name of the corpus, and of what is judged in it if that is not all."""

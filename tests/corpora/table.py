@@ -23,7 +23,7 @@ def written(page: str, found: dict[str, Verdict]) -> str:
     """Return the page with the table of these verdicts."""
     lines = ["| corpus | cases | what must hold | contradictions | found |", "|---|---|---|---|---|"]
     for name, verdict in found.items():
-        corpus = CORPORA[name]
+        corpus = CORPORA[name.partition(":")[0]]
         lines.append(
             f"| [{name}]({corpus.source}) | {verdict.cases:,} | {verdict.held} "
             f"| {len(verdict.contradictions)} | {verdict.found} |"

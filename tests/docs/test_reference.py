@@ -17,7 +17,7 @@ def _page(name: str) -> str:
 
 def test_the_constraint_table_is_whole() -> None:
     """Every constraint is in the table, and nothing else is."""
-    public = {name for name in vars(must) if not name.startswith("_")}
+    public = {name for name in dir(must) if not name.startswith("_")}
     assert set(re.findall(r"`must\.(\w+)\(", _page("reference/constraints.md"))) == public
 
 

@@ -73,7 +73,7 @@ def targets_run() -> set[str]:
 
 
 def test_each_target_that_runs_exists() -> None:
-    assert {"check", "test", "soak", "interop", "real"} <= targets_run()
+    assert {"check", "test", "soak", "twins", "interop", "real"} <= targets_run()
     assert targets_run() - TARGETS == set()
 
 

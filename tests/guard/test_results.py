@@ -5,6 +5,8 @@ The guard is strict here: whatever it permits, the Datalog engine permits, too.
 
 from __future__ import annotations
 
+import csv
+import itertools
 import math
 import sys
 import threading
@@ -12,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
+from functools import partial, reduce
 from typing import Annotated, Any
 
 import jsonpath_rfc9535
@@ -35,11 +37,12 @@ from hessra_agents import (
 )
 from hessra_agents.call.canonical import MAX_VALUES
 from hessra_agents.grants.clauses import Source
-from hessra_agents.grants.constraints import Place
 from hessra_agents.grants.provenance import MAX_PATH, Selector
+from hessra_agents.grants.vocabulary.constraints import Place
 from hessra_agents.guard.session import MAX_KEPT, MAX_RESULT, MAX_RESULTS
-from hessra_agents.tokens.admission import MAX_SOURCES
+from hessra_agents.tokens.admission import MAX_EACH, MAX_SOURCES
 from tests.support import forge
+from tests.support.products import branches, patterns_of
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
@@ -470,7 +473,7 @@ async def test_it_joins_other_constraints(desk: Desk) -> None:
 async def test_of_an_empty_text_not_every_element_is_a_value() -> None:
     """A text has a length, too, and no elements: it is not taken for an empty list."""
     each = must.each(from_result("t", "$[*]"), empty=True)
-    (branch,) = grant("t", x=each).branches(closed=True)
+    (branch,) = branches(grant("t", x=each), closed=True)
     assert branch.failing(Call.of("t", {"x": ""}), lambda *_: True)
     assert branch.failing(Call.of("t", {"x": {}}), lambda *_: True)
     assert branch.failing(Call.of("t", {"x": ["a"] * 513}), lambda *_: True)
@@ -532,7 +535,7 @@ async def test_a_tool_may_bound_itself_by_earlier_results(desk: Desk) -> None:
 
 def seen(session: Session, value: str) -> bool:
     """Whether an argument could follow this text."""
-    (branch,) = grant("x", x=from_result("t", "$[*]")).branches(closed=True)
+    (branch,) = branches(grant("x", x=from_result("t", "$[*]")), closed=True)
     return not branch.failing(Call.of("x", {"x": value}), session.result_lookup())
 
 
@@ -622,15 +625,46 @@ async def test_what_can_be_read_once_is_not_read(desk: Desk) -> None:
     assert await box.call("mail", TO_SARAH) == "sent"
 
 
-@pytest.mark.parametrize(
-    "lazy", [lambda: (n for n in "ab"), lambda: map(str, "ab"), lambda: filter(None, "ab")]
-)
-async def test_a_tool_that_returns_what_has_not_run_has_failed(lazy: Callable[[], Any], desk: Desk) -> None:
+async def _asynchronous() -> AsyncIterator[str]:
+    yield "a"
+    yield "b"
+
+
+LAZY: dict[str, Callable[[], Any]] = {
+    "generator": lambda: (n for n in "ab"),
+    "async generator": _asynchronous,
+    "map": lambda: map(str, "ab"),
+    "filter": lambda: filter(None, "ab"),
+    "zip": lambda: zip("ab", "ab", strict=True),
+    "enumerate": lambda: enumerate("ab"),
+    "reversed": lambda: reversed("ab"),
+    "chain": lambda: itertools.chain("a", "b"),
+    "iterator of a dict": lambda: iter({"a": 1, "b": 2}.items()),
+    "csv": lambda: csv.reader(["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("through", ["a toolbox", "a guard, without a session"])
+@pytest.mark.parametrize("lazy", LAZY)
+async def test_a_tool_that_returns_what_has_not_run_has_failed(lazy: str, through: str, desk: Desk) -> None:
     """Its caller and the model would take it from each other."""
-    desk.answers = lazy()
+    desk.answers = LAZY[lazy]()
+    call = (
+        desk.box().call
+        if through == "a toolbox"
+        else partial(desk.call, desk.issue(grant("search_contacts")))
+    )
     with pytest.raises(TypeError, match="return a list, or write the tool as an async generator"):
-        await desk.box().call("search_contacts", {})
-    assert len(list(desk.answers)) == 2
+        await call("search_contacts", {})
+    left = [n async for n in desk.answers] if lazy == "async generator" else list(desk.answers)
+    assert len(left) == 2
+
+
+@pytest.mark.parametrize("view", [{"a": 1}.items(), {"a": 1}.keys(), {"a": 1}.values(), range(2)])
+async def test_what_can_be_read_again_is_a_result(view: Any, desk: Desk) -> None:
+    """Its caller may have it; a model is shown no more than its JSON form, if it has one."""
+    desk.answers = view
+    assert await desk.box().call("search_contacts", {}) is view
 
 
 # Selectors, as they are written and as they are read
@@ -827,7 +861,7 @@ async def test_a_token_asks_of_few_places(desk: Desk) -> None:
 async def test_every_element_is_asked_about_so_often(desk: Desk) -> None:
     """As with any test on every element of a list."""
     each = must.optional(must.each(from_result("search_contacts", "$[*].email")))
-    few, many = (dict.fromkeys(names, each) for names in ("abcd", "abcde"))  # 4 in 8 of 16 branches, 5 in 16
+    few, many = (dict.fromkeys(map(str, range(count)), each) for count in (MAX_EACH, MAX_EACH + 1))
     desk.issue(grant("mail", few))
     with pytest.raises(ValueError, match="tests on every element"):
         desk.issue(grant("mail", many))
@@ -874,8 +908,14 @@ async def test_a_schema_tells_a_model_what_is_followed(desk: Desk) -> None:
 
 def test_a_source_is_read_back_as_it_was_written(desk: Desk) -> None:
     """Through a token."""
-    (pattern,) = desk.box().capability.blocks[0].patterns
-    sources = [clause.equal for branch in pattern for clause in branch.clauses if clause.fact == "result_of"]
+    patterns = patterns_of(desk.box().capability.blocks[0])
+    sources = [
+        clause.equal
+        for pattern in patterns
+        for branch in pattern
+        for clause in branch.clauses
+        if clause.fact == "result_of"
+    ]
     text = '{"path":"$[*].email","where":{"name":"Sarah Baker"}}'
     assert sources == [Source("search_contacts", text)]
 

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -17,7 +18,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hessra_agents import Denied, KeyPair, Ledger, grant, must
+from hessra_agents import Call, Denied, KeyPair, Ledger, grant, must
+from hessra_agents.grants.grants import resource
 from hessra_agents.guard import telemetry as tracing
 from hessra_agents.ledger.model import DeniedCall
 from tests.support.world import ANA, EVE, MAIL, World
@@ -105,6 +107,18 @@ async def test_a_refused_call_is_one_span(world: World) -> None:
     assert one.attributes is not None
     assert one.attributes["hessra.verdict"] == "constraint"
     assert "hessra.subject" not in one.attributes
+
+
+async def test_a_resource_of_a_template_is_told_by_its_template(world: World) -> None:
+    """What stands for a variable is an argument, and no argument is told."""
+    made = world.issue(resource("crm://customers/{id}", id=must.matches("[0-9]{1,8}")))
+    for uri in ("crm://customers/17", "crm://customers/x"):
+        with suppress(Denied):
+            async with world.guard.permit(made, Call.of(uri, {}, kind="resource", operation="read")):
+                pass
+    assert [dict(one.attributes or {})["hessra.object"] for one in spans()] == [
+        "resource:crm://customers/{id}"
+    ] * 2
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 import sniffio
 
-from hessra_agents import Authority, Capability, Guard, KeyPair, Toolbox, grant, must
-from hessra_agents.guard.threads import MAX_WAITING
-from tests.support.ledgers import until
+from hessra_agents import Authority, Capability, Denied, Guard, KeyPair, Ledger, Toolbox, grant, limit, must
+from hessra_agents.grants.limits import Limit
+from hessra_agents.guard.threads import MAX_WAITING, ToolThreads
+from tests.support.ledgers import Store, until
 from tests.support.processes import PATIENCE
-from tests.support.world import World
+from tests.support.world import MAIL, World
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +32,8 @@ pytestmark = pytest.mark.anyio
 class Works(World):
     """A world whose tool ``work`` runs until its call is let go."""
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads=threads)
+    def __init__(self, threads: int, **options: Any) -> None:
+        super().__init__(threads=threads, **options)
         self.started: list[str] = []
         self.working = 0
         self.let_go = threading.Semaphore(0)
@@ -40,10 +49,11 @@ class Works(World):
                 self.working -= 1
             return who
 
-    def granted(self, name: str, **options: Any) -> Capability:
+    def granted(self, name: str, *conditions: Limit, **options: Any) -> Capability:
         return self.authority.issue(
             f"agent:{name}",
             grant("work", who=must.anything()),
+            *conditions,
             ttl=timedelta(minutes=10),
             audience="mail",
             **options,
@@ -152,6 +162,36 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_queue() -> Non
     assert done == world.started == ["first", "third"]
 
 
+async def test_a_call_that_is_cancelled_in_the_queue_has_used_nothing(tmp_path: Path) -> None:
+    """It takes from no limit, and is on no record."""
+    async with aclosing(Ledger.open(tmp_path / "hessra.db")) as ledger:
+        world = Works(threads=1, ledger=ledger)
+        ana = world.guard.toolbox(world.granted("ana", limit(calls=3, per=timedelta(minutes=1))))
+        world.let_go.release(2)
+        await work(ana, "first")
+        await work(ana, "second")
+        async with anyio.create_task_group() as group:
+            group.start_soon(work, ana, "third")
+            await until(lambda: world.working == 1)
+            async with anyio.create_task_group() as waiting:
+                for _ in range(5):
+                    waiting.start_soon(work, ana, "never")
+                await anyio.wait_all_tasks_blocked()
+                waiting.cancel_scope.cancel()
+            world.let_go.release(1)
+        with world.refuses("spent"):
+            await work(ana, "fourth")
+        world.now += 62
+        world.let_go.release(3)
+        for _ in range(3):
+            await work(ana, "later")
+    assert world.started == ["first", "second", "third", "later", "later", "later"]
+    records = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path).records()
+    outcomes = Counter(record.get("outcome", record.get("verdict")) for record in records)
+    assert (outcomes["permitted"], outcomes["done"]) == (6, 6)
+    assert outcomes["cancelled"] == outcomes["not_run"] == 0
+
+
 async def test_a_refused_call_gives_its_place_back() -> None:
     """Whatever refuses it, before the thread or in it."""
     world = Works(threads=1)
@@ -227,6 +267,66 @@ def test_several_event_loops_share_the_places() -> None:
     assert sorted(done) == ["0", "1", "2"]
 
 
+def in_threads(*programs: Callable[[], object]) -> None:
+    """Run programs at once, each in a thread; raise what any of them raises."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(programs)) as pool:
+            for one in [pool.submit(program) for program in programs]:
+                one.result(PATIENCE)
+    finally:
+        sys.setswitchinterval(before)
+
+
+async def verdicts(call: Callable[[], Awaitable[object]], times: int) -> list[str]:
+    """What came of so many calls."""
+    found = []
+    for _ in range(times):
+        try:
+            await call()
+            found.append("ran")
+        except Denied as denied:
+            found.append(str(denied.reason))
+    return found
+
+
+def test_the_trust_is_replaced_while_calls_run() -> None:
+    """Each call is decided by one trust or the other; what comes after the last one, by that."""
+    world = World()
+    trusts = [Authority.ephemeral().trust, world.guard.trust]
+    box, found = world.guard.toolbox(world.issue()), list[str]()
+    call = partial(box.call, "send_email", MAIL)
+
+    def replaces() -> None:
+        for number in range(400):
+            world.guard.trust = trusts[number % 2]
+
+    def calls() -> None:
+        found.extend(anyio.run(verdicts, call, 50))
+
+    in_threads(replaces, calls, calls, replaces)
+    assert set(found) <= {"ran", "bad_signature"}
+    assert len(world.ran) == found.count("ran")
+    for trust, verdict in zip(trusts, ("bad_signature", "ran"), strict=True):
+        world.guard.trust = trust
+        assert anyio.run(verdicts, call, 1) == [verdict]
+
+
+@pytest.mark.parametrize("amount", [1, 3])
+def test_threads_that_share_a_ledger_in_memory_use_a_budget_exactly_up(amount: int) -> None:
+    """Never more than it, and never less."""
+    world = World()
+    held = world.issue(
+        grant("pay", amount=must.at_most(3)), limit(sum_of="amount", at_most=100), limit(calls=90)
+    )
+    call = partial(world.guard.toolbox(held).call, "pay", {"amount": amount})
+    found: list[str] = []
+    in_threads(*[lambda: found.extend(anyio.run(verdicts, call, 16))] * 8)
+    assert Counter(found) == {"ran": min(90, 100 // amount), "spent": 128 - min(90, 100 // amount)}
+    assert len(world.ran) == found.count("ran")
+
+
 @pytest.mark.parametrize("threads", [0, -1, True, 2.0, "4"])
 def test_a_guard_has_a_thread(threads: Any) -> None:
     with pytest.raises(ValueError, match="at least one thread"):
@@ -290,3 +390,36 @@ def test_an_event_loop_that_ends_takes_no_thread_with_it_and_leaves_none_behind(
         coroutine.close()
     asyncio.run(call_again())
     assert world.started == ["eve"] * 4
+
+
+def test_a_call_that_the_garbage_collector_ends_waits_for_no_lock() -> None:
+    """It may end while its own thread asks for a place or gives one back: nobody would ever go on."""
+
+    class Collecting:
+        """An agent that has garbage collected when it is looked up, which is under the lock."""
+
+        def __hash__(self) -> int:
+            gc.collect(0)  # what was made just now: all that a large process has takes seconds
+            return 1
+
+    granted: list[bool] = []
+
+    async def inside() -> None:
+        threads = ToolThreads(1)
+        running = threads.request("desk")
+
+        def abandoned() -> None:
+            waiting = threads.request("desk").wait()
+            waiting.send(None)
+            cycle: list[Any] = [waiting]
+            cycle.append(cycle)  # so only the garbage collector ends it
+
+        abandoned()
+        place = threads.request(Collecting())
+        running.give_back()
+        granted.append(place.granted)
+
+    thread = threading.Thread(target=asyncio.run, args=(inside(),), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert granted == [True]

@@ -134,7 +134,7 @@ async def test_a_file_is_read_only_when_it_changed(file: Path, monkeypatch: pyte
 
 async def test_a_guard_does_not_begin_with_a_file_that_it_cannot_use(file: Path) -> None:
     world = World()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
         async with world.guard.follow_trust(file):
             raise AssertionError
     Trust().save(file)

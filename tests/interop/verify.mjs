@@ -26,7 +26,7 @@ async function main(paths) {
     const file = JSON.parse(readFileSync(path, 'utf8'));
     const kind = { calls, facts, capabilities, identities, contexts }[file.kind];
     where = kind ? file.kind : path;
-    if (file.format === 'hessra-agents vectors 1' && kind) kind(file);
+    if (/^hessra-agents vectors [12]$/.test(file.format) && kind) kind(file);
     else check('file', false, 'an unknown format or kind');
   }
   console.log(`${passed} passed, ${failed} failed`);
@@ -65,11 +65,23 @@ function calls(file) {
 
 function facts(file) {
   for (const one of file.cases) {
+    if (one.predicate) {
+      askedFact(one);
+      continue;
+    }
     const found = factsAt(new Reader(one.arguments).all(), one.key);
     for (const predicate of PRIMARY) {
       same(`${one.name}, ${predicate}`, found[predicate] ?? null, one.facts[predicate] ?? null);
     }
   }
+}
+
+// A fact that is stated where a token asks for it; those of shapes are judged in Python alone.
+function askedFact({ name, arguments: json, predicate, key, parameter, values }) {
+  if (!(predicate in ASKED) && !(predicate in FACTS)) return;
+  const found = factAsked(new Reader(json).all(), predicate, key, parameter);
+  const list = found === undefined ? null : valuesOf(predicate, found);
+  same(name, list && list.map((value) => (typeof value === 'bigint' ? String(value) : value)), values);
 }
 
 function capabilities(file) {
@@ -78,6 +90,9 @@ function capabilities(file) {
     const call = readCall(one);
     same(`${one.name}: digest`, call.digest, one.digest);
     for (const line of factLines(call)) {
+      check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
+    }
+    for (const line of askedLines(file.tokens[one.token], file.keys, call)) {
       check(`${one.name}: authorizer`, one.authorizer.includes(line), `lacks ${JSON.stringify(line)}`);
     }
     limits(file, one, call);
@@ -205,25 +220,36 @@ function fields(data) {
 
 // Limits: what the call takes of each, the name of its budget, and what the engine is told
 
-const KIND = /^(?:refund:)?(?:calls(?::([0-9]{1,8}))?|sum:(?:([0-9]{1,8}):)?(?![0-9]{1,8}:)(.+))$/su;
+const KIND = /^(?:refund:)?(?:calls(?::([0-9]{1,8}))?|sum(?:\/([1-9]))?:(?:([0-9]{1,8}):)?(?![0-9]{1,8}:)(.+))$/su;
 
 function limits(file, one, call) {
   const { ids, token, root } = file.tokens[one.token];
   const told = one.limits ?? [];
-  const said = told.map(({ handle, kind, most }) => `limit(${text(handle)}, ${text(kind)}, ${most});\n`);
-  same(`${one.name}: limits told`, one.authorizer.split('\nlimit(').length - 1, told.length);
+  const named = ({ budget, handle }) => (budget === undefined ? ['limit', handle] : ['budget', budget]);
+  const said = told.map((row) => {
+    const [fact, name] = named(row);
+    return `${fact}(${text(name)}, ${text(row.kind)}, ${row.most});\n`;
+  });
+  same(`${one.name}: limits told`, one.authorizer.split(/\n(?:limit|budget)\(/).length - 1, told.length);
   check(`${one.name}: limits`, one.authorizer.includes(said.join('')), 'the engine is told of others');
   if (!told.length) return;
   const read = biscuit.Biscuit.fromBase64(token, biscuitKey(file.keys[root].public));
-  for (const { block, handle, kind, amount, counter, most } of told) {
-    const name = digest('hessra-agents/limit/1', ids[block], hex(handle));
-    same(`${one.name}: counter`, name.toString('hex'), counter);
+  for (const row of told) {
+    const { block, kind, amount, counter, most } = row;
+    const [fact, label] = named(row);
     const source = read.getBlockSource(block);
-    check(`${one.name}: its block`, source.includes(`check if limit("${handle}", "${kind}", ${most})`), source);
-    const [, calls, spends, argument] = KIND.exec(kind);
+    check(`${one.name}: its block`, source.includes(`check if ${fact}("${label}", "${kind}", ${most})`), source);
+    const [, calls, places, spends, argument] = KIND.exec(kind);
     const window = calls ?? spends;
+    const counted = `${argument === undefined ? 'calls' : places ? `sum/${places}` : 'sum'}${window ? `:${window}` : ''}`;
+    const name =
+      fact === 'limit'
+        ? digest('hessra-agents/limit/1', ids[block], hex(label))
+        : digest('hessra-agents/budget/1', hex(file.trust.authorities[root]), label, counted);
+    same(`${one.name}: counter`, name.toString('hex'), counter);
     check(`${one.name}: window`, !window || (window[0] !== '0' && Number(window) <= 366 * 86400));
-    const found = argument === undefined ? '1' : factsAt(call.values, argument).arg_int?.[0];
+    const value = argument === undefined ? 1n : at(call.values, argument);
+    const found = String(fixed(value, Number(places ?? 0)));
     same(`${one.name}: amount`, String(amount), found);
   }
 }
@@ -530,9 +556,13 @@ class Reader {
 
 // Facts, but those of shapes: paths, URLs, addresses and commands are judged in Python alone
 
+function at(values, key) {
+  return key.startsWith('/') ? resolve(values, key) : values.get(key);
+}
+
 function factsAt(values, key) {
   if (key === '') return { arg_names: [sorted(values.keys())] };
-  const value = key.startsWith('/') ? resolve(values, key) : values.get(key);
+  const value = at(values, key);
   if (value === undefined) return {};
   const found = {};
   for (const [name, fact] of Object.entries(FACTS)) {
@@ -545,15 +575,43 @@ function factsAt(values, key) {
 function resolve(values, pointer) {
   let value = values;
   for (const step of pointer.slice(1).split('/')) {
-    if (value instanceof Map) value = value.get(step.replaceAll('~1', '/').replaceAll('~0', '~'));
-    else if (!Array.isArray(value)) return undefined;
-    else if (/^(?:0|[1-9][0-9]{0,5})$/.test(step)) value = value[Number(step)];
-    else if (/^(?:0|[1-9][0-9]{0,5}):$/.test(step)) {
-      const from = Number(step.slice(0, -1));
-      value = from <= value.length ? value.slice(from) : undefined;
-    } else return undefined;
+    if (step in SPREADS) value = spread(value instanceof Many ? value : [value], step);
+    else value = value instanceof Many ? ofEach(value, step) : one(value, step);
+    if (value === undefined) return undefined;
   }
   return value;
+}
+
+function one(value, step) {
+  if (step === '~w') return isText(value) && value.length <= 8192 && LINE.test(value) ? value.split(' ') : undefined;
+  if (value instanceof Map) return value.get(step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  if (!Array.isArray(value)) return undefined;
+  if (/^(?:0|[1-9][0-9]{0,5})$/.test(step)) return value[Number(step)];
+  if (!/^(?:0|[1-9][0-9]{0,5}):$/.test(step)) return undefined;
+  const from = Number(step.slice(0, -1));
+  return from <= value.length ? value.slice(from) : undefined;
+}
+
+// Many values: all elements of a list, or all names or values of an object, and what stands inside each.
+class Many extends Array {}
+const SPREADS = { '~*': Array.isArray, '~k': isMap, '~v': isMap };
+const LINE = /^[A-Za-z0-9_./:@+,=-]+(?: [A-Za-z0-9_./:@+,=-]+)*$/;
+
+function isMap(value) {
+  return value instanceof Map;
+}
+
+function spread(values, step) {
+  if (![...values].every(SPREADS[step])) return undefined;
+  const found = [...values].flatMap((each) => [...(step === '~k' ? each.keys() : each.values())]);
+  return found.length <= LIST ? Many.from(found) : undefined;
+}
+
+function ofEach(values, step) {
+  const name = step.replace(/~\?$/, '');
+  const kept = [...values].filter((each) => name === step || !isMap(each) || one(each, name) !== undefined);
+  const found = kept.map((each) => (name.endsWith(':') && Array.isArray(each) ? undefined : one(each, name)));
+  return found.includes(undefined) ? undefined : Many.from(found);
 }
 
 const isText = (value) => typeof value === 'string';
@@ -565,6 +623,44 @@ const length = (value) => BigInt(isText(value) ? [...value].length : value.lengt
 
 const each = (test, map = (value) => value) => (value) =>
   Array.isArray(value) && value.length <= LIST && value.every(test) ? sorted(value.map(map)) : undefined;
+
+// A number in units of 10 to the power of -places, rounded down and up: what its digits say, exactly.
+function inUnits(value, places) {
+  const [, sign, whole, fraction, exponent] = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:e([-+][0-9]+))?$/.exec(String(value)) ?? [];
+  if (whole === undefined || !['number', 'bigint'].includes(typeof value)) return undefined;
+  const digits = BigInt(sign + whole + (fraction ?? ''));
+  const shift = places + Number(exponent ?? 0) - (fraction ?? '').length;
+  if (shift > 19 || digits < -INT64 || digits >= INT64) return undefined;
+  const unit = 10n ** BigInt(Math.min(Math.abs(shift), 19));
+  const floor = (count) => count / unit - (count % unit < 0n ? 1n : 0n);
+  const [low, high] = shift >= 0 ? [digits * unit, digits * unit] : [floor(digits), -floor(-digits)];
+  return -INT64 <= low && high < INT64 ? [low, high] : undefined;
+}
+
+function fixed(value, places) {
+  const [low, high] = inUnits(value, places) ?? [];
+  return low === high ? low : undefined;
+}
+
+// Days since 1970-01-01.
+function day(value) {
+  const [, year, month, date] = (isText(value) && /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/u.exec(value)) || [];
+  if (year === undefined || year === '0000') return undefined;
+  const moment = new Date(0);
+  moment.setUTCFullYear(Number(year), Number(month) - 1, Number(date));
+  return moment.toISOString().startsWith(value) ? moment.getTime() / 86400000 : undefined;
+}
+
+// Unix seconds, rounded down and up.
+function instant(value) {
+  const clock = /^(.{10})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,9}))?(Z|(?!-00:00)[-+]([01][0-9]|2[0-3]):([0-5][0-9]))$/u;
+  const [, date, hour, minute, second, fraction, zone, hours, minutes] = (isText(value) && clock.exec(value)) || [];
+  const days = day(date);
+  if (days === undefined) return undefined;
+  const offset = (zone[0] === '-' ? -1 : 1) * (Number(hours ?? 0) * 3600 + Number(minutes ?? 0) * 60);
+  const low = days * 86400 + Number(hour) * 3600 + Number(minute) * 60 + Number(second) - offset;
+  return [String(low), String(low + (/[1-9]/.test(fraction ?? '') ? 1 : 0))];
+}
 
 const FACTS = {
   arg_str: (value) => (isText(value) ? value : undefined),
@@ -583,6 +679,101 @@ const FACTS = {
 };
 const PRIMARY = ['arg_names', ...Object.keys(FACTS)];
 
+// The least and the greatest of each value of a fact of the elements.
+const range = (fact, arity = 1) => (value, places) => {
+  if (!Array.isArray(value) || value.length > LIST) return undefined;
+  const rows = [...value].map((each) => fact(each, places));
+  if (rows.includes(undefined)) return undefined;
+  const columns = Array.from({ length: arity }, (_, index) => rows.map((row) => BigInt([row].flat()[index])));
+  const ends = columns.map((all) => [
+    all.reduce((a, b) => (a < b ? a : b), INT64 - 1n),
+    all.reduce((a, b) => (a > b ? a : b), -INT64),
+  ]);
+  return ends.flat().map(String);
+};
+const size = (value) => (isMap(value) ? BigInt(value.size) : undefined);
+const isScalar = (value) => !isMap(value) && !Array.isArray(value);
+
+// Facts that are stated only where a token asks for them; of many values only those of lists.
+const ASKED = {
+  arg_size: size,
+  arg_distinct: (value) =>
+    Array.isArray(value) && value.length <= LIST && new Set([...value].map(encode)).size === value.length || undefined,
+  arg_scalars: each(isScalar, encode),
+  arg_range: range((value) => (isInt(value) ? value : undefined)),
+  arg_len_range: range((value) => (hasLength(value) ? length(value) : undefined)),
+  arg_size_range: range(size),
+  arg_number_range: range(inUnits, 2),
+  arg_fixed_range: range(fixed),
+  arg_date_range: range(day),
+  arg_instant_range: range(instant, 2),
+  arg_number: (value, places) => inUnits(value, places)?.map(String),
+  arg_fixed: fixed,
+  arg_date: (value) => day(value)?.toString(),
+  arg_instant: instant,
+  arg_count: (value) => (value instanceof Many ? BigInt(value.length) : undefined),
+  arg_hex: (value) => (isText(value) && /^[0-9A-Fa-f]+$/u.test(value) ? value.toLowerCase() : undefined),
+  arg_host: (value) => (isText(value) && isHost(value) ? value.toLowerCase() : undefined),
+  arg_matches: matches,
+  arg_each_matches: (value, pattern) =>
+    Array.isArray(value) && value.length <= LIST && value.every((each) => matches(each, pattern)) ? [] : undefined,
+  arg_same: (value, other, values) => {
+    const found = at(values, other);
+    return found !== undefined && encode(value) === encode(found) ? [] : undefined;
+  },
+};
+const OF_MANY = ['arg_strs', 'arg_ints', 'arg_lens', 'arg_operands', 'arg_scalars', 'arg_count', 'arg_each_matches'];
+
+// Labels of ASCII letters, digits and inner hyphens; not punycode, and no number at the end.
+function isHost(value) {
+  const label = '(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+  const lower = /^[A-Za-z0-9.-]{1,253}$/u.test(value) ? value.toLowerCase() : '';
+  return new RegExp(`^${label}(?:\\.${label})*$`, 'u').test(lower) && !/(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/u.test(lower);
+}
+
+// A pattern means what it means as a regular expression.
+function matches(value, pattern) {
+  return isText(value) && new RegExp(`^${pattern}$`, 'u').test(value) ? [] : undefined;
+}
+
+// The facts that the blocks of a token ask for, and that are not stated of every place, as Datalog.
+function* askedLines(token, keys, { values }) {
+  if (!token.ids) return; // it is no token
+  let read;
+  try {
+    read = biscuit.Biscuit.fromBase64(token.token, biscuitKey(keys[token.root].public));
+  } catch {
+    return; // nobody reads it, so it asks for nothing
+  }
+  const source = token.ids.map((_, index) => read.getBlockSource(index)).join('');
+  for (const [, name, quoted, literal] of source.matchAll(/(arg_\w+)\("((?:[^"\\]|\\.)*)"(?:, ([0-9]|"(?:[^"\\]|\\.)*"))?/gsu)) {
+    const key = unquoted(quoted);
+    if (!(name in ASKED) && !key.split('/').some((step) => step in SPREADS || step === '~w')) continue;
+    const asked = /_(?:number|fixed|matches|same)/.test(name) ? [literal] : [];
+    const parameter = literal?.startsWith('"') ? unquoted(literal.slice(1, -1)) : Number(literal ?? 0);
+    const stated = factAsked(values, name, key, parameter);
+    if (stated === undefined) continue;
+    const list = valuesOf(name, stated).map((value) => term(name, value));
+    yield `${name}(${[text(key), ...asked, ...list].join(', ')});\n`;
+  }
+}
+
+function valuesOf(predicate, stated) {
+  return /_range$|_number$|_instant$|_matches$|_same$/.test(predicate) ? stated : [stated];
+}
+
+function unquoted(quoted) {
+  return quoted.replace(/\\(.)/gsu, '$1');
+}
+
+function factAsked(values, name, key, parameter) {
+  const value = at(values, key);
+  if (value === undefined) return undefined;
+  if (!(value instanceof Many)) return (ASKED[name] ?? FACTS[name])?.(value, parameter, values);
+  if (name === 'arg_fields') return value.every(isMap) ? sorted([...value].flatMap((each) => [...each.keys()])) : undefined;
+  return OF_MANY.includes(name) || name.endsWith('_range') ? (ASKED[name] ?? FACTS[name])?.(value, parameter) : undefined;
+}
+
 // Each element once, by code points (the bytes of UTF-8 sort alike) or by value; integers as text.
 function sorted(values) {
   const order = (a, b) => (isText(a) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : 1);
@@ -593,15 +784,17 @@ function sorted(values) {
 function factLines({ values }) {
   const lines = [];
   for (const key of ['', ...places(values)]) {
-    for (const [name, [value]] of Object.entries(factsAt(values, key))) {
-      lines.push(`${name}(${[...(key && [text(key)]), term(name, value)].flat().join(', ')});\n`);
+    for (const [name, stated] of Object.entries(factsAt(values, key))) {
+      const terms = stated.map((value) => term(name, value));
+      lines.push(`${name}(${[...(key && [text(key)]), ...terms].join(', ')});\n`);
     }
   }
   return lines;
 }
 
 function term(predicate, value) {
-  const whole = ['arg_int', 'arg_len', 'arg_ints', 'arg_lens'].includes(predicate);
+  const whole = ['arg_int', 'arg_len', 'arg_date', 'arg_instant', 'arg_ints', 'arg_lens'].includes(predicate);
+  if (typeof value === 'bigint' || /_(?:range|number|fixed)$/.test(predicate)) return String(value);
   const one = (element) => (whole ? element : text(element));
   if (Array.isArray(value)) return `{${value.map(one).join(', ') || ','}}`;
   if (predicate === 'arg_json') return `hex:${value}`;

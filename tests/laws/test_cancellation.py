@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from hessra_agents import Capability, Denied, KeyPair, Ledger, approved_by, grant, limit
+from hessra_agents import Call, Capability, Denied, KeyPair, Ledger, approved_by, grant, limit
 from hessra_agents.mcp.transport.stdio import ChildProcess
 from tests.support import clocks, processes
 from tests.support.ledgers import Store
@@ -55,7 +55,6 @@ class Shop(World):
             self.seen["ended"] += 1
             return "done"
 
-        @self.guard.tool(name="async")
         async def coroutine() -> str:
             self._begin()
             try:
@@ -76,6 +75,13 @@ class Shop(World):
             finally:
                 self.seen["ended"] += 1
 
+        self.coroutine: Callable[[], Awaitable[str]] = coroutine
+        self.tools: dict[str, Any] = {
+            "sync": sync,
+            "async": self.guard.add(coroutine, name="async"),
+            "generator": generator,
+        }
+
     def _begin(self) -> None:
         self.seen["began"] += 1
         self.began.set()
@@ -86,15 +92,32 @@ class Shop(World):
         await anyio.wait_all_tasks_blocked()
         self.go.set()
 
-    async def cancelled(self, capability: Capability, kind: str, at: int, way: str) -> tuple[bool, str]:
+    async def _called(self, capability: Capability, kind: str, through: str) -> Any:
+        """Make a call in one of the ways that there are."""
+        desk = self.guard.toolbox(capability)
+        if through == "bind":
+            bind: Any = desk.bind
+            bound = bind(self.tools[kind])()
+            return [item async for item in bound] if kind == "generator" else await bound
+        if through == "guard":
+            return await self.guard.call(capability.token, kind, {})
+        if through == "answer":
+            return await desk.answer({"type": "tool_use", "id": "1", "name": kind, "input": {}})
+        if through == "permit":
+            async with desk.permit(Call.of(kind, {})):
+                return await self.coroutine()
+        return await desk.call(kind, {})
+
+    async def cancelled(
+        self, capability: Capability, kind: str, at: int, way: str, through: str = "call"
+    ) -> tuple[bool, str]:
         """Make a call that is cancelled; return whether it waited so often, and what came of it."""
         self.seen.clear()
         self.began.clear()
         self.go.clear()
-        desk = self.guard.toolbox(capability)
         async with anyio.create_task_group() as group:
             group.start_soon(self.let_go)
-            reached, result = await cancelled_at(at, way, desk.call(kind, {}))
+            reached, result = await cancelled_at(at, way, self._called(capability, kind, through))
             # now, before anything else can go on
             began, ended = self.seen["began"], self.seen["ended"]
             group.cancel_scope.cancel()
@@ -116,14 +139,18 @@ class Shop(World):
         return bool(answer["is_error"])
 
 
+KINDS = ("sync", "async", "generator")
+THROUGH = [(one, kind) for one in ("call", "bind", "guard", "answer") for kind in KINDS]
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["sync", "async", "generator"])
-async def test_a_cancelled_call_has_not_run_or_it_counts(kind: str, way: str) -> None:
-    """Over a ledger in memory."""
+@pytest.mark.parametrize(("through", "kind"), [*THROUGH, ("permit", "async")])
+async def test_a_cancelled_call_has_not_run_or_it_counts(through: str, kind: str, way: str) -> None:
+    """Over a ledger in memory, whichever way the call is made."""
     shop, outcome = Shop(Ledger.memory()), ""
     for at in count():
         capability = shop.issue(grant(kind), limit(calls=1, refund=True))
-        reached, outcome = await shop.cancelled(capability, kind, at, way)
+        reached, outcome = await shop.cancelled(capability, kind, at, way, through)
         assert await shop.is_spent(capability, kind) == (outcome != "not run")
         if not reached:
             break
@@ -132,7 +159,7 @@ async def test_a_cancelled_call_has_not_run_or_it_counts(kind: str, way: str) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["sync", "async", "generator"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancelled_call_is_on_record_as_it_was(kind: str, way: str, tmp_path: Path) -> None:
     """Over a store: every call that ran has its outcome, and one that did not run gives back what it took."""
     expected: Counter[str] = Counter()

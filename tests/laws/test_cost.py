@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from hessra_agents import Authority, Call, Denied, Guard, Session, from_result, grant, must
 from hessra_agents.call.canonical import MAX_BYTES, MAX_DEPTH, MAX_VALUES
-from hessra_agents.call.facts import MAX_ELEMENTS, MAX_KEY, SIGNATURES
+from hessra_agents.call.facts import PARAMETERS, SIGNATURES
+from hessra_agents.call.places import MAX_ELEMENTS, MAX_KEY
 from hessra_agents.mcp.transport.messages import parse_upstream, read_message
 from hessra_agents.tools.provider_messages import answer_calls
 from hessra_agents.tools.results import ResultTooLargeError, result_text
@@ -38,11 +39,15 @@ CASES = settings(
 TOKEN, VALUES, MIB = 10, 20, 50
 """Milliseconds for a token, for `MAX_VALUES` values, and for a MiB."""
 
+ENGINE = 10
+"""Milliseconds that the Datalog engine adds with ``cross_check``: no unit counts them, a soak does."""
+
 SLOW = 3
 """How much slower the machine of a soak may be."""
 
 AUTHORITY = Authority.ephemeral()
 GUARD = Guard(AUTHORITY.trust, audience="here")
+CHECKING = Guard(AUTHORITY.trust, audience="here", cross_check=True)
 STORE = AUTHORITY.issue(
     "agent:eve", grant("store", value=must.anything()), ttl=timedelta(days=1), audience="here"
 )
@@ -74,11 +79,23 @@ Clause = tuple[str, str, str]
 """A predicate, a key in which ``{}`` becomes a number, and a test in which ``$`` is the first value."""
 
 TESTS = {
-    "str": ['$.starts_with("x")', '$.ends_with("x")', '{"x", "y"}.contains($)'],
+    "str": [
+        '$.starts_with("x")',
+        '$.contains("x")',
+        '!{"x", "y"}.contains($)',
+        '$.ends_with("x")',
+        '{"x", "y"}.contains($)',
+    ],
     "int": ["$ >= 1", "{1, 2, 3}.contains($)"],
     "strs": ['$.all($q -> $q.starts_with("/"))', '$.contains("x")', '!$.contains("x")'],
     "ints": ["$.all($q -> $q >= 0)", "$.contains(1)"],
 }
+LITERALS = {
+    "arg_same": '"value"',
+    "arg_matches": '"a{{0,4{0}00}}-?"',
+    "arg_each_matches": '"a{{0,4{0}00}}-?"',
+}
+"""The parameters of facts; of the others, a digit."""
 
 
 def token(clauses: list[Clause], branches: int, checks: int, each: int) -> str:
@@ -92,7 +109,9 @@ def token(clauses: list[Clause], branches: int, checks: int, each: int) -> str:
             for predicate, key, test in clauses * each:
                 number = next(names)
                 values = [f"$v{number}_{index}" for index in range(len(SIGNATURES[predicate]))]
-                parts.append(f'{predicate}("{key.format(number)}", {", ".join(values)})')
+                literal = LITERALS.get(predicate, "{0}").format(number % 10)
+                terms = [literal] * (predicate in PARAMETERS) + values
+                parts.append(f'{predicate}("{key.format(number)}", {", ".join(terms)})')
                 if test:
                     tests.append(re.sub(r"\$(?=[. )])", values[0], test))
             alternatives.append(", ".join([*parts, *tests]))
@@ -111,13 +130,24 @@ KEYS = [
     "/value" + "/0" * (MAX_DEPTH - 1),
     "/value" + "/0:" * (MAX_DEPTH - 1),
     "/value/" + "x" * (MAX_KEY - 20) + "{}",
+    "/value/~*",
+    "/value/~*/a",
+    "/value/~*/{}~?",
+    "/value/~*/{}",
+    "/value/~*/~*",
+    "/value/~*/~v",
+    "/value/~*/~v/{}~?",
+    "/value/~*/~k",
+    "/value/~*" + "/0" * (MAX_DEPTH - 2),
+    "/value/~w/{}",
+    "/value/~*/~w/{}",
 ]
 clauses = st.lists(
     st.sampled_from(PREDICATES).flatmap(
         lambda name: st.tuples(
             st.just(name),
             st.sampled_from(KEYS),
-            st.sampled_from(["", *TESTS.get(SIGNATURES[name][0], [])]),
+            st.sampled_from(["", *[test for kind in SIGNATURES[name][:1] for test in TESTS.get(kind, [])]]),
         )
     ),
     min_size=1,
@@ -143,14 +173,29 @@ ELEMENTS: dict[str, Any] = {
     "members": {"a": 0},
     "lists": [],
     "deep": nested(MAX_DEPTH - 4, 0),
+    "dates": "2026-12-24",
+    "moments": "2026-12-24T10:00:00.123456789-01:00",
     "URLs": "https://a.b/" + "x/" * 1000,
     "encoded URLs": "https://a.b/" + "%C3%A9" * 330,
     "paths": "/" + "x/" * 1000 + "x",
     "paths of other letters": "/" + "é/" * 650 + "x",
     "encoded paths": "/" + "%C3%A9" * 330,
     "paths of compatible letters": "/" + "\ufdfa" * 600,
+    "relative paths": "é/" * 650 + "x",
+    "encoded relative paths": "%C3%A9" * 330,
+    "compatible relative paths": "\ufdfa" * 600,
+    "URLs of numbers": "https://[2001:db8::1]/" + "x/" * 1000,
     "addresses": "a@" + "b." * 120 + "com",
     "quotes": '"' * 2000,
+    "runs": "a" * 4000,
+    "hosts": "a." * 120 + "com",
+    "rows": {"a": 0, "b": "x", "c": [0], "d": {"a": 0}},
+    "wide": {f"{index}": 0 for index in range(400)},
+    "very wide": {f"{index}": 0 for index in range(MAX_VALUES - 9)},
+    "lists of lists": [[0] * 25],
+    "mixed": [{"a": 0}, [0], [0, 1]],
+    "lines": "a " * 4000 + "a",
+    "long lines": "x" * 8192,
     "commas": "," * 2000,
 }
 
@@ -180,14 +225,47 @@ BOMB: Clause = ("arg_str", "/value" + "/0:" * 20, "")
 @example([("arg_str", KEYS[6], "")], 4, 1, 100, "deep", 1)
 @example([SLICES], 1, 3, 90, "URLs", MAX_ELEMENTS)
 @example([("arg_paths", "/value/{}:", "")], 1, 4, 100, "encoded paths", MAX_ELEMENTS)
+@example([("arg_paths", "/value/{}:", "")], 1, 4, 100, "paths of compatible letters", MAX_ELEMENTS)
+@example([("arg_parents", "/value/{}:", "")], 1, 4, 100, "encoded paths", MAX_ELEMENTS)
+@example([("arg_relpaths", "/value/{}:", "")], 1, 4, 100, "relative paths", MAX_ELEMENTS)
+@example([("arg_relpaths", "/value/{}:", "")], 1, 4, 100, "encoded relative paths", MAX_ELEMENTS)
+@example([("arg_relpaths", "/value/{}:", "")], 1, 4, 100, "compatible relative paths", MAX_ELEMENTS)
+@example([("arg_ip_urls", "/value/{}:", "")], 1, 4, 100, "URLs of numbers", MAX_ELEMENTS)
 @example([("arg_json", "/value/{}:", "")], 1, 4, 100, "numbers", MAX_VALUES)
 @example([("arg_json", "/value/{}:", "")], 1, 4, 100, "members", MAX_VALUES)
 @example([("arg_argv", "/value/{}:", "")], 1, 4, 100, "strings", MAX_VALUES)
 @example([("arg_ints", "/value/{}:", "")], 1, 4, 100, "integers", MAX_ELEMENTS)
 @example([("arg_emails", "/value/{}:", "")], 1, 4, 90, "addresses", MAX_ELEMENTS)
+@example([("arg_matches", "/value/{}", "")], 1, 4, 110, "runs", MAX_ELEMENTS)
+@example([("arg_each_matches", "/value/{}:", "")], 1, 4, 110, "runs", MAX_ELEMENTS)
+@example([("arg_same", "/value/{}:", "")], 1, 4, 110, "members", MAX_ELEMENTS)
+@example([("arg_host", "/value/{}", "")], 1, 4, 110, "hosts", MAX_ELEMENTS)
+@example([("arg_hex", "/value/{}", "")], 1, 4, 110, "runs", MAX_ELEMENTS)
+@example([("arg_number", "/value/{}", "$ >= 1")], 1, 4, 110, "numbers", MAX_ELEMENTS)
+@example([("arg_fixed", "value", "$ >= 1")], 1, 4, 110, "large integers", 1)
+@example([("arg_instant", "/value/{}", "")], 1, 4, 110, "moments", MAX_ELEMENTS)
+@example([("arg_date", "/value/{}", "")], 1, 4, 110, "dates", MAX_ELEMENTS)
+@example([("arg_fields", "/value/~*", "")], 4, 4, 30, "wide", MAX_ELEMENTS)
+@example([("arg_fields", "/value/~*/{}~?", "")], 4, 1, 30, "wide", MAX_ELEMENTS)
+@example([("arg_count", "/value/~*/{}~?", "")], 1, 4, 70, "very wide", 1)
+@example([("arg_count", "/value/~*/{}~?", "")], 1, 4, 70, "members", MAX_ELEMENTS)
+@example([("arg_count", "/value/~*/a", ""), ("arg_range", "/value/~*/a", "")], 1, 4, 50, "rows", MAX_ELEMENTS)
+@example([("arg_scalars", "/value/~*/a", "")], 1, 4, 70, "rows", MAX_ELEMENTS)
+@example([("arg_len_range", "/value/~*/c/~*", "")], 1, 4, 70, "rows", MAX_ELEMENTS)
+@example([("arg_strs", "/value/~*/~k", "")], 1, 4, 70, "members", MAX_ELEMENTS)
+@example([("arg_count", "/value/~*/{}", "")], 1, 4, 70, "lists of lists", MAX_ELEMENTS)
+@example([("arg_count", "/value/~*/{}~?", "")], 1, 4, 70, "mixed", 170)
+@example([("arg_str", "/value/0/~w/{}", "")], 1, 4, 70, "lines", 120)
+@example([("arg_strs", "/value/~*/~w/{}", "")], 1, 4, 70, "lines", 120)
+@example([("arg_strs", "/value/~*/~w/0", "")], 1, 4, 70, "long lines", 120)
+@example([("arg_distinct", "/value/{}:", "")], 1, 4, 70, "members", MAX_ELEMENTS)
+@example([("arg_distinct", "value", "")], 1, 4, 70, "members", MAX_ELEMENTS)
+@example([("arg_strs", "/value/~*/~*", '$.all($q -> $q.starts_with("/"))')], 1, 1, 30, "lists of lists", 20)
 @example([("arg_len", "value", "$ >= 1000")], 5, 1, 110, "integers", 1)
 @example([("arg_len", "other{}", "")], 1, 4, 110, "integers", 1)
 @example([("arg_len", "other{}", "")], 4, 1, 110, "integers", 1)
+@example([("arg_strs", "/value/0:", "")], 6, 1, 30, "encoded paths", 1)
+@example([("arg_lens", "value", "")], 1, 4, 30, "URLs", 1)
 def test_a_decision_is_bounded(
     asked: list[Clause], branches: int, checks: int, each: int, element: str, number: int
 ) -> None:
@@ -197,10 +275,60 @@ def test_a_decision_is_bounded(
     with suppress(ValueError):  # the library does not build it
         made = token(asked, branches, checks, each)
         spelling = " " * (next(NARROWED) % 9 + 1)  # so that nothing is read that was read before
-        costs_at_most(
-            allowed(size, values_in(arguments)),
-            lambda: GUARD.decide(spelling + made, Call.of("store", arguments)),
-        )
+
+        def decide(guard: Guard) -> None:
+            with suppress(Denied):
+                guard.decide(spelling + made, Call.of("store", arguments))
+
+        most = allowed(size, values_in(arguments))
+        costs_at_most(most, lambda: decide(GUARD))
+        if SOAK:
+            assert timed(lambda: decide(CHECKING)) <= SLOW * (most + ENGINE)
+
+
+async def call(made: str, arguments: dict[str, Any]) -> None:
+    await GUARD.call(made, "store", arguments)
+
+
+async def permit(made: str, arguments: dict[str, Any]) -> None:
+    async with GUARD.permit(made, Call.of("store", arguments)):
+        pass
+
+
+@pytest.mark.parametrize("way", [call, permit])
+@pytest.mark.parametrize("element", ["strings", "URLs", "deep", "members"])
+def test_a_call_is_bounded_as_its_decision_is(element: str, way: Callable[..., Any]) -> None:
+    """Refused, with all that the refusal says; the guard has no such tool, or no such argument."""
+    arguments = {"value": many(ELEMENTS[element], MAX_VALUES)}
+    size = len(Call.of("store", arguments).canonical_json)
+    made = " " * 13 + token([("arg_paths", "/value/{}:", ""), BOMB], 1, 4, 30)
+    costs_at_most(
+        allowed(size, values_in(arguments)) + TOKEN,  # the event loop as well
+        lambda: anyio.run(way, made, arguments),
+    )
+
+
+@pytest.mark.parametrize("follows", [from_result("read", "$"), must.each(from_result("read", "$"))])
+@pytest.mark.parametrize("element", ["integers", "strings", "members", "deep"])
+@pytest.mark.parametrize("number", [MAX_ELEMENTS, MAX_VALUES])
+def test_a_list_that_follows_no_result_is_bounded(follows: Any, element: str, number: int) -> None:
+    """It is hashed once, and no further than the session has results."""
+    arguments = {"value": many(ELEMENTS[element], number)}
+    call, session = Call.of("store", arguments), Session()
+    session.record_result("read", ["x"])
+    narrowed = STORE.attenuate(grant("store", value=follows))
+    costs_at_most(
+        allowed(len(call.canonical_json), values_in(arguments)),
+        lambda: GUARD.decide(" " * 12 + narrowed.token, Call.of("store", arguments), session=session),
+    )
+
+
+def test_approvals_are_counted_before_one_is_read() -> None:
+    """However many there are, and whatever they are."""
+    many_texts = ["x" * 1000] * 20_000
+    costs_at_most(TOKEN, lambda: GUARD.decide(STORE, Call.of("store", {"value": 1}), approvals=many_texts))
+    with pytest.raises(Denied, match="more than 16 approvals"):
+        GUARD.decide(STORE, Call.of("store", {"value": 1}), approvals=many_texts)
 
 
 # Arguments as text

@@ -13,14 +13,17 @@ import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 
 import pytest
 
 from hessra_agents import Approval, Call, Capability, Denied, KeyPair, Reason, Session
 from hessra_agents.call.canonical import encode, to_json, to_json_fast
+from hessra_agents.call.places import find
 from hessra_agents.grants.clauses import Results
 from hessra_agents.grants.labels import label_means
+from hessra_agents.grants.limits import Limit
 from hessra_agents.tokens.admission import APPROVED, HOLDER
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.statements import PROOF_WINDOW, Proof
@@ -131,7 +134,7 @@ def more_than_the_engine(capability: Capability, call: Call, known: Told, reason
     if reason is Reason.WRONG_AUDIENCE:  # the issuer must name the guard, and what it requires
         return "anchor" not in first or (known.require and not known.designations.keys() <= first)
     if reason is Reason.UNNAMED_ARGUMENT:  # a first block without patterns leaves no arguments
-        return not capability.blocks[0].patterns and bool(call.values)
+        return capability.blocks[0].objects is None and bool(call.values)
     if reason in (Reason.NOT_APPROVED, Reason.WRONG_CALL, Reason.EXPIRED):  # one bad approval ends the call
         return len(good(capability, call, known)) < len(known.approvals)
     return False
@@ -163,12 +166,12 @@ def engine(capability: Capability, call: Call, known: Told) -> bool:
             now=start if start <= known.now + PROOF_WINDOW else known.now,
             audience="here",
             designations=earned,
-            patterns=[pattern for block in capability.blocks for pattern in block.patterns],
+            patterns=capability.asked(call.resource),
             limits=[
-                (handle, one.spelling, one.at_most)
+                (one.predicate, handle, one.spelling, one.at_most)
                 for block in capability.blocks
                 for handle, one in block.limits
-                if countable(one.argument, call)
+                if countable(one, call)
             ],
             results=known.results,
             clear=[one for block in capability.blocks for one, _ in block.clear if unseen(one, known.labels)],
@@ -183,12 +186,17 @@ def unseen(pattern: str, labels: frozenset[str] | None) -> bool:
     return labels is not None and not any(label_means(pattern, one) for one in labels)
 
 
-def countable(argument: str | None, call: Call) -> bool:
-    """Whether something of this call can be added up: 1, or an integer that is not negative."""
-    if argument is None:
+def countable(one: Limit, call: Call) -> bool:
+    """Whether something of this call can be added up: 1, or a number of so many places, not negative."""
+    if one.argument is None:
         return True
-    (amount,) = call.fact("arg_int", argument) or (-1,)
-    return isinstance(amount, int) and amount >= 0
+    value = call.values.get(one.argument)
+    if one.argument[0] == "/":
+        value, _ = find(call.values, one.argument)
+    if type(value) not in (int, float):
+        return False
+    amount = Decimal(repr(value)) * 10**one.places
+    return bool(0 <= amount < 2**63 and amount == int(amount))
 
 
 def decided(seed: int) -> Counter[Reason | None]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hessra_agents import Call, Capability, Denied, KeyPair, Session, clear_of, from_result, grant, must
 from hessra_agents.grants.clauses import Results
 from hessra_agents.grants.conditions import Condition
-from hessra_agents.grants.constraints import Constraint
 from hessra_agents.grants.exposure import NoExposure
 from hessra_agents.grants.labels import label_means
+from hessra_agents.grants.vocabulary.constraints import Constraint
 from hessra_agents.tokens.engine import authorize
 from hessra_agents.tokens.issue import issue
 from hessra_agents.verify.verifier import verify
@@ -80,7 +80,7 @@ def engine(capability: Capability, call: Call, results: Results, labels: tuple[s
     clear = [
         one for one in asked if labels is not None and not any(label_means(one, seen) for seen in labels)
     ]
-    patterns = [pattern for block in capability.blocks for pattern in block.patterns]
+    patterns = capability.about(call.resource)
     told: Any = {"now": NOW, "audience": "here", "designations": (), "patterns": patterns}
     try:
         authorize(capability.biscuit, call, **told, results=results, clear=clear)

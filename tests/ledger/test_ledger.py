@@ -253,7 +253,7 @@ def test_a_file_whose_tables_were_altered_is_refused(path: Path, statement: str)
 def test_a_file_of_a_newer_version_or_of_other_migrations_is_refused(path: Path) -> None:
     altered(path, "pragma user_version = 99")
     refused(path, "newer version")
-    altered(path, "pragma user_version = 2")
+    altered(path, "pragma user_version = 3")
     opens(path)
     altered(path, "update migration set checksum = 'x'")
     refused(path, "other migrations")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,25 @@ async def test_so_much_in_all_and_no_more(store: Store) -> None:
     await pay(world, held, 0)
     with world.refuses("spent", "0 left"):
         await pay(world, held, 1)
+
+
+@everywhere
+async def test_so_many_cents_and_no_more(store: Store) -> None:
+    """The ledger counts units; people read decimals."""
+    world = store.world()
+    amount = grant("store", value=must.number(low=0, high=500))
+    held = world.issue(amount, limit(sum_of="value", at_most=Decimal("10.00")), ttl=HOUR)
+    for _ in range(3):
+        await world.call(held, "store", {"value": 0.1})
+    with world.refuses("spent", "sum of value at most 10.00, 9.70 left"):
+        await world.call(held, "store", {"value": 9.71})
+    with world.refuses("constraint"):
+        await world.call(held, "store", {"value": 0.001})
+    await world.call(held, "store", {"value": 9.7})
+    with world.refuses("spent", "0.00 left"):
+        await world.call(held, "store", {"value": 0.01})
+    (use,) = (await world.ledger.status(held)).limits
+    assert (use.used, use.places, use.written(use.left)) == (1000, 2, "0.00")
 
 
 @everywhere

@@ -78,7 +78,8 @@ def test_a_charge_says_which_limit_it_was() -> None:
     permit = world.guard.decide(world.issue(limit(calls=3)), Call.of("send_email", MAIL))
     body, _ = records.permit_record(permit, new_operation_id(), keep_arguments=False)
     (charge,) = json.loads(body)["charges"]
-    assert (charge["limit"], charge["at_most"], charge["window"]) == ("at most 3 calls", 3, 0)
+    said = tuple(charge[name] for name in ("limit", "at_most", "window", "places"))
+    assert said == ("at most 3 calls", 3, 0, 0)
     assert encode(parse(body)) == body
 
 

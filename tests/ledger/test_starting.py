@@ -75,22 +75,59 @@ def asked(dsn: str, work: Callable[[Any], Any]) -> Any:
     return asyncio.run(inside())
 
 
+async def waiting_for_a_lock(db: Any, guards: int) -> None:
+    """Wait until that many guards have waited for longer than a statement may take while callers wait."""
+    waits = f"wait_event = 'advisory' and now() - query_start > '{STATEMENT + 0.1} s'"
+    text = f"select count(*) from pg_stat_activity where datname = current_database() and {waits}"
+    end = time.monotonic() + PATIENCE
+    while await db.fetchval(text) < guards:
+        assert time.monotonic() < end, "they do not wait"
+        await asyncio.sleep(0.01)
+
+
+LOCK = lock_number(b"hessra")
+
+
 def test_guards_that_start_together_wait_for_the_one_that_makes_the_tables(dsn: str) -> None:
-    """However long that takes: longer than a statement may take while callers wait."""
+    """However long that takes; if it then has made none, one after the other tries it."""
 
     async def hold(db: Any) -> list[str]:
-        await db.execute("select pg_advisory_lock($1)", lock_number(b"hessra"))
+        await db.execute("select pg_advisory_lock($1)", LOCK)
         ended = at_once(dsn, guards=4)
-        waits = f"wait_event = 'advisory' and now() - query_start > '{STATEMENT + 0.1} s'"
-        text = f"select count(*) from pg_stat_activity where datname = current_database() and {waits}"
-        end = time.monotonic() + PATIENCE
-        while await db.fetchval(text) < 4:
-            assert time.monotonic() < end, "they do not wait"
-            await asyncio.sleep(0.01)
+        await waiting_for_a_lock(db, 4)
         await db.execute("select pg_advisory_unlock_all()")
         return await asyncio.to_thread(ended)
 
     assert asked(dsn, hold) == []
+
+
+def test_guards_wait_for_the_tables_all_together_and_not_one_by_one(postgres: Server, dsn: str) -> None:
+    """So over a slow network the last of many begins as soon as the second."""
+    made = postgres.fresh()
+    assert not at_once(made, guards=1)()
+
+    async def hold(db: Any) -> list[str]:
+        await db.execute("select pg_advisory_lock($1)", LOCK)
+        ended = at_once(dsn)
+        await waiting_for_a_lock(db, GUARDS)
+        await asyncio.to_thread(postgres.restored, made, into=dsn)
+        await db.execute("select pg_advisory_lock_shared($1)", LOCK)  # with this, nobody has the lock alone
+        await db.execute("select pg_advisory_unlock($1)", LOCK)
+        return await asyncio.to_thread(ended)
+
+    assert asked(dsn, hold) == []
+
+
+@pytest.mark.parametrize(("is_there", "turns"), [(False, 32), (True, 18)])
+async def test_to_open_a_ledger_waits_a_few_times_for_its_server(
+    postgres: Server, dsn: str, tmp_path: Path, is_there: bool, turns: int
+) -> None:
+    """The length of a start over a slow network is so many times its latency."""
+    if is_there:
+        assert not at_once(dsn, guards=1)()
+    with Pipe(postgres.port) as wire:
+        await opened_ledger(dsn.replace(f":{postgres.port}/", f":{wire.port}/"), state_dir=tmp_path).aclose()
+        assert 10 < wire.turns <= turns
 
 
 def test_a_guard_waits_for_nobody_where_the_tables_are_there(dsn: str) -> None:
@@ -98,7 +135,7 @@ def test_a_guard_waits_for_nobody_where_the_tables_are_there(dsn: str) -> None:
     assert not at_once(dsn, guards=1)()
 
     async def hold(db: Any) -> list[str]:
-        await db.execute("select pg_advisory_lock($1)", lock_number(b"hessra"))
+        await db.execute("select pg_advisory_lock($1)", LOCK)
         return await asyncio.to_thread(at_once(dsn))
 
     assert asked(dsn, hold) == []
@@ -230,6 +267,17 @@ async def test_calls_that_come_together_open_a_ledger_once(tmp_path: Path) -> No
                 group.start_soon(world.call, held)
         assert len(world.ran) == 20
         assert [one.name for one in (tmp_path / "hessra.db.log").iterdir()] == ["0"]
+
+
+async def test_guards_that_start_together_on_a_new_file_open_it_all(tmp_path: Path) -> None:
+    """One makes the tables, and the others wait for it."""
+    ledgers = [Ledger.open(tmp_path / "hessra.db") for _ in range(12)]
+    async with anyio.create_task_group() as group:
+        for ledger in ledgers:
+            group.start_soon(ledger.start)
+    assert all(ledger.opened for ledger in ledgers)
+    for ledger in ledgers:
+        await ledger.aclose()
 
 
 def test_a_ledger_that_cannot_be_is_refused_at_once() -> None:

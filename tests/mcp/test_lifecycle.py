@@ -20,12 +20,14 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from anyio.abc import SocketStream
 
 from hessra_agents import Authority, grant, limit, must
 from hessra_agents.cli.inputs import http_headers, server_url
 from hessra_agents.cli.terminal import UsageError
+from hessra_agents.mcp.transport import http_server, stdio
 from tests.support.clocks import backend
-from tests.support.http_world import JSON, HttpWorld, request, said, served
+from tests.support.http_world import JSON, HttpWorld, answering, http, request, said, served
 from tests.support.ledgers import Store
 from tests.support.ledgers import until as waited
 from tests.support.processes import PATIENCE, children, until
@@ -183,17 +185,70 @@ async def test_a_signal_ends_the_http_form_in_front_of_a_command(desk: Desk, num
     assert desk.outcomes() == ["cancelled"]
 
 
-async def test_a_signal_ends_the_http_form_in_front_of_a_server(desk: Desk) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_http_form_in_front_of_a_server(desk: Desk, number: signal.Signals) -> None:
     files = HttpWorld()
     async with served(files.bare.streamable_http_app()) as upstream:
         with desk.started(desk.proxy("--listen", "127.0.0.1:0", "--upstream", upstream)) as process:
             url = url_of(process)
             async with busy(url, "wait") as told:
                 await files.started.wait()
-                said = await anyio.to_thread.run_sync(ended, process, signal.SIGTERM)
+                said = await anyio.to_thread.run_sync(ended, process, number)
     assert "Traceback" not in said
     assert [one["error"]["message"] for one in told if isinstance(one, dict)] == ["the proxy is ending"]
     assert desk.outcomes() == ["cancelled"]
+
+
+async def test_a_signal_ends_the_http_form_though_its_server_answers_nothing(desk: Desk) -> None:
+    """Neither the call, nor that it is cancelled, nor that its session is deleted."""
+    told: list[str] = []
+    got = {method: anyio.Event() for method in ("tools/call", "notifications/cancelled", "DELETE")}
+
+    async def talk(stream: SocketStream, data: bytes) -> None:
+        head, _, body = data.partition(b"\r\n\r\n")
+        method = json.loads(body)["method"] if body else head.split()[0].decode()
+        if method in got:
+            got[method].set()
+            await anyio.sleep_forever()
+        results = {"tools/list": {"tools": [{"name": "wait", "inputSchema": {"type": "object"}}]}}
+        found = {"jsonrpc": "2.0", "id": json.loads(body).get("id"), "result": results.get(method, {})}
+        await stream.send(http(json.dumps(found).encode(), more="mcp-session-id: s\r\n"))
+
+    async with answering(talk) as upstream:
+        with desk.started(desk.proxy("--listen", "127.0.0.1:0", "--upstream", upstream)) as process:
+            url = url_of(process)
+            headers = {**JSON, "mcp-session-id": "s"}
+            cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+            async with httpx2.AsyncClient(timeout=PATIENCE) as client, anyio.create_task_group() as group:
+
+                async def ask(verb: str, message: dict[str, Any] | None = None) -> None:
+                    answer = await client.request(verb, url, json=message, headers=headers)
+                    told.append(said(answer)["error"]["message"])
+
+                call = request("tools/call", {"name": "wait", "arguments": {}})
+                group.start_soon(ask, "POST", call)
+                await got["tools/call"].wait()
+                group.start_soon(ask, "POST", cancel)
+                await got["notifications/cancelled"].wait()
+                group.start_soon(ask, "DELETE")
+                await got["DELETE"].wait()
+                words = await anyio.to_thread.run_sync(ended, process, signal.SIGTERM)
+    assert "Traceback" not in words
+    assert sorted(told) == ["the proxy is ending", "the proxy is ending", "the request was cancelled"]
+    assert desk.outcomes() == ["cancelled"]
+
+
+def test_the_seconds_that_others_get_when_it_ends_are_five_at_most() -> None:
+    """A client takes the end of its answer; a command gets two signals and is heard; the ledger follows."""
+    command = 2 * stdio._STOPS + stdio._LAST_WORDS
+    forms = {
+        "stdio": command,
+        "HTTP in front of a command": http_server.ENDING_SECONDS + command,
+        "HTTP in front of a server": http_server.ENDING_SECONDS,
+    }
+    assert max(forms.values()) <= 5
+    page = " ".join((ROOT / "docs/guides/mcp.md").read_text().split())
+    assert "each form within 5 seconds" in page
 
 
 @pytest.mark.parametrize("form", ["stdio", "http"])

@@ -10,11 +10,15 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import SocketStream
 
 from hessra_agents import Denied, Ledger, grant, must
+from hessra_agents.call.canonical import MAX_BYTES, MAX_VALUES
 from hessra_agents.mcp import Pins, RequestAuthorizer
 from hessra_agents.mcp.authorization.catalog import ToolCatalog
+from hessra_agents.mcp.proxy.http_upstream import proxy_http
 from tests.support.clocks import time_flies
+from tests.support.http_world import ENVELOPE, answering, http, posted, request
 from tests.support.ledgers import Store
 from tests.support.scripted_mcp import ECHO, RAN, before, listing, result, script
 from tests.support.world import World
@@ -42,6 +46,8 @@ ODD_ANSWERS = {
     "an id with a fraction": '{"jsonrpc":"2.0","id":$ID.0,"result":{"n":1}}',
     "an error that is null": '{"jsonrpc":"2.0","id":$ID,"result":{"n":1},"error":null}',
     "NaN": '{"jsonrpc":"2.0","id":$ID,"result":{"n":1,"mean":NaN}}',
+    "more than a float": '{"jsonrpc":"2.0","id":$ID,"result":{"n":1,"mean":[1e999,-1E+400,9%s.0]}}'
+    % ("9" * 309),
     "Latin-1": '{"jsonrpc":"2.0","id":$ID,"result":{"n":1,"text":"caf\xe9"}}',
 }
 
@@ -50,6 +56,26 @@ ODD_ANSWERS = {
 async def test_an_answer_that_most_clients_read_is_passed_on(world: World, name: str) -> None:
     async with before(gate(world), script(ODD_ANSWERS[name])) as client:
         assert (await client.call())["result"]["n"] == 1
+
+
+@pytest.mark.parametrize("odd", ["NaN", "1e999", "[-1E+400]", "9" * 309 + ".0"])
+async def test_a_number_that_json_cannot_express_is_null_over_http_too(tmp_path: Path, odd: str) -> None:
+    """The client is told that the call is done, and so is the ledger."""
+    world = World(ledger=Ledger.open(tmp_path / "hessra.db"))
+
+    async def talk(stream: SocketStream, data: bytes) -> None:
+        message = json.loads(data.partition(b"\r\n\r\n")[2])
+        told = json.dumps({"tools": [ECHO]}) if message["method"] == "tools/list" else f'{{"mean":{odd}}}'
+        await stream.send(http(f'{{"jsonrpc":"2.0","id":{message["id"]},"result":{told}}}'.encode()))
+
+    async with answering(talk) as url:
+        app = proxy_http(gate(world), url)
+        async with app.router.lifespan_context(app):
+            answer = await posted(app, request("tools/call", {"name": "echo", "_meta": ENVELOPE}))
+    assert answer["result"]["mean"] in (None, [None])
+    await world.ledger.aclose()
+    records = Store("sqlite", str(tmp_path / "hessra.db"), tmp_path).records()
+    assert [one["outcome"] for one in records if "outcome" in one] == ["done"]
 
 
 UNREADABLE = {
@@ -232,3 +258,67 @@ async def test_a_notification_is_never_answered(
         await client.send(BAD_NOTIFICATIONS[name])
         await client.ask("ping")  # whose answer is the first message
     assert "a message of the client is left out" in caplog.text
+
+
+async def test_null_in_place_of_arguments_is_none(world: World, tmp_path: Path) -> None:
+    """A strict server would refuse what its own protocol does not know."""
+    seen: list[dict[str, Any]] = []
+
+    async def forward(params: dict[str, Any]) -> dict[str, Any]:
+        seen.append(params)
+        return RAN
+
+    async def fetch() -> list[dict[str, Any]]:
+        return [ECHO]
+
+    params = {"name": "echo", "arguments": None}
+    assert await gate(world).handle("tools/call", params, forward, fetch=fetch) == RAN
+    assert seen == [{"name": "echo"}]
+
+
+ROOM: dict[str, Any] = {"type": "object", "properties": {"x": {}}}
+
+
+@pytest.mark.parametrize("form", ["stdio", "HTTP"])
+@pytest.mark.parametrize(
+    ("most", "more", "words"),
+    [
+        (
+            "a" * (MAX_BYTES - len('{"x":""}')),
+            "a" * (MAX_BYTES - len('{"x":""}') + 1),
+            "more than 1048576 bytes",
+        ),
+        ([0] * (MAX_VALUES - 1), [0] * MAX_VALUES, "more than 16384 values"),
+    ],
+    ids=["bytes", "values"],
+)
+async def test_the_greatest_arguments_run_and_greater_ones_are_refused(
+    world: World, form: str, most: Any, more: Any, words: str
+) -> None:
+    """A person is told the limit."""
+    wide = {**ECHO, "inputSchema": ROOM}
+    granted = world.guard.toolbox(world.issue(grant("echo", x=must.anything())))
+    one = RequestAuthorizer(world.guard, default_toolbox=granted)
+    told: list[dict[str, Any]] = []
+    if form == "stdio":
+        async with before(one, script(tools=[[listing(wide)]])) as client:
+            for value in (most, more):
+                await client.send_large({"name": "echo", "arguments": {"x": value}})
+                told.append(await client.receive())
+    else:
+
+        async def talk(stream: SocketStream, data: bytes) -> None:
+            message = json.loads(data.partition(b"\r\n\r\n")[2])
+            result = {"tools": [wide]} if message["method"] == "tools/list" else RAN
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": result}
+            await stream.send(http(json.dumps(answer).encode()))
+
+        async with answering(talk) as url:
+            app = proxy_http(one, url)
+            async with app.router.lifespan_context(app):
+                for value in (most, more):
+                    params = {"name": "echo", "arguments": {"x": value}, "_meta": ENVELOPE}
+                    told.append(await posted(app, request("tools/call", params)))
+    assert told[0]["result"] == RAN
+    assert words in refusal(told[1])
+    assert refusal(told[1]).endswith("[malformed]")

@@ -17,6 +17,8 @@ from mcp.types import (
     CallToolRequestParams,
     CallToolResult,
     ListToolsResult,
+    Notification,
+    NotificationParams,
     PaginatedRequestParams,
     RequestParams,
     TextContent,
@@ -414,6 +416,25 @@ async def test_a_low_level_server_is_guarded_by_its_handlers(files: McpWorld, er
         refused(await client.call_tool("read_file", {"path": "/etc/passwd"}), "constraint")
         refused(await client.call_tool("read_file", {"path": "/srv/a", "mode": "w"}), "unnamed_argument")
     assert ran == ["read_file"]
+
+
+async def test_a_request_without_an_id_reaches_no_handler(files: McpWorld) -> None:
+    """Not even one for its name, which a server may have for notifications as well."""
+    heard: list[str] = []
+    server = low_level([])
+
+    async def hear(ctx: ServerRequestContext, params: NotificationParams) -> None:
+        heard.append(ctx.method)
+
+    for name in ("tools/list", "ping", "notifications/roots/list_changed"):
+        server.add_notification_handler(name, NotificationParams, hear)
+    guard_server(server, files.guard)
+    async with Client(server, mode="legacy") as client:
+        for name in ("tools/list", "ping", "notifications/roots/list_changed"):
+            told: Any = Notification(method=name, params=None)
+            await client.session.send_notification(told)
+        await client.list_tools()
+    assert heard == ["notifications/roots/list_changed"]
 
 
 async def test_a_handler_that_takes_the_guards_place_is_guarded_all_the_same(files: McpWorld) -> None:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import resource
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -46,7 +47,8 @@ class Line:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.log = folder / "log"
-        self.token = world.issue(*(grant(name, x=must.optional()) for name in TOOLS), method("v/do")).token
+        tools = (grant(name, x=must.optional()) for name in TOOLS)
+        self.token = world.issue(*tools, method("notifications/do")).token
         self.status: int | None = None
         self.over = anyio.Event()
         self._number = 0
@@ -712,12 +714,23 @@ async def test_a_notification_that_the_protocol_does_not_know_needs_a_capability
     world: World, tmp_path: Path
 ) -> None:
     async with relayed(world, tmp_path) as line:
-        for name in ("v/undo", "v/do", "notifications/roots/list_changed"):
+        for name in ("notifications/undo", "notifications/do", "notifications/roots/list_changed"):
             line.send({"method": name, "params": {"_meta": {CAPABILITY: line.token}}})
         line.ask("ping", {})
         await line.receive()
-    assert [one["method"] for one in line.got()] == ["v/do", "notifications/roots/list_changed", "ping"]
+    told = ["notifications/do", "notifications/roots/list_changed", "ping"]
+    assert [one["method"] for one in line.got()] == told
     assert line.token not in line.log.read_text()
+
+
+async def test_a_request_without_an_id_goes_nowhere(world: World, tmp_path: Path) -> None:
+    """Not even one that needs no capability: its answer would belong to nobody, and would not be filtered."""
+    async with relayed(world, tmp_path) as line:
+        for name in ("initialize", "tools/list", "resources/list", "ping", "logging/setLevel"):
+            line.send({"method": name, "params": {}})
+        line.ask("ping", {})
+        await line.receive()
+    assert [one.get("id") for one in line.got()] == [1]
 
 
 async def test_a_call_that_wants_no_answer_is_no_call(world: World, tmp_path: Path) -> None:
@@ -902,6 +915,25 @@ async def test_of_a_line_that_is_too_long_its_ends_are_kept() -> None:
     with pytest.raises(StopAsyncIteration):
         await lines.__anext__()
     os.close(read)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
+async def test_however_bytes_are_cut_the_lines_are_the_same(size: int) -> None:
+    """Those that are blank are left out."""
+    data = b"\n\n \r\n{}\r\n\r\n" + b"a" * 1024 + b"x" * 5000 + b"z" * 1024 + b"\n\nlast"
+    read, write = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # each piece is read by itself
+
+    async def send() -> None:
+        with write:
+            for at in range(0, len(data), size):
+                await anyio.wait_writable(write)
+                write.send(data[at : at + size])
+
+    with read:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send)
+            found = [line async for line in LineReader(read.fileno(), 2000)]
+    assert found == [b"{}\r", LongLine(b"a" * 1024, b"z" * 1024), b"last"]
 
 
 async def test_a_file_takes_a_large_line_too(tmp_path: Path) -> None:

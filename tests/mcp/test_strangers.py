@@ -25,6 +25,7 @@ from hessra_agents.mcp.transport import http_checks, http_response, http_server
 from hessra_agents.mcp.transport.http_server import HttpServer
 from tests.support.clocks import backend, pass_time
 from tests.support.http_world import JSON, HttpWorld, Recorded, post, request, routing, said, served
+from tests.support.mcp_world import READ
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +133,17 @@ async def test_in_a_session_in_which_a_capability_was_honored_all_goes_on(files:
         assert (await client.delete(url, headers=headers)).status_code == 200
     told = [str(one.get("method", "an answer")) for one in (*QUIET[1:], LEVEL, request("tools/list", {}))]
     assert methods(upstream)[before:] == [*told, "DELETE"]
+
+
+async def test_a_request_without_an_id_does_not_reach_the_server(files: HttpWorld) -> None:
+    """Not of the handshake, and not with a capability."""
+    capability = files.issue()
+    async with watched(files) as (url, upstream):
+        headers = await opened(url)
+        for name in ("initialize", "server/discover", "ping", "tools/list", "logging/setLevel", "tools/call"):
+            asked = note(name, name="read_file", arguments=READ, _meta=files.meta(capability))
+            assert (await post(url, asked, headers)).status_code == 202
+    assert methods(upstream) == HANDSHAKE
 
 
 async def test_a_stream_waits_until_a_capability_is_honored(files: HttpWorld) -> None:

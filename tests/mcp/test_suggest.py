@@ -53,6 +53,13 @@ PROPOSED: list[tuple[list[dict[str, Any]], list[str]]] = [
     ([{"x": "a"}], ['x = "a"']),
     ([{"x": "a"}, {"x": "b"}, {"x": "a"}], ['x = { one_of = ["a", "b"] }']),
     ([{"x": 1}, {"x": True}], ["x = { one_of = [1, true] }"]),
+    (
+        [{"x": n + 0.25} for n in MANY],
+        [
+            "# wider than what was seen (40): all between these two",
+            "x = { number = { low = 0.25, high = 39.25 } }",
+        ],
+    ),
     ([{"x": None}, {"x": 1.5}], ['x = { one_of = [{ json = "null" }, 1.5] }']),
     ([{"x": [1, None]}], ['x = { json = "[1,null]" }']),
     ([{"x": {"a": 1}}], ["x = { exact = { a = 1 } }"]),

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from hessra_agents import Call, Denied, Grant, must
 from hessra_agents.call.canonical import MalformedError
-from hessra_agents.grants.constraints import Place
 from hessra_agents.grants.grant_file.reader import read_grants
+from hessra_agents.grants.vocabulary.constraints import Place
 from hessra_agents.mcp.discovery.template import grant_template
+from tests.support.products import branches
 
 
 def tool(name: str, schema: object, description: str = "") -> dict[str, Any]:
@@ -46,6 +47,12 @@ TOLD: list[tuple[Any, Any]] = [
     ({"type": "integer", "exclusiveMinimum": 0.5, "exclusiveMaximum": 9}, {"between": [1, 8]}),
     ({"type": "integer", "minimum": 1}, {"at_least": 1}),
     ({"type": "integer", "maximum": 9.5}, {"at_most": 9}),
+    ({"type": "number", "minimum": 1}, {"number": {"low": 1}}),
+    ({"type": "number", "exclusiveMinimum": 0, "maximum": 99.9}, {"number": {"above": 0, "high": 99.9}}),
+    (
+        {"type": "number", "minimum": 0, "exclusiveMinimum": 0, "maximum": 9, "exclusiveMaximum": 9.5},
+        {"number": {"above": 0, "high": 9}},
+    ),
     ({"type": "string", "maxLength": 20}, {"max_length": 20}),
     ({"type": "array", "items": {"enum": ["a"]}}, {"subset_of": {"values": ["a"], "empty": True}}),
     (
@@ -69,7 +76,10 @@ OPEN: list[tuple[Any, str]] = [
     ({"type": "integer"}, "an integer"),
     ({"type": "integer", "minimum": 9, "maximum": 1}, "an integer"),
     ({"type": "integer", "minimum": 1 << 64}, "an integer"),
-    ({"type": "number", "minimum": 1}, "a number"),
+    ({"type": "number"}, "a number"),
+    ({"type": "number", "minimum": 1e-12}, "a number"),
+    ({"type": "number", "minimum": 2, "maximum": 1}, "a number"),
+    ({"type": "number", "maximum": 1e300}, "a number"),
     ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "a string or null"),
     ({"enum": [[1]], "type": "array"}, "a list"),
     ({"type": "array", "items": {"type": "string"}}, "a list"),
@@ -119,15 +129,14 @@ def test_a_reference_is_followed() -> None:
     assert argument({"$ref": "#/$defs/Loop"}, definitions=definitions) == {"CHOOSE": "any value"}
 
 
-def test_more_choices_than_a_capability_can_list_are_not_granted() -> None:
-    """They are there in a comment, so that a person sees them."""
-    schema = {"type": "object", "properties": {f"a{i}": {"type": "boolean"} for i in range(9)}}
+def test_every_optional_argument_is_granted() -> None:
+    """However many the tool has."""
+    schema = {"type": "object", "properties": {f"a{i}": {"type": "boolean"} for i in range(20)}}
 
     text = grant_template("s", [tool("t", schema)])
     (found,) = read_grants(text)
 
-    assert [name for name, _ in found.constraints] == [f"a{i}" for i in range(6)]
-    assert "# a8 = { optional = { one_of = [true, false] } }" in text
+    assert [name for name, _ in found.constraints] == [f"a{i}" for i in range(20)]
 
 
 def test_resources_and_prompts_are_offered_too() -> None:
@@ -291,7 +300,7 @@ def test_a_starter_grants_what_its_schema_allows_and_no_more() -> None:
     def allowed(arguments: dict[str, Any]) -> bool:
         call = Call.of("t", arguments)
         try:
-            return any(not branch.failing(call) for branch in found.branches(closed=True))
+            return any(not branch.failing(call) for branch in branches(found, closed=True))
         except Denied:
             return False
 
@@ -299,6 +308,6 @@ def test_a_starter_grants_what_its_schema_allows_and_no_more() -> None:
     assert allowed({"n": 3})
     assert not allowed({"n": 4})
     assert not allowed({"n": 3, "sidenote": "x"})
-    assert found.branches(closed=True) == Grant(
-        "tool:t", "invoke", (("n", must.optional(must.between(1, 3))),)
-    ).branches(closed=True)
+    assert branches(found, closed=True) == branches(
+        Grant("tool:t", "invoke", (("n", must.optional(must.between(1, 3))),)), closed=True
+    )

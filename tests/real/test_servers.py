@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import RequestParamsMeta
 
+from hessra_agents import Authority, Denied, Guard
+from hessra_agents import Call as Guarded
+
+from ..support.bounded import bounded
 from .rigs import EVERYTHING, Call, Era, everything, typescript
 from .servers import SERVERS, RealServer
 
@@ -52,6 +57,24 @@ async def test_a_server_keeps_quiet_about_metadata_that_it_does_not_know(
     async with Client(started(placed)) as client:
         result = await client.call_tool(placed.honest.tool, dict(placed.honest.arguments), meta=unknown)
     assert not result.is_error
+
+
+@pytest.mark.anyio
+@each_server
+async def test_every_argument_of_every_tool_can_be_bounded(server: RealServer, folder: Path) -> None:
+    """As with the functions of tests/corpora: calls within the bounds are permitted, others are not."""
+    authority = Authority.ephemeral()
+    guard = Guard(authority.trust, audience="calls")
+    async with Client(started(server.at(folder))) as client:
+        tools = (await client.list_tools()).tools
+    for tool in tools:
+        made = bounded(tool.name, tool.input_schema)
+        capability = authority.issue("agent:a", made.grant, ttl=timedelta(minutes=5), audience="calls")
+        for arguments in made.permitted:
+            guard.decide(capability.token, Guarded.of(tool.name, arguments))
+        for arguments in made.refused:
+            with pytest.raises(Denied):
+                guard.decide(capability.token, Guarded.of(tool.name, arguments))
 
 
 @each_era

@@ -6,11 +6,12 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import uvicorn
 from anyio.abc import SocketStream
@@ -159,6 +160,33 @@ def said(response: httpx2.Response) -> dict[str, Any]:
     return found
 
 
+async def posted(app: ASGIApp, message: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to an application without a connection, and return its answer."""
+    body = json.dumps(message).encode()
+    headers = {"host": "localhost", **routing(message)}
+    scope: dict[str, Any] = {
+        "type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "app": app,
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    sent, told = False, b""
+
+    async def receive() -> dict[str, Any]:
+        nonlocal sent
+        if sent:
+            await anyio.sleep_forever()  # the client stays
+        sent = True
+        return {"type": "http.request", "body": body}
+
+    async def send(part: Any) -> None:
+        nonlocal told
+        await anyio.lowlevel.checkpoint()  # as to a client that takes its time
+        told += part.get("body", b"")
+
+    await app(scope, receive, send)
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
 def everything_permitted(world: McpWorld) -> Capability:
     """A capability for the tools that take their time."""
     return world.issue(
@@ -197,22 +225,22 @@ async def answering(talk: Callable[[SocketStream, bytes], Awaitable[None]]) -> A
     """A server of bare TCP that gets whole HTTP requests and may answer anything."""
 
     async def handle(stream: SocketStream) -> None:
-        async with stream:
-            data = b""
-            while b"\r\n\r\n" not in data:
-                data += await stream.receive()
-            head, _, body = data.partition(b"\r\n\r\n")
-            length = next(
-                (
-                    int(line[15:])
-                    for line in head.lower().split(b"\r\n")
-                    if line.startswith(b"content-length")
-                ),
-                0,
-            )
-            while len(body) < length:
-                body += await stream.receive()
-            await talk(stream, head + b"\r\n\r\n" + body)
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):  # a client may leave at any time
+            async with stream:
+                await exchange(stream)
+
+    async def exchange(stream: SocketStream) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += await stream.receive()
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(
+            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")),
+            0,
+        )
+        while len(body) < length:
+            body += await stream.receive()
+        await talk(stream, head + b"\r\n\r\n" + body)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,7 @@ class Pipe:
     `stall` holds bytes back, of both ways or only the answers: what was asked for is then done, and nobody
     hears of it. `cut` resets the connections, with all that was held back, and refuses new ones. `heal` lets
     everything through again, and what is still held first. With a ``delay``, answers take so many seconds.
+    ``turns`` counts how often an answer followed a request: so often the clients have waited.
     """
 
     def __init__(self, target: int, *, delay: float = 0.0) -> None:
@@ -57,6 +59,7 @@ class Pipe:
         self._carriers: set[asyncio.Task[None]] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_cut = False
+        self.turns = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -118,9 +121,15 @@ class Pipe:
             reset(writer)
             return
         if not self._is_cut:
+            asked = asyncio.Event()
+
+            def answering() -> None:
+                self.turns += asked.is_set()
+                asked.clear()
+
             pumps = {
-                asyncio.create_task(pump(reader, back, self._requests)),
-                asyncio.create_task(pump(onward, writer, self._answers, self._delay)),
+                asyncio.create_task(pump(reader, back, self._requests, seen=asked.set)),
+                asyncio.create_task(pump(onward, writer, self._answers, self._delay, seen=answering)),
             }
             self._pumps |= pumps
             await asyncio.wait(pumps)
@@ -130,11 +139,17 @@ class Pipe:
 
 
 async def pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, delay: float = 0.0
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    gate: asyncio.Event,
+    delay: float = 0.0,
+    *,
+    seen: Callable[[], None],
 ) -> None:
-    """Carry bytes one way while the gate is open, and in the end that they end."""
+    """Carry bytes one way while the gate is open, and in the end that they end; say when some are seen."""
     try:
         while data := await reader.read(65_536):
+            seen()
             await asyncio.sleep(delay)
             await gate.wait()
             writer.write(data)

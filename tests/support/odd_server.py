@@ -110,7 +110,7 @@ if "stuck" in MORE:
 for line in iter(sys.stdin.readline, ""):
     log(line)
     got = json.loads(line)
-    if got.get("method") == "tools/list" and "mute" not in MORE:
+    if got.get("method") == "tools/list" and "id" in got and "mute" not in MORE:
         if "guesses" in MORE:
             say(id=1, result={"content": "guessed"})
         listed(got["id"], got.get("params", {}))

@@ -100,11 +100,11 @@ class Postgres:
         self._sql(f"CREATE DATABASE {name} OWNER {OWNER}")
         return self._dsn(OWNER, name)
 
-    def restored(self, dsn: str) -> str:
-        """The DSN of a new database with what another one holds, which may be on an older server."""
-        fresh = self.fresh()
-        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", fresh, input=self._run("pg_dump", dsn))
-        return fresh
+    def restored(self, dsn: str, *, into: str = "") -> str:
+        """The DSN of a database, new if none is named, with what another one holds, of any server."""
+        into = into or self.fresh()
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", into, input=self._run("pg_dump", dsn))
+        return into
 
     def start(self) -> None:
         """Start the server, on the same port each time, and wait until it is ready. It may already run."""

@@ -56,6 +56,15 @@ class RawClient:
         await anyio.wait_writable(self._to)
         os.write(self._to, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
+    async def send_large(self, params: Mapping[str, Any]) -> None:
+        """Write a call of any size; its answer is the next message."""
+        self._id += 1
+        message = {"jsonrpc": "2.0", "id": self._id, "method": "tools/call", "params": params}
+        with memoryview(json.dumps(message).encode() + b"\n") as rest:
+            while rest:
+                await anyio.wait_writable(self._to)
+                rest = rest[os.write(self._to, rest[:4096]) :]
+
     async def receive(self) -> dict[str, Any]:
         """Read the next message."""
         line = await self._lines.__anext__()

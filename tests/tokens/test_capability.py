@@ -213,6 +213,13 @@ async def test_trust_is_written_and_read(world: World, tmp_path: Path) -> None:
         '{"capability": {"1": "%s"}, "identity": {"2": "%s"}}',
         '{"without_id": {"session": "%s"}}',
         '{"capability": {"1": 5}}',
+        '{"capability": {"1": {"key": "%s"}}}',
+        '{"capability": {"1": {"key": "%s", "authority": "x"}}}',
+        '{"capability": {"1": {"key": "%s", "authority": 7}}}',
+        '{"capability": {"1": {"key": "%s", "authority": "00000000000000000000000000000000", "more": 1}}}',
+        '{"capability": {"1": {"key": "%s", "authority": "00000000000000000000000000000000"},'
+        ' "2": {"key": "%s", "authority": "00000000000000000000000000000001"}}}',
+        '{"identity": {"1": {"key": "%s", "authority": "00000000000000000000000000000000"}}}',
     ],
 )
 async def test_a_file_that_is_no_trust_is_refused(tmp_path: Path, text: str) -> None:

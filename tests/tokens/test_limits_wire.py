@@ -6,6 +6,7 @@ What admission refuses of others' tokens is in the vectors; what a ledger counts
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -64,6 +65,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"calls": 1.0}, "an integer of at least 1"),
     ({"calls": MAX_MOST + 1}, "an integer of at least 1"),
     ({"sum_of": "amount", "at_most": 0}, "an integer of at least 1"),
+    ({"sum_of": "amount", "at_most": Decimal("0.00")}, "an integer of at least 1, in its last decimal place"),
+    ({"sum_of": "amount", "at_most": MAX_MOST, "places": 1}, "an integer of at least 1, in its last"),
+    ({"sum_of": "amount", "at_most": 0.5}, "say how many decimal places"),
+    ({"sum_of": "amount", "at_most": Decimal(5000)}, "say how many decimal places"),
+    ({"sum_of": "amount", "at_most": Decimal("5e3")}, "say how many decimal places"),
+    ({"sum_of": "amount", "at_most": Decimal("0.0000000001")}, "places must be an integer from 0 to 9"),
+    ({"sum_of": "amount", "at_most": Decimal("5.005"), "places": 2}, "at most 2 decimal places"),
+    ({"sum_of": "amount", "at_most": float("nan"), "places": 2}, "a finite number"),
+    ({"sum_of": "amount", "at_most": Decimal("1e1000000000"), "places": 2}, "a finite number"),
+    ({"sum_of": "amount", "at_most": "5000.00"}, "an int, a float or a Decimal"),
+    ({"sum_of": "amount", "at_most": True}, "an int, a float or a Decimal"),
+    ({"sum_of": "amount", "at_most": 5, "places": -1}, "places must be an integer from 0 to 9"),
+    ({"sum_of": "amount", "at_most": 5, "places": True}, "places must be an integer from 0 to 9"),
+    ({"calls": 5, "places": 2}, "places are those of a sum"),
     ({"calls": 1, "per": timedelta(0)}, "of whole seconds, from 1 second to 366 days"),
     ({"calls": 1, "per": -HOUR}, "of whole seconds"),
     ({"calls": 1, "per": timedelta(seconds=1.5)}, "of whole seconds"),
@@ -175,6 +190,77 @@ def test_a_limit_is_read_back_as_it_was_written(argument: str) -> None:
         assert Limit.parse(told.spelling, told.at_most, told.tools) == told
 
 
+def test_a_sum_of_decimals_is_in_units_of_its_last_place() -> None:
+    """However it was given, it is one limit with one spelling."""
+    cents = limit(sum_of="amount", at_most=Decimal("5000.00"))
+    assert (cents.at_most, cents.places, cents.spelling) == (500_000, 2, "sum/2:amount")
+    assert cents == limit(sum_of="amount", at_most=5000, places=2)
+    assert cents == limit(sum_of="amount", at_most=5000.0, places=2)
+    per = limit(sum_of="/order/amount", at_most=Decimal("0.5"), per=HOUR, refund=True)
+    assert per.spelling == "refund:sum/1:3600:/order/amount"
+    assert Limit.parse(per.spelling, 5, None) == per
+    assert limit(sum_of="amount", at_most=5, places=0) == limit(sum_of="amount", at_most=5)
+    for kind in ("sum/0:a", "sum/10:a", "sum/:a", "sum/02:a", "sum/-1:a", "sum/2a", "sum/2:", "sum/2:60:",
+                 "sum/x:a", "calls/2", "sum /2:a", "sum/٢:a"):  # fmt: skip
+        assert Limit.parse(kind, 5, None) is None, kind
+
+
+@pytest.mark.parametrize(
+    ("amount", "units"),
+    [
+        (0, 0),
+        (1, 100),
+        (12.5, 1250),
+        (0.01, 1),
+        (99.99, 9999),
+        (0.29, 29),
+        (1.1, 110),
+        (4.35, 435),
+    ],
+)
+def test_what_a_decimal_takes_of_a_sum_is_exact(amount: float, units: int) -> None:
+    """0.29 is 29 cents, although 0.29 * 100 is 28.999999999999996."""
+    held = issued(PAY, limit(sum_of="amount", at_most=Decimal("5000.00")))
+    (charge,) = permit(held, amount=amount).charges
+    assert (charge.amount, charge.at_most, charge.places) == (units, 500_000, 2)
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        -0.01,
+        -1,
+        0.001,
+        0.1 + 0.2,
+        1e-9,
+        5e-324,
+        1e300,
+        2**63,
+        1e17,
+        "12.50",
+        Decimal("12.50"),
+        True,
+        None,
+        [1.5],
+    ],
+    ids=str,
+)
+def test_what_is_no_amount_of_cents_is_not_added_up(amount: object) -> None:
+    """Nothing is rounded to a free ride, and nothing gives back."""
+    with pytest.raises(Denied) as caught:
+        permit(issued(PAY, limit(sum_of="amount", at_most=Decimal("5000.00"))), amount=amount)
+
+    assert caught.value.reason == "constraint"
+    allowed = "a number with at most 2 decimal places of at least 0, because its sum is limited"
+    assert [problem.allowed for problem in caught.value.problems] == [allowed]
+
+
+def test_a_sum_of_decimals_in_words() -> None:
+    """With its decimal places, and never in units."""
+    held = issued(PAY, limit(sum_of="amount", at_most=Decimal("5000.00"), per=DAY))
+    assert "  sum of amount at most 5000.00 in any 1d" in held.describe().splitlines()
+
+
 def test_a_signed_block_put_on_its_token_again_meets_the_same_budget() -> None:
     """Under another ephemeral key it has another signature, and the same name."""
     held = issued(PAY, limit(calls=9), holder=HOLDER.public)
@@ -276,7 +362,7 @@ def test_k_of_n_is_read_back_from_its_checks(keys: int, need: int) -> None:
     ]
     texts = tuple(map(str, chosen))
 
-    assert [(one.keys, one.need, one.tools) for one in approvals_of(block)] == [
+    assert [(one.keys, one.need, one.of.tools) for one in approvals_of(block)] == [
         (texts, need, frozenset({"tool:pay"})),
         (texts, need, None),
     ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_serializer
 
-from hessra_agents.tools.results import result_text
+from hessra_agents.tools.results import ResultTooLargeError, result_json, result_text
+from tests.support.units import counted
 
 
 class Account(BaseModel):
@@ -87,3 +89,41 @@ def test_a_large_result_is_json() -> None:
     """The limits of arguments are not those of results."""
     assert json.loads(result_text(["x" * 1000] * 2000)) == ["x" * 1000] * 2000
     assert len(json.loads(result_text(list(range(100_000))))) == 100_000
+
+
+FLAT: list[dict[Any, Any] | list[Any]] = [
+    {},
+    [],
+    {"id": 1, "name": "é", "open": True, "due": None, "sum": 1.5},
+    ["a", 2, 2.5, False, None, -(10**40)],
+    {"bad": "\ud800"},
+    [math.nan],
+    [10**5000],
+    {f"k{number}": number for number in range(65)},
+    {1: "a"},
+    ["a", b"b"],
+]
+
+
+@pytest.mark.parametrize("value", FLAT, ids=range(len(FLAT)))
+def test_a_short_flat_result_is_written_and_bounded_as_any_other(value: Any) -> None:
+    """What is not of the plain types themselves takes the longer way."""
+    longer = OrderedDict(value) if isinstance(value, dict) else tuple(value)
+
+    def written(result: object, most: int, values: int) -> object:
+        try:
+            return result_json(result, max_bytes=most, max_values=values)
+        except ResultTooLargeError:
+            return None
+
+    for most in (*range(80), 10_000):
+        assert written(value, most, 1000) == written(longer, most, 1000)
+    for values in range(70):
+        assert written(value, 10_000, values) == written(longer, 10_000, values)
+
+
+def test_a_short_flat_result_takes_a_short_way() -> None:
+    """Most results are such; measuring each part took five times as long as writing all of them."""
+    with counted() as work:
+        result_json({"id": 1, "name": "a", "open": True, "due": None, "sum": 1.5}, max_bytes=99, max_values=9)
+    assert work.lines <= 100

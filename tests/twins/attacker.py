@@ -1,16 +1,20 @@
 """Attack a guard in many ways, and say what became of each: ``python -m tests.twins.attacker SECONDS``.
 
 Each line of the output is an attack and its outcome: the reason of a refusal, or what was allowed. The same
-attacks against the whole package and against a twin show what the twin gives away. Eight kinds take turns:
+attacks against the whole package and against a twin show what the twin gives away. Twelve kinds take turns:
 
     attacks     those of the table in tests/attacks, one after another
     vectors     the frozen cases of tests/vectors
     decisions   random chains of tokens, each with random calls
+    crossed     the same, as if the matcher had a fault and permitted all, and the engine were asked as well
     blocks      tokens whose blocks say random Datalog, inside of the profile and beside it
     messages    tokens whose first block is not what any library writes, signed by the root all the same
     strings     paths, URLs, addresses and commands, put together of what misleads
     sizes       large arguments against capabilities that ask much about them
     stories     random sequences of what the people around one guard do, whose ledger remembers
+    waits       what changes while a call waits, and what others do at the ledger meanwhile
+    requests    random requests of MCP, some of them a second time
+    logs        changes in the store of a log, and whether they are found
 
 All randomness is seeded, but for keys and nonces, which change no outcome.
 """
@@ -38,19 +42,24 @@ from hessra_agents import (
 )
 from hessra_agents.call.canonical import MalformedError
 from hessra_agents.grants.clauses import Clause, Test
-from hessra_agents.grants.constraints import Constraint, Place
+from hessra_agents.grants.vocabulary.constraints import Constraint, Parts, Place
 from hessra_agents.tokens.issue import issue
 from hessra_agents.verify.verifier import verify
 from tests.attacks.test_attacks import TABLE
 from tests.laws.test_differential import told
+from tests.laws.test_last_looks import permits_all
+from tests.support.products import branches
 from tests.support.random_authority import NOW, called, said, written
 from tests.support.world import World
 from tests.vectors.run import load, verdict
 
 from .forged import ROOT, blocks, messages, reason_of
+from .logs import logs
+from .requests import requests
 from .stories import stories
+from .waits import waits
 
-__all__ = ["ATTACKS", "outcomes"]
+__all__ = ["outcomes"]
 
 Outcomes = AsyncIterator["tuple[str, str]"]
 
@@ -69,7 +78,7 @@ async def attacks() -> Outcomes:
 
 
 async def vectors() -> Outcomes:
-    for name in ("calls", "capabilities", "contexts", "identities"):
+    for name in ("calls", "capabilities", "capabilities-2", "contexts", "identities"):
         file = load(name)
         for case in file["cases"]:
             if name == "calls":
@@ -95,7 +104,12 @@ def _read(case: dict[str, Any]) -> str:
 CALLS = 20
 
 
-async def decisions() -> Outcomes:
+async def crossed() -> Outcomes:
+    async for name, outcome in decisions(faulty=True):
+        yield f"{name}, crossed", outcome
+
+
+async def decisions(*, faulty: bool = False) -> Outcomes:
     for seed in count():
         rng = Random(seed)
         found = written(rng)
@@ -103,9 +117,9 @@ async def decisions() -> Outcomes:
             capability, key = found.chain[-1] if rng.random() < 0.6 else rng.choice(found.chain)
             call = called(rng, found, capability)
             known = told(rng, capability, key, call)
-            bounds = grant("send", a=must.anything()).branches(closed=False) if rng.random() < 0.1 else ()
+            bounds = branches(grant("send", a=must.anything()), closed=False) if rng.random() < 0.1 else ()
             try:
-                verify(
+                (permits_all if faulty else verify)(
                     capability,
                     call,
                     now=known.now,
@@ -115,6 +129,7 @@ async def decisions() -> Outcomes:
                     designations=known.designations,
                     require_designations=known.require,
                     bounds=(bounds,) if bounds else (),
+                    cross_check=faulty,
                     results=known.results,
                     labels=known.labels,
                 )
@@ -184,8 +199,8 @@ def issue_of(constraints: dict[str, Any]) -> Capability:
 ASKED = ("arg_json", "arg_strs", "arg_lens", "arg_urls", "arg_paths", "arg_scalar")
 
 
-def _always(clauses: tuple[Clause, ...], at: Place) -> tuple[tuple[Clause, ...], ...]:
-    return (clauses,)
+def _always(clauses: tuple[Clause, ...], at: Place) -> Parts:
+    return ((clauses,),)
 
 
 async def sizes() -> Outcomes:
@@ -203,30 +218,33 @@ async def sizes() -> Outcomes:
             yield f"size {seed}", str(denied.reason)
 
 
-ATTACKS: tuple[Callable[[], Outcomes], ...] = (
-    attacks,
-    vectors,
-    decisions,
-    blocks,
-    messages,
-    strings,
-    sizes,
-    stories,
-)
-TURN = 40
-"""Outcomes of one kind before it is the next kind's turn."""
+TURNS: dict[Callable[[], Outcomes], int] = {
+    attacks: 40,
+    vectors: 40,
+    decisions: 40,
+    crossed: 20,
+    blocks: 40,
+    messages: 40,
+    strings: 40,
+    sizes: 10,
+    stories: 40,
+    waits: 40,
+    requests: 10,
+    logs: 40,
+}
+"""How many outcomes of a kind come before it is the next kind's turn: fewer of those that take longer."""
 
 
 async def outcomes(seconds: float) -> Outcomes:
     """Yield attacks and their outcomes, the kinds in turn, for so long."""
-    end, running = time.monotonic() + seconds, [kind() for kind in ATTACKS]
+    end, running = time.monotonic() + seconds, {kind(): turn for kind, turn in TURNS.items()}
     while running and time.monotonic() < end:
-        for kind in list(running):
-            for _ in range(TURN):
+        for kind, turn in [*running.items()]:
+            for _ in range(turn):
                 try:
                     yield await anext(kind)
                 except StopAsyncIteration:
-                    running.remove(kind)
+                    del running[kind]
                     break
 
 

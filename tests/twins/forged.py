@@ -39,6 +39,8 @@ USUAL = (
 )
 
 
+ANOTHER = 'check if arg_str("a", "x") or resource($r), !{"tool:u"}.contains($r)'
+
 MANY = (
     "check if time($t), $t < 1800000600",
     'check if limit("@", "calls", 9)',
@@ -49,6 +51,29 @@ MANY = (
 """A few more than a token may have of each; ``@`` is a number of 32 digits."""
 
 
+WAYS = (
+    'arg_names($n), !$n.contains("a")',
+    'arg_int("a", $v), $v <= 9',
+    'arg_str("a", "x")',
+    'resource("tool:t"), arg_str("a", "x")',
+    'arg_str("a", $v), arg_str("b", $v)',
+)
+"""Ways of a choice, of which the last two are none."""
+
+ELSEWHERE = tuple(
+    f" or resource($r), {rest}"
+    for rest in (
+        '!{"tool:t"}.contains($r)',
+        '!{"tool:u"}.contains($r)',
+        '!{"tool:t", "tool:u"}.contains($r)',
+        "!{,}.contains($r)",
+        '{"tool:t"}.contains($r)',
+        '!{"tool:t"}.contains($r), arg_names($n)',
+    )
+)
+"""What a choice ends in; the first is as it should be."""
+
+
 def _said(rng: Random) -> str:
     """One fact or check, as a token may state it or may not."""
     handle, text = rng.choice(HANDLES), rng.choice(("x", "y", "PII:*", "*", "a"))
@@ -57,6 +82,7 @@ def _said(rng: Random) -> str:
     trusting = rng.choice(("", "", f" trusting {key}"))
     scope = rng.choice(("", "", "", ' or resource($r), !{"tool:t"}.contains($r)'))
     test = rng.choice(('$v == "x"', '$v.starts_with("x")', "$v < 3", '{"x", "y"}.contains($v)', "$v > 1 + 1"))
+    spared = rng.choice(('arg_str("a", "x")', 'arg_names($n), !$n.contains("a")'))
     return rng.choice(
         (
             *USUAL,
@@ -76,11 +102,19 @@ def _said(rng: Random) -> str:
             f'check if limit("{handle}", "calls", {rng.randint(0, 3)}){scope}',
             f'check if limit("{handle}", "calls", 1) or limit("{HANDLES[1]}", "calls", 9)',
             f'check if exposure_clear("{text}"){scope}',
+            f"check if {rng.choice(WAYS)} or {rng.choice(WAYS)}{scope or rng.choice(ELSEWHERE)}",
             'check if exposure_clear("x") or exposure_clear("y")',
-            f"check if activation($a) trusting {key}",
+            f'known_as("{rng.choice(("x", "x:y", "x y", ""))}")',
+            f"hops({rng.randint(0, 2)})",
+            f'only_to({{"{rng.choice((HOLDER, OFFICE)).public.data.hex()}"}})',
+            "idle(true)",
+            f'check if budget("{text}", "calls", {rng.randint(0, 3)}){scope}',
+            f'check if designation("approved", "{handle}") trusting {key} or {spared}{scope}',
+            f"check if activation({rng.choice(('$a', '$a', '1'))}) trusting {key}",
             f'check if resource("tool:t"), arg_str("a", $v), {test}',
             f'check if resource("tool:t"), arg_str("{"/a/0:" * rng.choice((1, 2, 40))}", $v)',
             'check if resource("tool:t"), arg_str("/a/~2", $v)',
+            'check if resource("tool:t"), arg_str("/a~", $v)',
             'check if resource("tool:t"), arg_strs("a", $v), $v.all($e -> $e.starts_with("x"))',
             'check all resource($r), $r.starts_with("tool:")',
             'reject if resource("tool:t")',
@@ -98,9 +132,17 @@ def built(builder: Any, said: list[str]) -> Any:
 
 
 async def blocks() -> AsyncIterator[tuple[str, str]]:
+    first = built(BiscuitBuilder(""), [*USUAL, ANOTHER])
+    first.set_root_key_id(1)
+    try:
+        Capability.parse(first.build(ROOT.for_biscuit().private_key).to_base64(), TRUST)
+        yield "a choice about another object", "admitted"
+    except Denied as denied:
+        yield "a choice about another object", reason_of(denied)
     for seed in count():
         rng = Random(seed)
-        said = [*USUAL, *(_said(rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 4))))]
+        alone = rng.random() < 0.4  # one thing more than usual, and nothing else
+        said = [*USUAL, *(_said(rng) for _ in range(1 if alone else rng.choice((0, 0, 1, 1, 2, 4))))]
         rest: list[str] = []
         if (
             rng.random() < 0.1
@@ -109,14 +151,14 @@ async def blocks() -> AsyncIterator[tuple[str, str]]:
             rest = [many.replace("@", f"{number:032x}") for number in range(times)]
             if many in MANY[:3] and times == 100:
                 said += rest
-        for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        for _ in range(0 if alone else rng.choice((0, 0, 0, 1, 2))):
             said.pop(rng.randrange(len(said)))
         rng.shuffle(said)
         try:
             first = built(BiscuitBuilder(""), said)
             first.set_root_key_id(1)
             token = first.build(ROOT.for_biscuit().private_key)
-            for number in range(rng.choice((0, 0, 1, 2)) or bool(rest)):
+            for number in range(bool(rest) or (0 if alone else rng.choice((0, 0, 1, 2)))):
                 further = [_said(rng) for _ in range(rng.randint(1, 4))] if number or not rest else rest
                 more = built(BlockBuilder(""), further)
                 if rng.random() < 0.4:

@@ -28,6 +28,46 @@ REMEMBERING: tuple[Twin, ...] = (
         ),
     ),
     Twin(
+        "nothing is revoked",
+        "revoked",
+        "tests/ledger/test_revocation.py::test_a_block_falls_with_all_that_is_built_on_it_and_nothing_else",
+        unless(REVOCATIONS, "not self._ids.isdisjoint(ids)"),
+    ),
+    Twin(
+        "an old copy of the store is believed",
+        "unavailable",
+        "tests/ledger/test_revocation.py::test_a_store_that_was_put_back_is_not_believed",
+        Edit(
+            TRANSACTIONS,
+            "        raise Denied(Reason.UNAVAILABLE, detail=str(error)) from error\n",
+            "        revoked.mark_read()\n",
+        ),
+    ),
+    Twin(
+        "approvers are asked about what was revoked",
+        "revoked",
+        "tests/laws/test_last_looks.py::test_nobody_is_asked_about_what_another_process_has_revoked",
+        Edit(TRANSACTIONS, "    revoked.check(seen.revocation_ids, seen.issued)\n"),
+    ),
+    Twin(
+        "approvers are asked about what they cannot be shown",
+        "not_approved",
+        "tests/laws/test_last_looks.py::test_a_call_that_nobody_can_be_shown_asks_nobody",
+        unless(TRANSACTIONS, "len(request.text) > MAX_SHOWN"),
+    ),
+    Twin(
+        "approvers are asked without end",
+        "not_approved",
+        "tests/ledger/test_approvals.py::test_narrowing_makes_no_room_for_more_requests",
+        unless(TRANSACTIONS, "int(waiting) >= max(1, MAX_OPEN >> depth)"),
+    ),
+    Twin(
+        "a vote may be for another call",
+        "not_approved",
+        "tests/laws/test_last_looks.py::test_a_vote_for_another_call_is_none",
+        Edit(TRANSACTIONS, "    request.check(vote)\n"),
+    ),
+    Twin(
         "a revoked moment ends nothing",
         "revoked",
         "tests/ledger/test_revocation.py::test_all_that_was_issued_before_a_moment_falls",

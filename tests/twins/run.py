@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .deciding import DECIDING
+from .enforcing import ENFORCING
 from .reading import READING
 from .remembering import REMEMBERING
 from .twin import Twin
@@ -29,7 +30,7 @@ TOP = Path(__file__).parents[2]
 SECONDS = 60.0
 """For the attacker, by a clock that the machine's load stretches."""
 
-TWINS = (*READING, *DECIDING, *REMEMBERING)
+TWINS = (*READING, *DECIDING, *REMEMBERING, *ENFORCING)
 
 BEFORE = {"malformed", "too_large", "outside_profile", "bad_signature", "unknown_root"}
 """Refusals before any decision: whatever else becomes of such a call is work that was not to be done."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Edit", "Twin", "unless"]
+__all__ = ["FINDING", "Edit", "Twin", "unless"]
+
+FINDING = "a finding"
+"""What the check of a log tells, where a call would be refused for a reason."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Twin:
 
     Args:
         name: what is true of the twin.
-        reason: the code of the refusal that is gone.
+        reason: the code of the refusal that is gone, or `FINDING`.
         test: a test that must fail against the twin.
         edits: what is other in its source text.
     """

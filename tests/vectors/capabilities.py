@@ -9,9 +9,20 @@ from typing import Any
 
 from hessra_agents import Call, Capability, grant, must
 from hessra_agents.grants.grants import Grant, method, prompt
-from tests.vectors import constrained, followed, keyed, limited, refused, run, selected
+from tests.vectors import (
+    choices,
+    constrained,
+    followed,
+    keyed,
+    limited,
+    marked,
+    refused,
+    run,
+    selected,
+    vocabulary,
+)
 from tests.vectors.frozen import Frozen
-from tests.vectors.material import HOUR, NOW, bearer, root_block
+from tests.vectors.material import AUTHORITY, HOUR, NOW, bearer, root_block
 from tests.vectors.run import Row
 
 __all__ = ["Capabilities", "freeze"]
@@ -20,8 +31,8 @@ __all__ = ["Capabilities", "freeze"]
 class Capabilities(Frozen):
     """The file of capabilities."""
 
-    def __init__(self, *, again: bool) -> None:
-        super().__init__("capabilities", again=again)
+    def __init__(self, name: str, *, again: bool) -> None:
+        super().__init__(name, again=again)
 
     def read(self, name: str) -> Capability:
         """A token of this file."""
@@ -66,19 +77,24 @@ class Capabilities(Frozen):
                 assert [(one["amount"], one["kind"]) for one in case["limits"]] == takes, name
             if session is not None:
                 case["told"] = run.told(self.read(token), call, session)
-            return case | {"authorizer": run.source(case, run.earned(case))}
+            return case | {"authorizer": run.source(self.file, case)}
 
         self.add(case | {"arguments": text, **more}, completed, verdict, engine=engine, differs=differs)
 
 
-def freeze(*, again: bool = False) -> Frozen:
-    """Add to capabilities.json what is not frozen yet."""
-    file = Capabilities(again=again)
+def freeze(*, again: bool = False) -> tuple[Frozen, Frozen]:
+    """Add to capabilities.json and capabilities-2.json what is not frozen yet."""
+    second = Capabilities("capabilities-2", again=again)
+    second.file["trust"]["authorities"] = {"root": AUTHORITY}
+    for group in (choices.cases, vocabulary.cases, marked.cases):
+        group(second)
+    second.write()
+    file = Capabilities("capabilities", again=again)
     own = (_names, constrained.cases, _optional, _attenuation, _places)
     for group in (*own, keyed.cases, refused.cases, limited.cases, followed.cases, selected.cases):
         group(file)
     file.write()
-    return file
+    return file, second
 
 
 def _names(file: Capabilities) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hessra_agents import grant, must
-from hessra_agents.grants.constraints import Constraint
+from hessra_agents.grants.vocabulary.constraints import Constraint
 from tests.vectors.material import bearer
 
 if TYPE_CHECKING:
@@ -66,7 +66,12 @@ _CONSTRAINTS: list[tuple[str, object, list[object], list[object]]] = [
             "https://acme.com.evil.example/v1",
         ],
     ),
-    ("url with a port", must.url("acme.com", port=8443), ["https://acme.com:8443/x"], ["https://acme.com/x"]),
+    (
+        "url with a port",
+        must.url("acme.com", ports=[8443]),
+        ["https://acme.com:8443/x"],
+        ["https://acme.com/x"],
+    ),
     (
         "email",
         must.email("ana@acme.com", "bo.org"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hessra_agents.call.canonical import parse
-from hessra_agents.call.facts import MAX_ELEMENTS, SIGNATURES
+from hessra_agents.call.places import MAX_ELEMENTS
 from tests.vectors import run
 from tests.vectors.frozen import keep
 from tests.vectors.run import Row
@@ -310,7 +310,7 @@ _LISTS: list[tuple[str, list[Any], Facts]] = [
 
 def freeze() -> None:
     """Write facts.json; what is frozen there already must come out as it is."""
-    keep("facts", _facts(), predicates={name: list(types) for name, types in SIGNATURES.items()})
+    keep("facts", _facts(), predicates=run.PREDICATES)
 
 
 def _facts() -> Iterator[Row]:

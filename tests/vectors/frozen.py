@@ -11,27 +11,28 @@ from biscuit_auth import Biscuit, BiscuitValidationError
 
 from tests.vectors import run
 from tests.vectors.material import KEYS, P256_PUBLIC, seed
-from tests.vectors.run import FORMAT, HERE, Row
+from tests.vectors.run import HERE, Row
 
 __all__ = ["Frozen", "keep"]
 
 
 class Frozen:
-    """One file of tokens, with cases of what verifiers must say of them.
+    """One file of tokens, with cases of what verifiers must say of them: ``kind``, or ``kind-2``.
 
     ``made`` are the tokens as they are made now, by name: all of them with ``again``, which writes nothing.
     """
 
-    def __init__(self, kind: str, *, again: bool) -> None:
-        path = HERE / f"{kind}.json"
-        self._kind, self._again = kind, again
+    def __init__(self, name: str, *, again: bool) -> None:
+        path = HERE / f"{name}.json"
+        self._name, self._again = name, again
         self.made: dict[str, str] = {}
         self._old: Row = json.loads(path.read_bytes()) if path.exists() else {"tokens": {}, "cases": []}
         self._cases: dict[str, Row] = {case["name"]: case for case in self._old["cases"]}
         self._seen: set[str] = set()
         keys: Row = {key: {"public": str(k.public), "seed": seed(key).hex()} for key, k in KEYS.items()}
         keys["p256 root"] = {"public": P256_PUBLIC}
-        self.file: Row = {"format": FORMAT, "kind": kind, "keys": keys, "trust": {"ids": {"1": "root"}}}
+        self.file: Row = {"format": run.format_of(name), "kind": name.removesuffix("-2"), "keys": keys}
+        self.file["trust"] = {"ids": {"1": "root"}}
         self.file |= {"tokens": {}, "cases": []}
 
     def token(
@@ -84,19 +85,20 @@ class Frozen:
         gone = (self._old["tokens"].keys() - self.file["tokens"].keys()) | (self._cases.keys() - self._seen)
         assert not gone, f"frozen, and no longer made: {sorted(gone)}"
         if not self._again:
-            _write(self._kind, self.file)
+            _write(self._name, self.file)
 
 
-def keep(kind: str, cases: Iterable[Row], **more: Any) -> None:
+def keep(name: str, cases: Iterable[Row], **more: Any) -> None:
     """Write a file of cases that come out the same every time; what is frozen must be among them."""
-    path = HERE / f"{kind}.json"
+    path = HERE / f"{name}.json"
     old = json.loads(path.read_bytes())["cases"] if path.exists() else []
     found = list(cases)
     made = {case["name"]: case for case in found}
     assert len(made) == len(found), "a name twice"
     for case in old:
         assert made.get(case["name"]) == case, f"frozen, and now different: {case['name']}"
-    _write(kind, {"format": FORMAT, "kind": kind, **more, "cases": found})
+    kind = name.removesuffix("-2")
+    _write(name, {"format": run.format_of(name), "kind": kind, **more, "cases": found})
 
 
 def _write(name: str, file: Row) -> None:

@@ -7,10 +7,11 @@ case and checked while the vector is made; none is copied from what the code hap
 
 from __future__ import annotations
 
-from tests.vectors import calls, capabilities, facts, sessions
+from tests.vectors import asked, calls, capabilities, facts, sessions
 
 if __name__ == "__main__":
     calls.freeze()
     facts.freeze()
+    asked.freeze()
     capabilities.freeze()
     sessions.freeze()

@@ -28,6 +28,8 @@ from tests.vectors.run import Row
 
 NOW = 1_800_000_000
 HOUR = timedelta(hours=1)
+AUTHORITY = hashlib.sha256(b"hessra-agents test authority").hexdigest()[:32]
+"""The identifier of the authority whose root key is used here."""
 
 
 def seed(name: str) -> bytes:

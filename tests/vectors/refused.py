@@ -216,10 +216,6 @@ def _sizes(file: Capabilities) -> None:
     large: dict[str, tuple[str, Callable[[], str]]] = {
         "many bytes": ("more than 16 KiB", lambda: root_block(FIRST + f'note("{"x" * 16_384}");')),
         "many blocks": ("17 blocks", seventeen),
-        "many checks": (
-            "129 checks",
-            lambda: root_block(FIRST + 'check if designation("anchor", "mail");' * 126),
-        ),
         "many fields": ("more than 7168 fields of protobuf", partial(root_bytes, many)),
     }
     for name, (about, make) in large.items():

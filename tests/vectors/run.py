@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit
 from hessra_agents import Session
 from hessra_agents.call.call import Call, digest
 from hessra_agents.call.canonical import Json, MalformedError
-from hessra_agents.call.facts import SIGNATURES, Values, escape
+from hessra_agents.call.facts import SIGNATURES, Values
+from hessra_agents.call.places import escape
 from hessra_agents.errors import Denied
 from hessra_agents.grants.clauses import Source
 from hessra_agents.grants.labels import label_means
@@ -34,7 +36,6 @@ from hessra_agents.tokens.statements import Approval, Proof, chain_digest
 from hessra_agents.verify.permit import Permit
 from hessra_agents.verify.verifier import verify
 
-FORMAT = "hessra-agents vectors 1"
 HERE = Path(__file__).parent
 
 _library: Any = biscuit_auth  # its type stubs lag behind the library
@@ -45,8 +46,18 @@ Row = dict[str, Any]
 def load(name: str) -> Row:
     """One file of vectors."""
     found: Row = json.loads((HERE / f"{name}.json").read_bytes())
-    assert found["format"] == FORMAT
+    assert found["format"] == format_of(name)
     return found
+
+
+def format_of(name: str) -> str:
+    """What a file of this name says that it is."""
+    return f"hessra-agents vectors {2 if name.endswith('-2') else 1}"
+
+
+PREDICATES: dict[str, list[str]] = json.loads((HERE / "facts.json").read_bytes())["predicates"]
+"""The facts that these vectors state of every place, with the types of their values. The others are stated
+only where the token asks for them."""
 
 
 # Calls
@@ -74,16 +85,16 @@ def canonical(case: Row) -> Row:
 
 def facts_at(arguments: dict[str, Json], key: str) -> Row:
     """Every fact that is stated for one key, as JSON."""
-    predicates = [name for name in SIGNATURES if (name == "arg_names") == (key == "")]
+    predicates = [name for name in PREDICATES if (name == "arg_names") == (key == "")]
     # each of a call of its own, because all together may cost more than one call's checks may
     found = {name: Call.of("t", arguments).fact(name, key) for name in predicates}
-    return {name: [_as_json(value) for value in values] for name, values in found.items() if values}
+    return {name: [as_json(value) for value in values] for name, values in found.items() if values}
 
 
-def _as_json(value: object) -> Any:
+def as_json(value: object) -> Any:
     """Integers as decimal text, bytes in hex, sets sorted: by code points, or by value."""
     if isinstance(value, frozenset):
-        return [_as_json(element) for element in sorted(value)]
+        return [as_json(element) for element in sorted(value)]
     if isinstance(value, bytes):
         return value.hex()
     return str(value) if type(value) is int else value
@@ -93,7 +104,7 @@ def facts_of(call: Call) -> Iterator[tuple[str, str, Values]]:
     """Every fact about a call: (predicate, key, values) for each argument and each place inside it."""
     arguments = call.arguments
     for key in ["", *_places(arguments)]:
-        for name in SIGNATURES:
+        for name in PREDICATES:
             values = call.fact(name, key) if (name == "arg_names") == (key == "") else None
             if values is not None:
                 yield name, key, values
@@ -128,12 +139,14 @@ def keys_of(file: Row) -> dict[str, PublicKey]:
 
 def trust_of(file: Row, token: Row) -> Trust:
     """The root keys that a verifier of this token starts from."""
-    kind: Any = {"capabilities": "capability", "identities": "identity", "contexts": "context"}[file["kind"]]
+    kind = {"capabilities": "capability", "identities": "identity", "contexts": "context"}[file["kind"]]
     keys = keys_of(file)
     trust: Row = token["trust"] if "trust" in token else file["trust"]
     ids = {int(key_id): keys[name] for key_id, name in trust["ids"].items()}
     without = {kind: keys[trust["without_id"]]} if "without_id" in trust else {}
-    return Trust(**{kind: ids}, without_id=without)
+    authorities = {keys[name]: authority for name, authority in trust.get("authorities", {}).items()}
+    kinds: Any = {kind: ids}
+    return Trust(**kinds, without_id=without, authorities=authorities)
 
 
 def shape(token: str, *, p256_root: bool = False) -> Row:
@@ -174,7 +187,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def source(case: Row, earned: list[tuple[str, str]]) -> str:
+def source(file: Row, case: Row) -> str:
     """What a guard tells the Datalog engine about a call, as text that any implementation can run."""
     call = call_of(case)
     lines = [
@@ -182,10 +195,11 @@ def source(case: Row, earned: list[tuple[str, str]]) -> str:
         f"resource({_text(call.resource)})",
         f"operation({_text(call.operation)})",
     ]
-    stated = [(ANCHOR, case["audience"]), *case.get("designations", {}).items(), *earned]
+    stated = [(ANCHOR, case["audience"]), *case.get("designations", {}).items(), *earned(case)]
     lines += [f"designation({_text(label)}, {_text(value)})" for label, value in stated]
     for one in case.get("limits", []):
-        lines.append(f"limit({_text(one['handle'])}, {_text(one['kind'])}, {one['most']})")
+        fact, name = ("budget", one["budget"]) if "budget" in one else ("limit", one["handle"])
+        lines.append(f"{fact}({_text(name)}, {_text(one['kind'])}, {one['most']})")
     told = case.get("told", {"results": [], "clear": []})
     for one in told["results"]:
         if one["holds"]:
@@ -196,8 +210,23 @@ def source(case: Row, earned: list[tuple[str, str]]) -> str:
     for name, key, values in facts_of(call):
         terms = [_text(key)] if key else []
         lines.append(f"{name}({', '.join(terms + [_term(value) for value in values])})")
+    lines += [line for line in asked(file, case, call) if line not in lines]
     lines.append(f"allow if right($subject, {_text(call.resource)}, {_text(call.operation)})")
     return ";\n".join(lines) + ";\n"
+
+
+def asked(file: Row, case: Row, call: Call) -> Iterator[str]:
+    """The facts about a call for which the token of a case asks, if it is one that is read."""
+    token = file["tokens"][case["token"]]
+    try:
+        capability = Capability.parse(token["token"], trust_of(file, token))
+    except Denied:
+        return
+    for one in dict.fromkeys(clause for block in capability.blocks for clause in block.clauses):
+        values = call.fact(one.fact, one.key, one.parameter) if one.key and one.fact in SIGNATURES else None
+        if values is not None:
+            terms = [one.key, *([] if one.parameter is None else [one.parameter]), *values]
+            yield f"{one.fact}({', '.join(map(_term, terms))})"
 
 
 def _term(value: object) -> str:
@@ -232,7 +261,7 @@ def context_source(case: Row) -> str:
 def authorizer(file: Row, case: Row) -> str:
     """The source text for a case of any kind."""
     if file["kind"] == "capabilities":
-        return source(case, earned(case))
+        return source(file, case)
     return identity_source(case) if file["kind"] == "identities" else context_source(case)
 
 
@@ -251,10 +280,17 @@ def limits(capability: Capability, call: Call) -> list[Row]:
         for handle, one in block.limits:
             if one.tools is not None and call.resource not in one.tools:
                 continue
-            [amount] = call.fact("arg_int", one.argument) or [None] if one.argument else [1]
-            counter = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
-            row: Row = {"block": index, "handle": handle, "kind": one.spelling, "most": one.at_most}
-            found.append(row | {"amount": amount, "counter": counter.hex(), "until": min(expiries)})
+            fact = ("arg_fixed", one.argument, one.places) if one.places else ("arg_int", one.argument)
+            [amount] = call.fact(*fact) or [None] if one.argument else [1]
+            row: Row = {"block": index, "kind": one.spelling, "most": one.at_most, "amount": amount}
+            if one.budget is None:
+                counter = digest("hessra-agents/limit/1", block.id.encode(), bytes.fromhex(handle))
+                row |= {"handle": handle, "until": min(expiries)}
+            else:
+                authority = bytes.fromhex(capability.authority or "")
+                counter = digest("hessra-agents/budget/1", authority, handle.encode(), one.unit.encode())
+                row |= {"budget": handle, "until": None}
+            found.append(row | {"counter": counter.hex()})
     return found
 
 
@@ -272,10 +308,8 @@ def told(capability: Capability, call: Call, session: Row) -> Row:
     results = seen.result_lookup()
     clauses = dict.fromkeys(
         clause
-        for block in capability.blocks
-        for pattern in block.patterns
+        for pattern in capability.about(call.resource)
         for branch in pattern
-        if branch.resource == call.resource
         for clause in branch.clauses
     )
     asked = [
@@ -300,7 +334,8 @@ def told(capability: Capability, call: Call, session: Row) -> Row:
 def _charges(permit: Permit) -> list[Row]:
     """The same, as the verifier tells it to a ledger."""
     return [
-        {"most": one.at_most, "amount": one.amount, "counter": one.counter.hex(), "until": one.until}
+        {"most": one.at_most, "amount": one.amount, "counter": one.counter.hex()}
+        | {"until": None if one.until == sys.maxsize else one.until}
         for one in permit.charges
     ]
 

@@ -25,7 +25,7 @@ def test_every_clause_is_compiled_to_what_it_says() -> None:
         (one, call.canonical_json)
         for one in found
         for call in CALLS
-        if matches(compiled([(Branch("tool:t", (one,)),)], "tool:t"), call) is not one.holds(call)
+        if matches(compiled([(Branch("tool:t", (one,)),)]), call) is not one.holds(call)
     ]
     assert wrong == []
 
