@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from . import fresh, kept, latency, ledger, machine, ours, peers, report, routes, speed, targets
+from . import fresh, kept, latency, ledger, machine, ours, peers, report, routes, speed, targets, wide
 from .clock import ED25519_VERIFY, measure
 from .ledger import say
 from .written import write
@@ -72,7 +72,13 @@ async def protocol(here: ours.Ours, others: peers.Peers, *, quick: bool) -> Part
 Part = tuple[dict[str, Any], list[dict[str, Any]]]
 """What one part found, and the targets judged by it."""
 
-PARTS = {"library": library, "mcp": protocol, "ledger": ledger.measure, "speed": speed.measure}
+PARTS = {
+    "library": library,
+    "mcp": protocol,
+    "ledger": ledger.measure,
+    "speed": speed.measure,
+    "wide": wide.measure,
+}
 
 
 def main() -> None:

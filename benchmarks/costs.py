@@ -32,7 +32,8 @@ CALLS = {
 
 def text(run: Run) -> str:
     """The section, without its heading."""
-    return "\n\n".join([_machine(run), _calls(run), _blocks(run), _else(run), *_mcp(run), *_ledger(run)])
+    parts = [_machine(run), _calls(run), _blocks(run), _else(run), *_wide(run), *_mcp(run), *_ledger(run)]
+    return "\n\n".join(parts)
 
 
 def _machine(run: Run) -> str:
@@ -93,6 +94,31 @@ def _else(run: Run) -> str:
         f" The longest that one step of a call holds the event loop is {_figure(one)} µs (p99),"
         f" {mebibyte:.1f} ms with arguments of 1 MiB. A token of four delegations has {size:,} characters."
         f" The import adds {added:.0f} ms to that of pydantic and biscuit."
+    )
+
+
+def _wide(run: Run) -> Iterable[str]:
+    if "wide" not in run:  # results of before it was measured
+        return
+    found = run["wide"]
+    sizes, role = found["characters"], found["role_of_30_tools"]
+    yield _table(
+        ("characters of a token, by optional arguments with a bound", *sizes, "30 tools alike"),
+        (
+            (words, *[f"{both[index]:,}" for both in (*sizes.values(), role["alike"])])
+            for index, words in enumerate(
+                ("issued, bound to a holder", "delegated once with the same grants")
+            )
+        ),
+    )
+    worst = max(one["ms"] for one in found["admission"].values())
+    us = found["decision_us"]
+    yield (
+        f"Thirty tools of which no bound is another's take two capabilities, of {role['different_in_two']:,}"
+        f" characters at most. To admit the largest token of the costliest kind takes {_figure(worst)} ms of"
+        f" the processor, a decision {_figure(us['all'])} µs with five such arguments given and"
+        f" {_figure(us['none'])} µs with none, a refusal that explains 90 wrong arguments"
+        f" {_figure(found['refusal_ms'])} ms."
     )
 
 

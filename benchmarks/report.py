@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import tables
+from . import tables, wide
 from . import workload as work
 from .speed import tables as of_speed
 
@@ -22,6 +22,8 @@ def text(found: dict[str, Any]) -> str:
         parts.append(tables.text(found["ledger"]))
     if "speed" in found:
         parts.append(of_speed.text(found["speed"]))
+    if "wide" in found:
+        parts.append(wide.text(found["wide"]))
     return "\n\n".join([*filter(None, parts), _targets(found["targets"])])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hessra_agents import Call, Session
-from hessra_agents.call.facts import MAX_ELEMENTS
+from hessra_agents.call.places import MAX_ELEMENTS
 from hessra_agents.tools.results import result_text
 from tests.support.units import PER_MILLISECOND, counted, timed
 

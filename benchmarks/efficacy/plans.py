@@ -28,8 +28,8 @@ from typing import Any
 
 import hessra_agents
 from hessra_agents import must
-from hessra_agents.grants.constraints import Constraint
 from hessra_agents.grants.provenance import Selector
+from hessra_agents.grants.vocabulary.constraints import Constraint
 
 __all__ = ["ANY", "ASK", "TEXT", "Either", "Follows", "Formula", "Open", "Step", "Suite", "Task"]
 __all__ += ["either", "formula", "from_result", "on", "step", "suite", "task"]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from hessra_agents import Authority, Denied, Grant, Guard, KeyPair, Ledger, Toolbox, grant, must
-from hessra_agents.grants.constraints import Constraint
+from hessra_agents.grants.vocabulary.constraints import Constraint
 
 from .cases import AllAt, Anything, Ask, Between, Bound, Rights, Under
 
