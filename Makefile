@@ -74,10 +74,11 @@ efficacy: .venv-dojo/.installed ## injections that others wrote against every ki
 	@.venv-dojo/bin/python -m benchmarks.efficacy $(EFFICACY_ARGS)
 
 interop: .venv/.installed .venv-node/.installed
-interop: ## the test vectors, read by the JavaScript implementation of Biscuit; logs and proofs, read by Go's
+interop: ## the test vectors, read by the JavaScript implementation of Biscuit; schemas by Ajv; logs and proofs by Go's
 	@echo "installing tests/interop/package-lock.json"
 	@cd tests/interop && PATH="$(CURDIR)/.venv-node/bin:$$PATH" npm ci --ignore-scripts --loglevel=error
 	@.venv-node/bin/node tests/interop/verify.mjs tests/vectors/*.json
+	@.venv/bin/python -m tests.interop.schemas | .venv-node/bin/node tests/interop/schemas.mjs
 	@.ci/programs go
 	@.venv/bin/python -m tests.interop.tlog
 
