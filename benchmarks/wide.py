@@ -1,4 +1,4 @@
-"""What wide grants cost: a token's characters and admission, a decision, and a refusal."""
+"""Measure what wide grants cost: a token's characters and admission, a decision, and a refusal."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ Pattern: TypeAlias = "tuple[Branch, ...]"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What one of these ways must satisfy in calls of ``tools``; other calls may be anything."""
+    """Require one of these ways in calls of ``tools``; other calls may be anything."""
 
     tools: frozenset[str]
     ways: tuple[tuple[Clause, ...], ...]

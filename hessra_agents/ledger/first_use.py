@@ -31,7 +31,7 @@ _log = logging.getLogger("hessra_agents")
 
 
 class OpenedAtFirstUse:
-    """What opens a store once, when it is asked for; an attempt that failed is made again at the next use."""
+    """Open a store once, when it is asked for; an attempt that failed is made again at the next use."""
 
     def __init__(self, open_store: Callable[[], OpenStore | ImmediateExecutor]) -> None:
         self.opened = False
